@@ -1,0 +1,227 @@
+"""Tables as text: read strictly, so that nothing is guessed into a number.
+
+Vocabulary
+----------
+row : line number in the file; the header is line 1, as an editor or a spreadsheet shows it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cpmlib.errors import DatasetError, Problem
+
+DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
+MAXIMUM_BYTES = 50_000_000
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_NOT_A_NUMBER = {"nan", "+nan", "-nan", "null", "none", "na", "#n/a", "-", "?"}
+_INFINITE = {"inf", "+inf", "-inf", "infinity", "-infinity", "+infinity"}
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table whose cells are still text.
+
+    Parameters
+    ----------
+    cells
+        One row a record, indexed by its row number in the file.
+    file
+        The file's name.
+    decimal_comma
+        Whether numbers are written with a decimal comma.
+    """
+
+    cells: pd.DataFrame
+    file: str
+    decimal_comma: bool = False
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file; a byte order mark is dropped.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, unreadable, too large, or in another encoding.
+    """
+    if not path.is_file():
+        raise DatasetError(
+            Problem(path.name, "no such file", "a readable file", f"add {path.name} to the dataset")
+        )
+    if path.stat().st_size > MAXIMUM_BYTES:
+        size = f"{path.stat().st_size} bytes"
+        remedy = "check that this is the table"
+        raise DatasetError(Problem(path.name, size, f"at most {MAXIMUM_BYTES} bytes", remedy))
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"bytes that are not UTF-8 (at byte {error.start})"
+        raise DatasetError(
+            Problem(path.name, found, "UTF-8 text", "save the file as UTF-8")
+        ) from None
+    if "\0" in text:
+        raise DatasetError(
+            Problem(path.name, "NUL characters", "UTF-8 text", "save the file as UTF-8")
+        )
+    return text
+
+
+def read_tsv(path: Path) -> TextTable:
+    """Read a tab-separated table, as BIDS prescribes.
+
+    Raises
+    ------
+    DatasetError
+        As `read_text` and for records that do not fit the header.
+    """
+    text = read_text(path)
+    header = text.split("\n", 1)[0]
+    if "\t" not in header:
+        for mark in (";", ","):
+            if mark in header:
+                raise DatasetError(
+                    Problem(
+                        path.name,
+                        f"a header separated by {DELIMITERS[mark]}s",
+                        "tab-separated columns",
+                        "save it tab-separated, or give it as one .csv table",
+                        row=1,
+                    )
+                )
+    return TextTable(_records(text, "\t", path.name), path.name)
+
+
+def read_csv(path: Path) -> TextTable:
+    """Read a table separated by commas, semicolons or tabs; the header tells which.
+
+    In a semicolon-separated table, numbers may have decimal commas.
+
+    Raises
+    ------
+    DatasetError
+        As `read_tsv`.
+    """
+    text = read_text(path)
+    header = text.split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    cells = _records(text, delimiter, path.name)
+    return TextTable(cells, path.name, decimal_comma=delimiter == ";")
+
+
+def read_xlsx(path: Path) -> TextTable:
+    """Read the first sheet of a workbook; formulas count as the values saved with them.
+
+    Raises
+    ------
+    DatasetError
+        If the file is not a workbook, or its records do not fit the header.
+    """
+    import openpyxl  # only a study that comes as a workbook needs it
+
+    try:
+        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+        rows = [["" if cell is None else _as_text(cell) for cell in r] for r in sheet.values]
+    except Exception as error:
+        found = f"a file that does not open as a workbook ({type(error).__name__})"
+        raise DatasetError(
+            Problem(path.name, found, "an .xlsx workbook", "save it anew, or as .csv")
+        ) from None
+    return TextTable(_frame(rows, path.name), path.name)
+
+
+def _as_text(cell: object) -> str:
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)
+
+
+def _records(text: str, delimiter: str, file: str) -> pd.DataFrame:
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, quoting=quoting, strict=True))
+    except csv.Error as error:
+        raise DatasetError(
+            Problem(file, f"broken quoting ({error})", "a delimited table", "save it anew")
+        ) from None
+    return _frame(rows, file)
+
+
+def _frame(rows: list[list[str]], file: str) -> pd.DataFrame:
+    if not rows or not any(cell.strip() for cell in rows[0]):
+        raise DatasetError(
+            Problem(file, "no header", "column names in row 1", "add the header", row=1)
+        )
+    header = [name.strip() for name in rows[0]]
+    while header and not header[-1]:  # spreadsheets leave empty columns at the end
+        header.pop()
+    problems = []
+    for name in {name for name in header if header.count(name) > 1}:
+        found = f"the column name '{name}' twice"
+        problems.append(Problem(file, found, "each name once", "rename or remove one", row=1))
+    records, numbers = [], []
+    for number, row in enumerate(rows[1:], start=2):
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        extra = [cell for cell in cells[len(header) :] if cell]
+        if len(cells) < len(header) or extra:
+            found = f"{len(cells)} cells"
+            expected = f"{len(header)}, as in the header"
+            problems.append(Problem(file, found, expected, "correct the row", row=number))
+            continue
+        records.append(cells[: len(header)])
+        numbers.append(number)
+    if problems:
+        raise DatasetError(problems)
+    if not records:
+        raise DatasetError(Problem(file, "no rows", "one row or more", "add the data", row=2))
+    return pd.DataFrame(records, columns=header, index=pd.Index(numbers, name="row"), dtype=str)
+
+
+def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
+    """Turn text into a finite number, or say what it is instead.
+
+    Parameters
+    ----------
+    text
+        A cell; not one that means "missing".
+    decimal_comma
+        Whether the table writes 1,5 for one and a half.
+
+    Returns
+    -------
+    float or str
+        The number, or the remedy for a text that is none.
+
+    Examples
+    --------
+    >>> parse_number("1323.5"), parse_number("1323,5", decimal_comma=True)
+    (1323.5, 1323.5)
+    >>> parse_number("1323,5")
+    'write decimals with a point'
+    """
+    if _NUMBER.fullmatch(text):
+        value = float(text)
+        return value if math.isfinite(value) else "write a finite number"
+    lowered = text.lower()
+    if lowered in _NOT_A_NUMBER:
+        return "write n/a for a missing value"
+    if lowered in _INFINITE:
+        return "write a finite number, or n/a for a missing value"
+    if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
+        if _THOUSANDS.fullmatch(text):
+            return "write it without a thousands separator, or with other than three decimals"
+        return float(text.replace(",", "."))
+    if _DECIMAL_COMMA.fullmatch(text):
+        return "write decimals with a point"
+    return "write a number, without unit or sign of comparison"

@@ -1,0 +1,137 @@
+"""The choices the paper leaves open, named, with the project's defaults.
+
+Each field is one choice; the sensitivity chapter shows what each does to the results.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
+
+import numpy as np
+
+Estimation = Literal["REML", "ML"]
+SlopeTest = Literal["satterthwaite", "wald-t", "wald-z"]
+Correlation = Literal["spearman", "pearson"]
+MannWhitneyMethod = Literal["auto", "exact", "asymptotic"]
+GradeGrouping = Literal["all", "cns5"]
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """How the paper's analysis is carried out.
+
+    Parameters
+    ----------
+    rout_q
+        False discovery rate of ROUT, between 0 and 1; 0 switches the exclusion off.
+    spearman_excludes_outliers, rmse_excludes_outliers, mixed_model_excludes_outliers
+        Whether samples that ROUT flags in the same subset are left out of that statistic.
+    mixed_model_estimation
+        ``"REML"`` or ``"ML"``.
+    mixed_model_test
+        Reference distribution of the slope: t with Satterthwaite degrees of freedom, t with
+        n - 2, or normal.
+    meng_correlation
+        Which coefficient Meng's z compares.
+    mann_whitney_method
+        As in `scipy.stats.mannwhitneyu`.
+    grade_grouping
+        ``"all"`` uses the grade group of every patient; ``"cns5"`` leaves out of the grade
+        groups the patients whose WHO CNS5 diagnosis is NOS.
+    n_draws, seed
+        Draws of one sample per patient, and the seed of all random numbers.
+
+    Raises
+    ------
+    ValueError
+        For a value that a field does not admit.
+
+    Examples
+    --------
+    >>> AnalysisOptions(mixed_model_test="wald-z").mixed_model_test
+    'wald-z'
+    """
+
+    rout_q: float = 0.01
+    spearman_excludes_outliers: bool = False
+    rmse_excludes_outliers: bool = True
+    mixed_model_excludes_outliers: bool = False
+    mixed_model_estimation: Estimation = "REML"
+    mixed_model_test: SlopeTest = "satterthwaite"
+    meng_correlation: Correlation = "spearman"
+    mann_whitney_method: MannWhitneyMethod = "auto"
+    grade_grouping: GradeGrouping = "all"
+    n_draws: int = 1000
+    seed: int = 20250529
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value, hint = getattr(self, field.name), hints[field.name]
+            choices = get_args(hint)
+            if choices and value not in choices:
+                raise ValueError(f"option {field.name}: found {value!r}; expected one of {choices}")
+            if not choices and type(value) is not hint:
+                kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
+                raise ValueError(f"option {field.name}: found {value!r}; expected {kind}")
+        if not 0 <= self.rout_q < 1:
+            raise ValueError(f"option rout_q: found {self.rout_q}; expected 0 <= Q < 1")
+        if self.n_draws < 1:
+            raise ValueError(f"option n_draws: found {self.n_draws}; expected at least 1")
+        if self.seed < 0:
+            raise ValueError(f"option seed: found {self.seed}; expected 0 or more")
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return the random numbers of one purpose, the same whatever else was drawn before.
+
+        Examples
+        --------
+        >>> AnalysisOptions(seed=1).rng("RMSE").integers(100) == AnalysisOptions(seed=1).rng(
+        ...     "RMSE"
+        ... ).integers(100)
+        np.True_
+        """
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> AnalysisOptions:
+        """Build from plain values, as read from YAML or ``NAME=VALUE`` text.
+
+        Parameters
+        ----------
+        mapping
+            Field names and values; text is converted to the field's type.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name or a value that does not fit.
+
+        Examples
+        --------
+        >>> AnalysisOptions.from_mapping({"rout_q": "0.05"}).rout_q
+        0.05
+        """
+        hints = get_type_hints(cls)
+        names = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(mapping) - set(names))
+        if unknown:
+            raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(names)}")
+        return cls(**{name: _convert(name, v, hints[name]) for name, v in mapping.items()})  # type: ignore[arg-type]
+
+
+def _convert(name: str, value: object, kind: type) -> object:
+    text = str(value).strip()
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"option {name}: found {text!r}; expected true or false")
+        return text.lower() == "true"
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"option {name}: found {text!r}; expected a number") from None
+    return text

@@ -1,0 +1,36 @@
+"""Figs. 3 and 4: the representative cases."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+QUANTITIES = {"cpm": "cpm", "adc": "adc", "he": "he_cellularity"}
+"""Key in the ledger and column of the sample table."""
+
+
+def cases(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the samples that the dataset names as representative cases, by name."""
+    if "case" not in samples.columns:
+        return samples.iloc[:0].assign(case=pd.Series(dtype=object))
+    return samples[samples["case"].notna()].sort_values("case").reset_index(drop=True)
+
+
+def percentile_of(samples: pd.DataFrame, column: str, value: float) -> float:
+    """Share of the samples, in percent, that lie at or below a value.
+
+    Examples
+    --------
+    >>> percentile_of(pd.DataFrame({"cpm": [1.0, 2.0, 3.0, 4.0]}), "cpm", 3.0)
+    75.0
+    """
+    known = samples[column].dropna()
+    return float(100 * (known <= value).mean())
+
+
+def values(samples: pd.DataFrame) -> dict[str, float]:
+    """Regenerate the values that the ledger lists under ``case.``."""
+    return {
+        f"case.{row['case']}.{key}": float(row[column])
+        for row in cases(samples).to_dict("records")
+        for key, column in QUANTITIES.items()
+    }

@@ -1,0 +1,189 @@
+"""Table 2 and Fig. 2: CPM and ADC against H&E cellularity, samples taken as independent.
+
+Vocabulary
+----------
+outlier : a sample that ROUT flags about the line of its own subset and predictor; the line, its
+    Pearson p and R2, and the RMSE leave it out, Spearman's rho does not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cpmlib.correlation import correlate, linear_fit, root_mean_square_error
+from cpmlib.options import AnalysisOptions
+from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
+from cpmlib.results import why_not_estimable
+from cpmlib.rout import RoutResult, rout_line
+
+OUTCOME = "he_cellularity"
+
+
+def measured(samples: pd.DataFrame, predictor: str) -> pd.DataFrame:
+    """Return the samples that have both the predictor and the outcome."""
+    return samples.dropna(subset=[predictor, OUTCOME])
+
+
+def flag_outliers(samples: pd.DataFrame, predictor: str, options: AnalysisOptions) -> pd.DataFrame:
+    """Apply ROUT to H&E cellularity about its line on a predictor.
+
+    Parameters
+    ----------
+    samples
+        Of one subset.
+    predictor
+        ``"cpm"`` or ``"adc"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The measured samples, with ``outlier``, ``residual`` (cells/mm2), ``t``, ``rout_p`` and
+        ``threshold``. Where ROUT cannot be applied (fewer than three samples, constant
+        predictor) none is an outlier.
+    """
+    samples = measured(samples, predictor)
+    x, y = samples[predictor].to_numpy(float), samples[OUTCOME].to_numpy(float)
+    if why_not_estimable(x, y) or options.rout_q == 0:
+        empty = np.full(len(samples), np.nan)
+        nobody = np.zeros(len(samples), dtype=bool)
+        result = RoutResult(nobody, np.full(2, np.nan), empty, np.nan, empty, empty, empty, 2)
+    else:
+        result = rout_line(x, y, options.rout_q)
+    return samples.assign(
+        outlier=result.outlier,
+        residual=result.residual,
+        t=result.t,
+        rout_p=result.p,
+        threshold=result.threshold,
+    )
+
+
+def excluded_samples(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """List who was excluded where, and why."""
+    parts = []
+    for key, name in SUBSETS.items():
+        for predictor, predictor_name in PREDICTORS.items():
+            flagged = flag_outliers(subset(samples, key), predictor, options)
+            flagged = flagged[flagged["outlier"]]
+            parts.append(flagged.assign(subset=name, predictor=predictor_name))
+    columns = ["subset", "predictor", "sample_id", OUTCOME, "cpm", "adc", "residual", "t", "rout_p"]
+    return pd.concat(parts, ignore_index=True)[[*columns, "threshold"]]
+
+
+def correlations(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Line, Pearson, Spearman and RMSE of each subset and predictor.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``slope``, ``Pearson r``, ``Spearman rho`` and (CPM only, since ADC has another
+        unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
+    """
+    rows = []
+    for key in SUBSETS:
+        everyone = subset(samples, key)
+        for predictor in PREDICTORS:
+            flagged = flag_outliers(everyone, predictor, options)
+            for row in _statistics(flagged, predictor, f"{key}.{predictor}", options):
+                missing = len(everyone) - len(flagged)
+                rows.append(row.assign(subset=key, predictor=predictor, n_missing=missing))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _statistics(
+    flagged: pd.DataFrame, predictor: str, purpose: str, options: AnalysisOptions
+) -> list[pd.DataFrame]:
+    kept = flagged[~flagged["outlier"]]
+    names = " ".join(flagged.loc[flagged["outlier"], "sample_id"])
+
+    def chosen(leave_out: bool) -> tuple[pd.DataFrame, str]:
+        return (kept, names) if leave_out else (flagged, "")
+
+    rows = [
+        linear_fit(kept[predictor], kept[OUTCOME]).assign(excluded=names),
+        correlate(kept[predictor], kept[OUTCOME], method="pearson").assign(excluded=names),
+    ]
+    used, without = chosen(options.spearman_excludes_outliers)
+    rows.append(correlate(used[predictor], used[OUTCOME]).assign(excluded=without))
+    if predictor == "cpm":
+        used, without = chosen(options.rmse_excludes_outliers)
+        rng = options.rng(f"RMSE {purpose}")
+        row = root_mean_square_error(used[predictor], used[OUTCOME], rng=rng)
+        rows.append(row.assign(excluded=without))
+    return rows
+
+
+def table_2(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay `correlations` out as the paper's Table 2.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``Predictor``, ``Statistic`` and one for each subset, all text; p in brackets.
+    """
+    rows = []
+    for predictor, name in PREDICTORS.items():
+        for statistic, label in (
+            ("slope", "b (p)"),
+            ("r2", "R²"),
+            ("Spearman rho", "rho (p)"),
+            ("RMSE", "RMSE (cells/mm²)"),
+        ):
+            cells = {
+                shown: _cell(table, key, predictor, statistic) for key, shown in SUBSETS.items()
+            }
+            if any(cells.values()):
+                rows.append({"Predictor": name, "Statistic": label} | cells)
+    return pd.DataFrame(rows)
+
+
+def _cell(table: pd.DataFrame, key: str, predictor: str, statistic: str) -> str:
+    wanted = "slope" if statistic == "r2" else statistic
+    found = table[
+        (table["subset"] == key)
+        & (table["predictor"] == predictor)
+        & (table["statistic"] == wanted)
+    ]
+    if found.empty:
+        return ""
+    row = found.iloc[0]
+    if pd.isna(row["estimate"]):
+        return str(row["note"])
+    if statistic == "r2":
+        return f"{row['r2']:.3f}"
+    if statistic == "RMSE":
+        return f"{row['estimate']:.0f}"
+    return f"{row['estimate']:.2f} ({format_p(row['p'])})"
+
+
+def format_p(p: float) -> str:
+    """Write a p value with three decimals, two from .1 on.
+
+    Examples
+    --------
+    >>> format_p(0.00913), format_p(0.153), format_p(0.00001)
+    ('0.009', '0.15', '<0.001')
+    """
+    if np.isnan(p):
+        return "not estimable"
+    if p < 0.001:
+        return "<0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def values(table: pd.DataFrame) -> dict[str, float]:
+    """Regenerate the values that the ledger lists under ``corr.``."""
+    found: dict[str, float] = {}
+    for row in table.to_dict("records"):
+        prefix = f"corr.{row['subset']}.{row['predictor']}"
+        if row["statistic"] == "slope":
+            found[f"{prefix}.b"] = row["estimate"]
+            found[f"{prefix}.b_p"] = row["p"]
+            found[f"{prefix}.r2"] = row.get("r2", np.nan)
+        elif row["statistic"] == "Spearman rho":
+            found[f"{prefix}.rho"] = row["estimate"]
+            found[f"{prefix}.rho_p"] = row["p"]
+        elif row["statistic"] == "RMSE":
+            found[f"{prefix}.rmse"] = row["estimate"]
+    return found

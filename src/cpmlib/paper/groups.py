@@ -1,0 +1,101 @@
+"""Fig. 1: how cellularity is spread, and how it differs between groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cpmlib.descriptives import describe
+from cpmlib.group_comparison import mann_whitney
+from cpmlib.options import AnalysisOptions
+from cpmlib.paper.subsets import with_grade_grouping
+
+MEASUREMENTS = {"cpm": "CPM cellularity", "he": "H&E cellularity"}
+"""Key in the ledger and name on the page; `COLUMN` gives the column of the sample table."""
+
+COLUMN = {"cpm": "cpm", "he": "he_cellularity"}
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Two groups of samples that the paper compares.
+
+    Parameters
+    ----------
+    key
+        Name in the ledger.
+    column
+        Of the sample table.
+    levels, names
+        The two categories of the column, and what the page calls them.
+    """
+
+    key: str
+    column: str
+    levels: tuple[str, str]
+    names: tuple[str, str]
+
+
+GROUPINGS = (
+    Grouping("enhancement", "enhancement", ("CET", "nCET"), ("CET", "nCET")),
+    Grouping("grade", "grade_group", ("HGG", "LGG"), ("HGG", "LGG")),
+    Grouping("idh", "idh", ("wild-type", "mutant"), ("IDH wild-type", "IDH mutant")),
+    Grouping(
+        "treatment", "treatment", ("treatment-naive", "recurrent"), ("Treatment-naïve", "Recurrent")
+    ),
+)
+
+
+def descriptives(samples: pd.DataFrame) -> pd.DataFrame:
+    """Describe H&E and CPM cellularity over all samples (Fig. 1 A, B)."""
+    rows = [
+        describe(samples[COLUMN[key]], name).assign(key=key)
+        for key, name in (("he", MEASUREMENTS["he"]), ("cpm", MEASUREMENTS["cpm"]))
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Compare both measurements between the groups of each grouping (Fig. 1 C-J).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each measurement and grouping, as `mann_whitney` returns them, with
+        ``measurement``, ``grouping``, ``group_a``, ``group_b``.
+    """
+    samples = with_grade_grouping(samples, options)
+    rows = []
+    for key in MEASUREMENTS:
+        for grouping in GROUPINGS:
+            a, b = (
+                samples.loc[samples[grouping.column] == level, COLUMN[key]]
+                for level in grouping.levels
+            )
+            row = mann_whitney(a, b, method=options.mann_whitney_method)
+            rows.append(
+                row.assign(
+                    measurement=key,
+                    grouping=grouping.key,
+                    group_a=grouping.names[0],
+                    group_b=grouping.names[1],
+                    mean_a=a.mean(),
+                    mean_b=b.mean(),
+                )
+            )
+    return pd.concat(rows, ignore_index=True)
+
+
+def values(samples: pd.DataFrame, options: AnalysisOptions) -> dict[str, float]:
+    """Regenerate the values that the ledger lists under ``desc.`` and ``group.``."""
+    found: dict[str, float] = {}
+    for row in descriptives(samples).to_dict("records"):
+        found[f"desc.{row['key']}_mean"] = row["estimate"]
+        found[f"desc.{row['key']}_sd"] = row.get("sd", float("nan"))
+    for row in comparisons(samples, options).to_dict("records"):
+        prefix = f"group.{row['grouping']}.{row['measurement']}"
+        found[f"{prefix}_mean_a"] = row["mean_a"]
+        found[f"{prefix}_mean_b"] = row["mean_b"]
+        found[f"{prefix}_p"] = row["p"]
+    return found

@@ -1,0 +1,52 @@
+"""Supplementary Fig. 2: high-grade gliomas sampled outside the enhancing tumour."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cpmlib.correlation import correlate, root_mean_square_error
+from cpmlib.options import AnalysisOptions
+from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
+from cpmlib.paper.subsets import with_grade_grouping
+from cpmlib.results import not_estimable, one_row
+
+
+def non_enhancing(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Return the non-enhancing HGG samples; ``outlier`` marks those of the whole cohort."""
+    flagged = flag_outliers(samples, "cpm", options)[["sample_id", "outlier"]]
+    samples = with_grade_grouping(measured(samples, "cpm"), options)
+    samples = samples.merge(flagged, on="sample_id")
+    return samples[(samples["grade_group"] == "HGG") & (samples["enhancement"] == "nCET")]
+
+
+def statistics(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Share of HGG samples that are non-enhancing; RMSE and rho of CPM in them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``share`` (percent, of HGG samples whose appearance is known), ``RMSE``,
+        ``Spearman rho``.
+    """
+    graded = with_grade_grouping(samples, options)
+    seen = graded[(graded["grade_group"] == "HGG") & graded["enhancement"].notna()]
+    if len(seen):
+        share = one_row("share", 100 * (seen["enhancement"] == "nCET").mean(), n=len(seen))
+    else:
+        share = not_estimable("share", "no HGG sample", 0)
+    group = non_enhancing(samples, options)
+    leave_out = group["outlier"] & options.rmse_excludes_outliers
+    kept = group[~leave_out]
+    rmse = root_mean_square_error(kept["cpm"], kept[OUTCOME], rng=options.rng("RMSE HGG nCET"))
+    rmse["excluded"] = " ".join(group.loc[leave_out, "sample_id"])
+    rho = correlate(group["cpm"], group[OUTCOME])
+    return pd.concat([share, rmse, rho], ignore_index=True)
+
+
+def values(table: pd.DataFrame) -> dict[str, float]:
+    """Regenerate the values that the ledger lists under ``hgg.``."""
+    estimate = table.set_index("statistic")["estimate"]
+    return {
+        "hgg.share_non_enhancing": float(estimate["share"]),
+        "hgg.non_enhancing.rmse": float(estimate["RMSE"]),
+    }

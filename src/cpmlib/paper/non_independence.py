@@ -1,0 +1,114 @@
+"""Supplementary Table 1 and Fig. 1: the same associations, samples of a patient taken together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cpmlib.mixed_model import mixed_model_slope
+from cpmlib.one_per_patient import enumerate_all, exact_mean, monte_carlo
+from cpmlib.options import AnalysisOptions
+from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
+from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
+from cpmlib.results import not_estimable, one_row
+
+
+def mixed_models(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Mixed-model slope of H&E cellularity on each predictor, in each subset.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each subset and predictor, as `mixed_model_slope` returns them.
+    """
+    rows = []
+    for key in SUBSETS:
+        for predictor in PREDICTORS:
+            used, names = measured(subset(samples, key), predictor), ""
+            if options.mixed_model_excludes_outliers:
+                flagged = flag_outliers(subset(samples, key), predictor, options)
+                used = flagged[~flagged["outlier"]]
+                names = " ".join(flagged.loc[flagged["outlier"], "sample_id"])
+            row = mixed_model_slope(
+                used[predictor],
+                used[OUTCOME],
+                used["participant_id"],
+                estimation=options.mixed_model_estimation,
+                test=options.mixed_model_test,
+            )
+            rows.append(row.assign(subset=key, predictor=predictor, excluded=names))
+    return pd.concat(rows, ignore_index=True)
+
+
+def one_per_patient(
+    samples: pd.DataFrame, options: AnalysisOptions
+) -> tuple[pd.DataFrame, dict[tuple[str, str], np.ndarray]]:
+    """Spearman's rho over draws of one sample per patient, in each subset.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        One row for each subset and predictor: ``estimate`` is the exact mean (the Monte Carlo
+        mean where there is none, as ``note`` says), ``ci_low`` and ``ci_high`` hold 95 % of the
+        draws, ``monte_carlo_mean`` with ``monte_carlo_se``, ``n_combinations``, and
+        ``enumerated_mean`` where all combinations were gone through.
+    draws : dict
+        The drawn rho for each (subset, predictor).
+    """
+    rows, draws = [], {}
+    for key in SUBSETS:
+        for predictor in PREDICTORS:
+            used = measured(subset(samples, key), predictor)
+            rng = options.rng(f"one per patient {key} {predictor}")
+            row, rho = _distribution(used, predictor, options.n_draws, rng)
+            rows.append(row.assign(subset=key, predictor=predictor))
+            draws[key, predictor] = rho
+    return pd.concat(rows, ignore_index=True), draws
+
+
+def _distribution(
+    used: pd.DataFrame, predictor: str, n_draws: int, rng: np.random.Generator
+) -> tuple[pd.DataFrame, np.ndarray]:
+    name, n = "mean Spearman rho", len(used)
+    columns = used[predictor], used[OUTCOME], used["participant_id"]
+    try:
+        rho = monte_carlo(*columns, n_draws=n_draws, rng=rng)
+    except ValueError as error:
+        return not_estimable(name, str(error), n), np.zeros(0)
+    defined = rho[~np.isnan(rho)]
+    if len(defined) == 0:
+        return not_estimable(name, "all values are equal", n), rho
+    mean = exact_mean(*columns)
+    everything = enumerate_all(*columns)
+    enumerated = np.nan if everything is None else everything.mean()
+    note = ""
+    if mean is None:
+        mean, note = float(defined.mean()), "Monte Carlo mean; the exact one is out of reach"
+    low, high = np.percentile(defined, [2.5, 97.5])
+    row = one_row(
+        name,
+        mean,
+        ci=(low, high),
+        n=n,
+        note=note,
+        n_patients=used["participant_id"].nunique(),
+        n_combinations=float(used.groupby("participant_id").size().astype(float).prod()),
+        monte_carlo_mean=defined.mean(),
+        monte_carlo_sd=defined.std(ddof=1) if len(defined) > 1 else np.nan,
+        monte_carlo_se=defined.std(ddof=1) / np.sqrt(len(defined)) if len(defined) > 1 else np.nan,
+        enumerated_mean=enumerated,
+        share_positive=float((defined > 0).mean()),
+    )
+    return row, rho
+
+
+def values(models: pd.DataFrame, iterated: pd.DataFrame) -> dict[str, float]:
+    """Regenerate the values that the ledger lists under ``lmm.`` and ``iter.``."""
+    found: dict[str, float] = {}
+    for row in models.to_dict("records"):
+        prefix = f"lmm.{row['subset']}.{row['predictor']}"
+        found[f"{prefix}.b"] = row["estimate"]
+        found[f"{prefix}.p"] = row["p"]
+    for row in iterated.to_dict("records"):
+        found[f"iter.{row['subset']}.{row['predictor']}.mean_rho"] = row["estimate"]
+    return found

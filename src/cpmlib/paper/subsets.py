@@ -1,0 +1,50 @@
+"""The subsets and predictors that the paper reports.
+
+Vocabulary
+----------
+TN, R : treatment-naive, recurrent.
+HGG, LGG : high- and low-grade glioma.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cpmlib.options import AnalysisOptions
+
+SUBSETS = {"whole": "Whole cohort", "naive": "Treatment-naïve", "recurrent": "Recurrent"}
+"""Key in the ledger and name on the page."""
+
+PREDICTORS = {"cpm": "CPM", "adc": "ADC"}
+"""Column of the sample table and name on the page."""
+
+_TREATMENT = {"naive": "treatment-naive", "recurrent": "recurrent"}
+
+
+def subset(samples: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the samples of one of the `SUBSETS`.
+
+    Examples
+    --------
+    >>> samples = pd.DataFrame({"treatment": ["treatment-naive", "recurrent"], "cpm": [1.0, 2.0]})
+    >>> subset(samples, "naive")["cpm"].tolist()
+    [1.0]
+    """
+    if key == "whole":
+        return samples
+    return samples[samples["treatment"] == _TREATMENT[key]]
+
+
+def with_grade_grouping(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Apply the option that says who belongs to a grade group.
+
+    Examples
+    --------
+    >>> samples = pd.DataFrame({"grade_group": ["LGG"], "diagnosis_cns5": ["NOS"]})
+    >>> with_grade_grouping(samples, AnalysisOptions(grade_grouping="cns5"))["grade_group"].isna().all()
+    np.True_
+    """
+    if options.grade_grouping == "all":
+        return samples
+    classified = samples["diagnosis_cns5"].notna() & (samples["diagnosis_cns5"] != "NOS")
+    return samples.assign(grade_group=samples["grade_group"].where(classified))

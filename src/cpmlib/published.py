@@ -1,0 +1,150 @@
+"""The printed values of the paper, and what a regenerated value must be to agree with one.
+
+Vocabulary
+----------
+printed : the text in the paper, such as ``0.20`` or ``>0.05``.
+rounding interval : the values that, rounded as the printed text is, give that text.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cpmlib.delimited import read_tsv
+from cpmlib.errors import DatasetError, Problem
+
+COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
+
+REPRESENTATION_SLACK = 1e-9
+"""Relative slack for the binary representation of decimal bounds, far below any rounding."""
+
+
+@dataclass(frozen=True)
+class PrintedValue:
+    """A printed text as the interval of values that round to it.
+
+    Parameters
+    ----------
+    low, high : float
+        Bounds; ``high`` is infinite for a printed ``>``, ``low`` minus infinite for ``<``.
+    one_sided : bool
+        Whether the text only bounds the value; the bound itself is then excluded.
+    """
+
+    low: float
+    high: float
+    one_sided: bool = False
+
+    def contains(self, value: float) -> bool:
+        """Whether a value agrees with the printed text; NaN never does.
+
+        Examples
+        --------
+        >>> parse_printed("0.20").contains(0.1951), parse_printed("0.20").contains(0.194)
+        (True, False)
+        """
+        if not np.isfinite(value):
+            return False
+        if self.one_sided:
+            return self.low < value < self.high
+        slack = REPRESENTATION_SLACK * max(abs(self.low), abs(self.high))
+        return self.low - slack <= value <= self.high + slack
+
+    @property
+    def centre(self) -> float:
+        """Middle of the interval; the finite bound of a one-sided one."""
+        if self.one_sided:
+            return self.low if np.isfinite(self.low) else self.high
+        return (self.low + self.high) / 2
+
+
+def parse_printed(text: str) -> PrintedValue:
+    """Read a printed value.
+
+    Parameters
+    ----------
+    text
+        A decimal number, or one behind ``>`` or ``<``.
+
+    Returns
+    -------
+    PrintedValue
+
+    Raises
+    ------
+    ValueError
+        If the text is neither.
+
+    Examples
+    --------
+    >>> parse_printed("-0.78")
+    PrintedValue(low=-0.785, high=-0.775, one_sided=False)
+    >>> parse_printed(">0.05")
+    PrintedValue(low=0.05, high=inf, one_sided=True)
+    """
+    sign, digits = (text[0], text[1:]) if text[:1] in "<>" else ("", text)
+    try:
+        value = Decimal(digits.strip())
+    except InvalidOperation:
+        raise ValueError(f"printed value {text!r}; expected a number, or > or < and a number") from None
+    if not value.is_finite():
+        raise ValueError(f"printed value {text!r}; expected a finite number")
+    if sign == ">":
+        return PrintedValue(float(value), np.inf, one_sided=True)
+    if sign == "<":
+        return PrintedValue(-np.inf, float(value), one_sided=True)
+    exponent = value.as_tuple().exponent
+    half = Decimal(1).scaleb(int(exponent)) / 2
+    return PrintedValue(float(value - half), float(value + half))
+
+
+def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the table of printed values.
+
+    Parameters
+    ----------
+    path
+        Tab-separated, columns as in `COLUMNS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Those columns as text, and ``low`` and ``high`` of the rounding interval; indexed by id.
+
+    Raises
+    ------
+    DatasetError
+        For a missing column, a repeated id or a printed text that is no number.
+    """
+    table = read_tsv(Path(path))
+    absent = [name for name in COLUMNS if name not in table.cells.columns]
+    if absent:
+        raise DatasetError(
+            [Problem(table.file, "no such column", "it", "add it", 1, name) for name in absent]
+        )
+    problems, intervals = [], []
+    seen: set[str] = set()
+    for row, record in table.cells.iterrows():
+        number = int(str(row))
+        if record["id"] in seen:
+            problems.append(
+                Problem(table.file, f"{record['id']} again", "each id once", "rename", number, "id")
+            )
+        seen.add(record["id"])
+        try:
+            intervals.append(parse_printed(record["printed"]))
+        except ValueError:
+            expected = "a number, or > or < and a number"
+            problems.append(
+                Problem(table.file, record["printed"], expected, "correct it", number, "printed")
+            )
+    if problems:
+        raise DatasetError(problems)
+    frame = table.cells[list(COLUMNS)].set_index("id")
+    return frame.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])

@@ -2,8 +2,8 @@
 
 Vocabulary
 ----------
-slope (b) : change of the outcome for a change of one unit of the predictor, least squares.
-RMSE : root mean square of outcome minus prediction; both must have the same unit.
+- *slope (b)*: change of the outcome for a change of one unit of the predictor, least squares.
+- *RMSE*: root mean square of outcome minus prediction; both must have the same unit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ import pingouin
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cpmlib.results import CONFIDENCE, MINIMUM_GROUP, not_estimable, one_row, why_not_estimable
+from cpmlib.results import (
+    CONFIDENCE,
+    MINIMUM_GROUP,
+    PERFECT,
+    not_estimable,
+    one_row,
+    why_not_estimable,
+)
 
 BOOTSTRAP_SAMPLES = 2000
 
@@ -80,7 +87,13 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     Returns
     -------
     pandas.DataFrame
-        One row: ``estimate``, 95 % interval by Fisher's z (given from 4 samples on), ``p``.
+        One row: ``estimate``, 95 % interval by Fisher's z (given from 4 samples on, unless the
+        correlation is perfect), ``p``.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or ``method`` is none of those above.
 
     Examples
     --------
@@ -88,16 +101,20 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     0.8
     """
     x, y = _paired(x, y)
-    name = {"spearman": "Spearman rho", "pearson": "Pearson r"}[method]
+    names = {"spearman": "Spearman rho", "pearson": "Pearson r"}
+    if method not in names:
+        raise ValueError(f"method is {method!r}; expected 'spearman' or 'pearson'")
+    name = names[method]
     reason = why_not_estimable(x, y)
     if reason:
         return not_estimable(name, reason, len(x))
-    row = pingouin.corr(x, y, method=method).iloc[0]
-    r = row["r"]
+    r, p = stats.spearmanr(x, y) if method == "spearman" else stats.pearsonr(x, y)
+    if abs(r) >= PERFECT:
+        r = np.sign(r)
     interval = (np.nan, np.nan)
     if len(x) > MINIMUM_GROUP and abs(r) < 1:
         interval = tuple(pingouin.compute_esci(stat=r, nx=len(x), eftype="r", decimals=12))
-    return one_row(name, r, ci=interval, p=row["p_val"], n=len(x))
+    return one_row(name, r, ci=interval, p=p, n=len(x))
 
 
 def root_mean_square_error(

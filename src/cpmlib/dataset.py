@@ -2,11 +2,11 @@
 
 Vocabulary
 ----------
-dataset : a BIDS folder with ``dataset_description.json``, ``participants.tsv``, ``samples.tsv``;
-    or, for a minimal study, one table with a row for each sample.
-label : what a dataset says of itself and wants shown with every result, such as that it is
-    synthetic (``DataLabel`` in its description).
-pseudonym : P01, P02, ... and S01, S02, ... in file order; no other identifier leaves this module.
+- *dataset*: a BIDS folder with ``dataset_description.json``, ``participants.tsv``, ``samples.tsv``;
+  or, for a minimal study, one table with a row for each sample.
+- *label*: what a dataset says of itself and wants shown with every result, such as that it is
+  synthetic (``DataLabel`` in its description).
+- *pseudonym*: P01, P02, ... and S01, S02, ... in file order; no other identifier leaves this module.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
     names = {old: f"S{i:02d}" for i, old in enumerate(samples["sample_id"], start=1)}
     participants = participants.assign(participant_id=participants["participant_id"].map(people))
     samples = samples.assign(
-        participant_id=samples["participant_id"].map(people), sample_id=samples["sample_id"].map(names)
+        participant_id=samples["participant_id"].map(people),
+        sample_id=samples["sample_id"].map(names),
     )
     joined = samples.merge(participants, on="participant_id", how="left", validate="many_to_one")
     return Dataset(
@@ -191,7 +192,9 @@ def _read_description(path: Path) -> dict[str, object]:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise DatasetError(
-            Problem(path.name, f"broken JSON ({error.msg})", "a JSON object", "correct it", error.lineno)
+            Problem(
+                path.name, f"broken JSON ({error.msg})", "a JSON object", "correct it", error.lineno
+            )
         ) from None
     if not isinstance(content, dict):
         kind = type(content).__name__
@@ -199,7 +202,9 @@ def _read_description(path: Path) -> dict[str, object]:
     for key in ("Name", "BIDSVersion"):
         if not isinstance(content.get(key), str):
             raise DatasetError(
-                Problem(path.name, f"no text under '{key}'", "a text", f"add '{key}' (BIDS requires it)")
+                Problem(
+                    path.name, f"no text under '{key}'", "a text", f"add '{key}' (BIDS requires it)"
+                )
             )
     label = content.get("DataLabel", "")
     if not isinstance(label, str) or len(label) > 200 or "\n" in label:
@@ -246,7 +251,9 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> pd.DataFrame:
             if text in ("", MISSING):
                 value = None
                 if text == "" and not table.file.endswith(tuple(TABLE_SUFFIXES)):
-                    problems.append(_cell(table, row, name, "an empty cell", column, f"write {MISSING}"))
+                    problems.append(
+                        _cell(table, row, name, "an empty cell", column, f"write {MISSING}")
+                    )
             elif is_number(column):
                 value = delimited.parse_number(text, decimal_comma=table.decimal_comma)
                 if isinstance(value, str):
@@ -307,7 +314,9 @@ def _wrong_adc_unit(frame: pd.DataFrame, file: str) -> Problem | None:
     for low, high, unit, factor in factors:
         if low <= median <= high:
             found = f"a median of {median:g}, which looks like {unit}"
-            return Problem(file, found, f"ADC in {ADC_UNIT}", f"multiply by {factor:g}", column="adc")
+            return Problem(
+                file, found, f"ADC in {ADC_UNIT}", f"multiply by {factor:g}", column="adc"
+            )
     return None
 
 
@@ -337,7 +346,9 @@ def _check_relations(
         for row, name in named[named.duplicated()].items():
             remedy = "name another sample or write n/a"
             problems.append(
-                Problem(sample_file, f"{name} again", "each case once", remedy, int(str(row)), "case")
+                Problem(
+                    sample_file, f"{name} again", "each case once", remedy, int(str(row)), "case"
+                )
             )
     if problems:
         raise DatasetError(problems)
@@ -349,7 +360,9 @@ def _check_targets(samples: pd.DataFrame, file: str) -> list[Problem]:
         return []
     given = samples[axes].notna().sum(axis=1)
     return [
-        Problem(file, f"{count} of 3 coordinates", "all or none", "complete it", int(str(row)), axes[0])
+        Problem(
+            file, f"{count} of 3 coordinates", "all or none", "complete it", int(str(row)), axes[0]
+        )
         for row, count in given.items()
         if count not in (0, 3)
     ]

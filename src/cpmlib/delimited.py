@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-row : line number in the file; the header is line 1, as an editor or a spreadsheet shows it.
+- *row*: line number in the file; the header is line 1, as an editor or a spreadsheet shows it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ def _as_text(cell: object) -> str:
 def _records(text: str, delimiter: str, file: str) -> pd.DataFrame:
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, quoting=quoting, strict=True))
+        rows = list(
+            csv.reader(io.StringIO(text), delimiter=delimiter, quoting=quoting, strict=True)
+        )
     except csv.Error as error:
         raise DatasetError(
             Problem(file, f"broken quoting ({error})", "a delimited table", "save it anew")

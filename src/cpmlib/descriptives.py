@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-SD : standard deviation with n - 1 in the denominator, as the paper prints it.
+- *SD*: standard deviation with n - 1 in the denominator, as the paper prints it.
 """
 
 from __future__ import annotations

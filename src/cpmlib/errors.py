@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-problem : one fault at one place: file, row, column, what was found, what was expected, remedy.
+- *problem*: one fault at one place: file, row, column, what was found, what was expected, remedy.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Vocabulary
 ----------
-rank-biserial correlation : share of pairs (a, b) with a > b, less the share with a < b.
-shift : Hodges-Lehmann estimate, the median of all differences a - b.
+- *rank-biserial correlation*: share of pairs (a, b) with a > b, less the share with a < b.
+- *shift*: Hodges-Lehmann estimate, the median of all differences a - b.
 """
 
 from __future__ import annotations
@@ -42,17 +42,23 @@ def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> pd.Data
        estimate      p  rank_biserial
     0       3.0  0.057          0.875
     """
-    a, b = (array[~np.isnan(array)] for array in (np.asarray(a, float), np.asarray(b, float)))
-    sizes = {"n_a": len(a), "n_b": len(b)}
+    a, b = _measured(a), _measured(b)
     name = "Mann-Whitney shift"
     smallest = min(len(a), len(b))
     if smallest < MINIMUM_GROUP:
         reason = f"a group has fewer than {MINIMUM_GROUP} samples ({smallest})"
-        return not_estimable(name, reason, len(a) + len(b), **sizes)
-    means = {"mean_a": a.mean(), "mean_b": b.mean()}
+        return not_estimable(name, reason, len(a) + len(b), n_a=len(a), n_b=len(b))
     if np.ptp(np.concatenate([a, b])) == 0:
         reason = "all values are equal"
-        return not_estimable(name, reason, len(a) + len(b), **sizes, **means)
+        return not_estimable(
+            name,
+            reason,
+            len(a) + len(b),
+            n_a=len(a),
+            n_b=len(b),
+            mean_a=a.mean(),
+            mean_b=b.mean(),
+        )
     test = pingouin.mwu(a, b, alternative="two-sided", method=method).iloc[0]
     shift, low, high = _hodges_lehmann(a, b)
     return one_row(
@@ -64,9 +70,16 @@ def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> pd.Data
         u=test["U_val"],
         rank_biserial=2 * test["U_val"] / (len(a) * len(b)) - 1,
         cles=test["CLES"],
-        **sizes,
-        **means,
+        n_a=len(a),
+        n_b=len(b),
+        mean_a=a.mean(),
+        mean_b=b.mean(),
     )
+
+
+def _measured(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, dtype=float)
+    return array[~np.isnan(array)]
 
 
 def _hodges_lehmann(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:

@@ -2,10 +2,10 @@ r"""Two correlations with one outcome compared: Meng's z.
 
 Vocabulary
 ----------
-r1, r2 : correlations of two predictors with the same outcome, in the same samples.
-rx : correlation between the two predictors.
-strength : correlation without its sign; to compare strength, flip the sign of a predictor that
-    falls while the outcome rises, which flips r2 *and* rx.
+- *r1, r2*: correlations of two predictors with the same outcome, in the same samples.
+- *rx*: correlation between the two predictors.
+- *strength*: correlation without its sign; to compare strength, flip the sign of a predictor that
+  falls while the outcome rises, which flips r2 *and* rx.
 
 References
 ----------
@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cpmlib.results import CONFIDENCE, not_estimable, one_row, why_not_estimable
+from cpmlib.results import CONFIDENCE, PERFECT, not_estimable, one_row, why_not_estimable
 
 MINIMUM_SAMPLES = 4
 """The variance of Fisher's z is 1 / (n - 3)."""
@@ -75,10 +75,9 @@ def meng_z(
         raise ValueError(f"alternative is {alternative!r}; expected 'two-sided' or 'greater'")
     if 1 - r1**2 - r2**2 - rx**2 + 2 * r1 * r2 * rx < -1e-9:
         raise ValueError(f"r1 = {r1}, r2 = {r2} and rx = {rx} cannot occur in one data set")
-    inputs = {"r1": r1, "r2": r2, "rx": rx}
     label = "Meng's z"
-    if max(abs(r1), abs(r2)) == 1 or rx == 1:
-        return not_estimable(label, "a correlation is exactly 1 or -1", n, **inputs)
+    if max(abs(r1), abs(r2), rx) >= PERFECT:
+        return not_estimable(label, "a correlation is exactly 1 or -1", n, r1=r1, r2=r2, rx=rx)
     mean_square = (r1**2 + r2**2) / 2
     f = min(1.0, (1 - rx) / (2 * (1 - mean_square)))
     h = (1 - f * mean_square) / (1 - mean_square)
@@ -88,7 +87,15 @@ def meng_z(
     half = stats.norm.isf((1 - CONFIDENCE) / 2) * error
     p = stats.norm.sf(z) if alternative == "greater" else 2 * stats.norm.sf(abs(z))
     return one_row(
-        label, difference, ci=(difference - half, difference + half), p=p, n=n, z=z, **inputs
+        label,
+        difference,
+        ci=(difference - half, difference + half),
+        p=p,
+        n=n,
+        z=z,
+        r1=r1,
+        r2=r2,
+        rx=rx,
     )
 
 

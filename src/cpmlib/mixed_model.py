@@ -10,11 +10,11 @@ J Stat Softw 67(1), section 3), its derivative is exact, and the best root, or t
 
 Vocabulary
 ----------
-REML, ML : restricted and ordinary maximum likelihood.
-singular fit : the estimated patient variance is 0; the model is then ordinary least squares.
-Satterthwaite : degrees of freedom from the variance of the estimated variance of a coefficient
-    (Kuznetsova et al. 2017, J Stat Softw 82(13)). In a singular fit they are n - p (REML) or
-    n (ML), the limit that lmerTest reports too.
+- *REML, ML*: restricted and ordinary maximum likelihood.
+- *singular fit*: the estimated patient variance is 0; the model is then ordinary least squares.
+- *Satterthwaite*: degrees of freedom from the variance of the estimated variance of a coefficient
+  (Kuznetsova et al. 2017, J Stat Softw 82(13)). In a singular fit they are n - p (REML) or
+  n (ML), the limit that lmerTest reports too.
 """
 
 from __future__ import annotations
@@ -292,6 +292,17 @@ def fit_random_intercept(
     )
 
 
+def _complete(
+    x: ArrayLike, y: ArrayLike, patient: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    patient = np.asarray(patient)
+    if not len(x) == len(y) == len(patient):
+        raise ValueError(f"lengths differ: x {len(x)}, y {len(y)}, patient {len(patient)}")
+    kept = ~(np.isnan(x) | np.isnan(y))
+    return x[kept], y[kept], patient[kept]
+
+
 def mixed_model_slope(
     x: ArrayLike,
     y: ArrayLike,
@@ -323,7 +334,7 @@ def mixed_model_slope(
     Raises
     ------
     ValueError
-        If ``estimation`` or ``test`` is none of those above.
+        If lengths differ, or ``estimation`` or ``test`` is none of those above.
 
     Examples
     --------
@@ -335,9 +346,7 @@ def mixed_model_slope(
     """
     if test not in ("satterthwaite", "wald-t", "wald-z"):
         raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")
-    x, y, patient = np.asarray(x, float), np.asarray(y, float), np.asarray(patient)
-    kept = ~(np.isnan(x) | np.isnan(y))
-    x, y, patient = x[kept], y[kept], patient[kept]
+    x, y, patient = _complete(x, y, patient)
     name = "mixed-model slope"
     reason = why_not_estimable(x, y)
     if reason:

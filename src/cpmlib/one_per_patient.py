@@ -6,10 +6,10 @@ few combinations, and its mean is known exactly without either.
 
 Vocabulary
 ----------
-draw : one sample of every patient, each of the patient's samples being equally likely.
-rank kernel : matrix K with 1 where value i is above value j, 1/2 where they are equal (and for
-    i = j), 0 below; the rank of i among the drawn ones is 1/2 plus the sum of its row over them.
-    Equal values so receive their average rank.
+- *draw*: one sample of every patient, each of the patient's samples being equally likely.
+- *rank kernel*: matrix K with 1 where value i is above value j, 1/2 where they are equal (and for
+  i = j), 0 below; the rank of i among the drawn ones is 1/2 plus the sum of its row over them.
+  Equal values so receive their average rank.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def exact_mean(
 
 
 def _choices_among_ties(drawing: _Drawing) -> list[list[np.ndarray]]:
-    """For each patient the sets of samples that tie alike: each tied one alone, the rest together."""
+    """For each patient the samples that tie alike: each tied one alone, the rest together."""
     owner = np.repeat(np.arange(drawing.n_patients), drawing.size)
     other = owner[:, None] != owner[None, :]
     equal = (drawing.kernel_x == 0.5) | (drawing.kernel_y == 0.5)

@@ -2,8 +2,8 @@
 
 Vocabulary
 ----------
-printed : the text in the paper, such as ``0.20`` or ``>0.05``.
-rounding interval : the values that, rounded as the printed text is, give that text.
+- *printed*: the text in the paper, such as ``0.20`` or ``>0.05``.
+- *rounding interval*: the values that, rounded as the printed text is, give that text.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def parse_printed(text: str) -> PrintedValue:
     try:
         value = Decimal(digits.strip())
     except InvalidOperation:
-        raise ValueError(f"printed value {text!r}; expected a number, or > or < and a number") from None
+        raise ValueError(
+            f"printed value {text!r}; expected a number, or > or < and a number"
+        ) from None
     if not value.is_finite():
         raise ValueError(f"printed value {text!r}; expected a finite number")
     if sign == ">":

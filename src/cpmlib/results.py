@@ -2,9 +2,9 @@
 
 Vocabulary
 ----------
-estimate : the statistic itself; ``ci_low`` and ``ci_high`` bound its 95 % interval.
-n : samples that entered it; ``excluded`` names the ones that were left out, with the reason.
-not estimable : the statistic does not exist for these data; ``note`` says why.
+- *estimate*: the statistic itself; ``ci_low`` and ``ci_high`` bound its 95 % interval.
+- *n*: samples that entered it; ``excluded`` names the ones that were left out, with the reason.
+- *not estimable*: the statistic does not exist for these data; ``note`` says why.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ CONFIDENCE = 0.95
 
 MINIMUM_GROUP = 3
 """Fewest samples of a group for which a statistic is given."""
+
+PERFECT = 1 - 1e-12
+"""A correlation from here on differs from 1 by rounding errors only."""
 
 COLUMNS = ("statistic", "estimate", "ci_low", "ci_high", "p", "n", "excluded", "note")
 
@@ -90,7 +93,8 @@ def not_estimable(statistic: str, reason: str, n: int, **extra: object) -> pd.Da
     >>> not_estimable("Spearman rho", "fewer than 3 samples", 2)["note"].item()
     'not estimable: fewer than 3 samples'
     """
-    return one_row(statistic, np.nan, n=n, note=f"not estimable: {reason}", **extra)
+    note = f"not estimable: {reason}"
+    return one_row(statistic, np.nan, n=n, note=note, **extra)  # type: ignore[arg-type]
 
 
 def why_not_estimable(*variables: np.ndarray, minimum: int = MINIMUM_GROUP) -> str | None:

@@ -5,10 +5,10 @@ decides which of them are too large to come from the normal distribution that fi
 
 Vocabulary
 ----------
-P68 : the 68.27th percentile of the absolute residuals.
-RSDR : robust standard deviation of the residuals, P68 * N / (N - K).
-K : number of fitted parameters; 2 for a line, 1 for a column.
-Q : the accepted false discovery rate.
+- *P68*: the 68.27th percentile of the absolute residuals.
+- *RSDR*: robust standard deviation of the residuals, P68 * N / (N - K).
+- *K*: number of fitted parameters; 2 for a line, 1 for a column.
+- *Q*: the accepted false discovery rate.
 
 References
 ----------
@@ -46,7 +46,7 @@ class RoutResult:
     rsdr : float
         Robust standard deviation of the residuals.
     t, p, threshold : (N,)
-        |residual| / RSDR, its two-tailed p, and the p below which the point would start the
+        Absolute residual over RSDR, its two-tailed p, and the p below which the point would start the
         outliers; ``threshold`` is NaN for the points that were not tested.
     n_parameters : int
         K.
@@ -167,7 +167,7 @@ def _robust_fit(design: np.ndarray, y: np.ndarray) -> np.ndarray:
     weights 1 / (1 + (r / RSDR)^2); since the RSDR is taken anew before each step, no two merits
     with different scales are ever compared.
     """
-    n, k = design.shape
+    k = design.shape[1]
     coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
     for _ in range(MAXIMUM_ITERATIONS):
         residual = y - design @ coefficients

@@ -5,9 +5,9 @@ come from these schemas.
 
 Vocabulary
 ----------
-participants, samples : the two tables of a BIDS dataset; a sample is one biopsy specimen.
-target : the coordinate of a sample in scanner space, mm, RAS+.
-levels : the categories that a column admits, with what they mean.
+- *participants, samples*: the two tables of a BIDS dataset; a sample is one biopsy specimen.
+- *target*: the coordinate of a sample in scanner space, mm, RAS+.
+- *levels*: the categories that a column admits, with what they mean.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ DENSITY_UNIT = "cells/mm2"
 
 def _text(description: str, pattern: str, expected: str, **options: bool) -> pa.Column:
     check = pa.Check.str_matches(pattern, error=expected)
-    return pa.Column(str, check, description=description, metadata={"expected": expected}, **options)
+    return pa.Column(
+        str, check, description=description, metadata={"expected": expected}, **options
+    )
 
 
 def _category(
@@ -130,7 +132,10 @@ def _number(
 PARTICIPANTS = pa.DataFrameSchema(
     {
         "participant_id": _text(
-            "Patient; one row each.", r"^sub-[A-Za-z0-9]+$", "sub- and letters or digits", unique=True
+            "Patient; one row each.",
+            r"^sub-[A-Za-z0-9]+$",
+            "sub- and letters or digits",
+            unique=True,
         ),
         "sex": _category("Sex.", SEX),
         "age": _number("Age at the scan.", "years", 10, 110),

@@ -2,8 +2,8 @@
 
 Vocabulary
 ----------
-outlier : a sample that ROUT flags about the line of its own subset and predictor; the line, its
-    Pearson p and R2, and the RMSE leave it out, Spearman's rho does not.
+- *outlier*: a sample that ROUT flags about the line of its own subset and predictor; the line, its
+  Pearson p and R2, and the RMSE leave it out, Spearman's rho does not.
 """
 
 from __future__ import annotations

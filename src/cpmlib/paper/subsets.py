@@ -2,8 +2,8 @@
 
 Vocabulary
 ----------
-TN, R : treatment-naive, recurrent.
-HGG, LGG : high- and low-grade glioma.
+- *TN, R*: treatment-naive, recurrent.
+- *HGG, LGG*: high- and low-grade glioma.
 """
 
 from __future__ import annotations

@@ -1,0 +1,266 @@
+"""Printed values that cannot hold together, proved from the printed values alone.
+
+No sample is looked at here: each bound uses what the paper prints, rounding included, so that a
+verdict *cannot hold together with the others* is a statement about the print.
+
+Vocabulary
+----------
+- *bound*: the outermost value that the other printed values leave to one of them.
+- *squared error*: (H&E - CPM)^2 of a sample; RMSE is the root of its mean over the samples kept.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from cpmlib.published import PrintedValue, parse_printed
+from cpmlib.rout import SHARE_NEVER_TESTED
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What the other printed values say of one of them.
+
+    Parameters
+    ----------
+    id
+        Of the printed value.
+    contradicted : bool
+        Whether the printed value lies outside the bound.
+    explanation
+        The argument in one sentence.
+    steps
+        The arithmetic, one row a step: ``step`` and ``value``.
+    """
+
+    id: str
+    contradicted: bool
+    explanation: str
+    steps: pd.DataFrame = field(compare=False)
+
+
+class _Print:
+    """Intervals of the printed values by id."""
+
+    def __init__(self, published: pd.DataFrame) -> None:
+        self.text = published["printed"]
+
+    def has(self, *ids: str) -> bool:
+        return all(id in self.text.index for id in ids)
+
+    def __getitem__(self, id: str) -> PrintedValue:
+        return parse_printed(self.text[id])
+
+
+def bounds(published: pd.DataFrame) -> dict[str, Bound]:
+    """Work out every bound that the printed values allow.
+
+    Parameters
+    ----------
+    published
+        As `cpmlib.published.read_published` returns it; a bound whose ingredients are not
+        printed is left out.
+
+    Returns
+    -------
+    dict
+        The bounds by the id of the value that they concern.
+    """
+    printed = _Print(published)
+    found = [_share_of_non_enhancing(printed), _rmse_of_recurrent(printed)]
+    return {bound.id: bound for bound in found if bound is not None}
+
+
+def group_sizes(
+    n: int, whole: PrintedValue, first: PrintedValue, second: PrintedValue
+) -> list[int]:
+    """Sizes of the first of two groups that fit the three printed means.
+
+    Parameters
+    ----------
+    n
+        Samples in both groups together.
+    whole, first, second
+        Printed means over all, over the first group, over the second.
+
+    Returns
+    -------
+    list of int
+        Every size from 1 to n - 1 for which the mean over all can be as printed.
+
+    Examples
+    --------
+    >>> means = [parse_printed(text) for text in ("1323", "1358", "1195")]
+    >>> group_sizes(66, *means)
+    [52]
+    """
+    sizes = []
+    for k in range(1, n):
+        low = (k * first.low + (n - k) * second.low) / n
+        high = (k * first.high + (n - k) * second.high) / n
+        if low <= whole.high and high >= whole.low:
+            sizes.append(k)
+    return sizes
+
+
+def _share_of_non_enhancing(printed: _Print) -> Bound | None:
+    target = "hgg.share_non_enhancing"
+    means = ("desc.cpm_mean", "group.grade.cpm_mean_a", "group.grade.cpm_mean_b")
+    if not printed.has(target, "t1.n_samples", *means):
+        return None
+    n = round(printed["t1.n_samples"].centre)
+    sizes = group_sizes(n, *(printed[id] for id in means))
+    share = printed[target]
+    fitting = [
+        (k, size) for size in sizes for k in range(size + 1) if share.contains(100 * k / size)
+    ]
+    rows = [("samples", float(n))]
+    for size in sizes:
+        nearest = min(range(size + 1), key=lambda k, s=size: abs(100 * k / s - share.centre))  # type: ignore[misc]
+        rows += [
+            ("HGG samples, from the three printed means", float(size)),
+            ("nearest whole number of non-enhancing ones", float(nearest)),
+            ("the share it gives, %", 100 * nearest / size),
+        ]
+    explanation = (
+        "The printed means of all, HGG and LGG samples leave only "
+        + ", ".join(f"{size} HGG samples" for size in sizes)
+        + "; no whole number of them rounds to the printed percentage."
+    )
+    return Bound(target, bool(sizes) and not fitting, explanation, _steps(rows))
+
+
+def _rmse_of_recurrent(printed: _Print) -> Bound | None:
+    target = "corr.recurrent.cpm.rmse"
+    needed = (
+        "t1.n_samples",
+        "desc.he_mean",
+        "desc.he_sd",
+        "desc.cpm_mean",
+        "desc.cpm_sd",
+        "group.treatment.cpm_mean_a",
+        "group.treatment.cpm_mean_b",
+        "corr.naive.cpm.rmse",
+        "corr.naive.cpm.b",
+        "corr.whole.cpm.b",
+        "corr.whole.cpm.r2",
+    )
+    if not printed.has(target, *needed):
+        return None
+    n = round(printed["t1.n_samples"].centre)
+    naive = group_sizes(
+        n,
+        printed["desc.cpm_mean"],
+        printed["group.treatment.cpm_mean_a"],
+        printed["group.treatment.cpm_mean_b"],
+    )
+    if not naive:
+        return None
+    # Every group size that the means admit has to fail; the one that needs fewest exclusions
+    # beyond what ROUT can do is shown.
+    trials = [_exclusions(printed, n, size) for size in naive]
+    shown = min(trials, key=lambda trial: trial.at_fit - trial.removable)
+    contradicted = all(trial.at_fit > trial.removable for trial in trials)
+    rows = [
+        ("recurrent samples, from the three printed means", float(shown.recurrent)),
+        ("most samples that ROUT can exclude", float(shown.removable)),
+        ("greatest sum of squared errors at r = -1, 1e6", shown.total_at_minus_1 / 1e6),
+        ("greatest sum at the r of the whole cohort's fit, 1e6", shown.total_at_fit / 1e6),
+        (f"naive part of it, {shown.furthest} being the one outlier, 1e6", shown.naive_error / 1e6),
+        ("least squared error per recurrent sample kept, 1e6", shown.per_sample / 1e6),
+        ("exclusions needed at r = -1", float(shown.at_minus_1)),
+        ("r of the whole cohort's fit, at least", shown.r_fit),
+        ("exclusions needed at that r", float(shown.at_fit)),
+        ("r at which ROUT's most would do", shown.r_needed),
+    ]
+    explanation = (
+        f"Means and SDs fix the sum of squared errors up to the correlation. At the correlation "
+        f"of the whole cohort's printed fit, {shown.at_fit} of {shown.recurrent} recurrent samples "
+        f"would have to be excluded; ROUT can exclude {shown.removable}. It would take a "
+        f"correlation of {shown.r_needed:.2f} over all samples, against the sign of both printed "
+        f"coefficients."
+    )
+    return Bound(target, contradicted, explanation, _steps(rows))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """How many recurrent samples must be excluded, for one size of the naive group."""
+
+    recurrent: int
+    removable: int
+    total_at_minus_1: float
+    total_at_fit: float
+    furthest: str
+    naive_error: float
+    per_sample: float
+    at_minus_1: int
+    r_fit: float
+    at_fit: int
+    r_needed: float
+
+
+def _exclusions(printed: _Print, n: int, naive: int) -> _Trial:
+    recurrent = n - naive
+    per_sample = printed["corr.recurrent.cpm.rmse"].low ** 2
+    removable = recurrent - int(SHARE_NEVER_TESTED * recurrent) + 1
+    furthest, outlier_error = _furthest_case(printed)
+    naive_error = (naive - 1) * printed["corr.naive.cpm.rmse"].low ** 2 + outlier_error
+    # sum (H - C)^2 = n (mean difference)^2 + (n - 1)(s_H^2 + s_C^2 - 2 r s_H s_C)
+    difference = printed["desc.he_mean"].high - printed["desc.cpm_mean"].low
+    s_he, s_cpm = printed["desc.he_sd"].high, printed["desc.cpm_sd"].high
+    fixed = n * difference**2 + (n - 1) * (s_he**2 + s_cpm**2)
+    turn = 2 * (n - 1) * s_he * s_cpm
+    # The least correlation that the printed slope and R2 of the whole cohort's line admit.
+    r_slope = printed["corr.whole.cpm.b"].low * printed["desc.cpm_sd"].low / s_he
+    r_fit = min(r_slope, math.sqrt(printed["corr.whole.cpm.r2"].low))
+
+    def to_remove(r: float) -> int:
+        left = max(fixed - r * turn - naive_error, 0.0)
+        return recurrent - math.floor(left / per_sample)
+
+    needed = naive_error + (recurrent - removable) * per_sample
+    return _Trial(
+        recurrent=recurrent,
+        removable=removable,
+        total_at_minus_1=fixed + turn,
+        total_at_fit=fixed - r_fit * turn,
+        furthest=furthest,
+        naive_error=naive_error,
+        per_sample=per_sample,
+        at_minus_1=to_remove(-1.0),
+        r_fit=r_fit,
+        at_fit=to_remove(r_fit),
+        r_needed=(fixed - needed) / turn,
+    )
+
+
+def _furthest_case(printed: _Print) -> tuple[str, float]:
+    """The printed naive sample furthest above any line of the printed slope; its squared error.
+
+    Which sample ROUT left out of the naive group is not printed. If it left out any, it left out
+    the one furthest from the line, and among the printed ones that does not depend on the line's
+    intercept.
+    """
+    slope = printed["corr.naive.cpm.b"].centre
+    cases = [
+        case
+        for case in ("fig3a", "fig3b", "fig4a", "fig4b")
+        if printed.has(f"case.{case}.he", f"case.{case}.cpm")
+    ]
+    if not cases:
+        return "no printed case", 0.0
+
+    def height(case: str) -> float:
+        return printed[f"case.{case}.he"].centre - slope * printed[f"case.{case}.cpm"].centre
+
+    furthest = max(cases, key=height)
+    error = printed[f"case.{furthest}.he"].low - printed[f"case.{furthest}.cpm"].high
+    return furthest, max(error, 0.0) ** 2
+
+
+def _steps(rows: list[tuple[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["step", "value"])

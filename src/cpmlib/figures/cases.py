@@ -1,0 +1,29 @@
+"""Where the representative cases lie among all samples."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, say
+from cpmlib.paper.cases import cases
+
+
+def figure_cases(samples: pd.DataFrame) -> Figure:
+    """Draw CPM and ADC against H&E cellularity with the representative cases named."""
+    with figure_style():
+        figure = Figure(figsize=(2.4 * PANEL * 1.2, PANEL * 1.25), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, column in zip(axes, ("cpm", "adc"), strict=True):
+            ax.set_xlabel(AXIS_LABEL[column])
+            shown = cases(samples)
+            if shown.empty:
+                say(ax, "the dataset names no representative case")
+                continue
+            ax.scatter(samples[column], samples["he_cellularity"], s=14, color="#BBBBBB")
+            ax.scatter(shown[column], shown["he_cellularity"], s=36, color=COLOUR["HGG"])
+            for row in shown.dropna(subset=[column, "he_cellularity"]).to_dict("records"):
+                place = (row[column], row["he_cellularity"])
+                ax.annotate(row["case"], place, xytext=(5, 4), textcoords="offset points")
+        axes[0].set_ylabel(AXIS_LABEL["he_cellularity"])
+    return figure

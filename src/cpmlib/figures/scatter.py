@@ -1,0 +1,115 @@
+"""Fig. 2 and Supplementary Fig. 2: a predictor against H&E cellularity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from cpmlib.correlation import linear_fit
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.options import AnalysisOptions
+from cpmlib.paper.correlations import OUTCOME, flag_outliers, format_p
+from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
+
+
+def figure_2(samples: pd.DataFrame, table: pd.DataFrame, options: AnalysisOptions) -> Figure:
+    """Draw Fig. 2.
+
+    Parameters
+    ----------
+    samples
+        The sample table.
+    table
+        As `cpmlib.paper.correlations.correlations` returns it.
+    options
+        For ROUT.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Panels A-C: CPM in the whole cohort, naive, recurrent; D-F: ADC. Excluded samples are
+        white dots; the band is the 95 % confidence band of the line.
+    """
+    with figure_style():
+        figure = Figure(figsize=(3 * PANEL * 1.15, 2 * PANEL * 1.15), layout="constrained")
+        axes = figure.subplots(2, 3, sharey=True)
+        for i, predictor in enumerate(PREDICTORS):
+            for j, (key, name) in enumerate(SUBSETS.items()):
+                flagged = flag_outliers(subset(samples, key), predictor, options)
+                rows = table[(table["subset"] == key) & (table["predictor"] == predictor)]
+                draw_association(axes[i, j], flagged, predictor, COLOUR[name])
+                axes[i, j].set_title(f"{name}\n{_annotation(rows)}")
+                if j:
+                    axes[i, j].set_ylabel("")
+        name_panels(list(axes.flat))
+    return figure
+
+
+def figure_hgg(group: pd.DataFrame, title: str) -> Figure:
+    """Draw Supplementary Fig. 2: CPM against H&E in non-enhancing HGG samples.
+
+    Parameters
+    ----------
+    group
+        As `cpmlib.paper.hgg.non_enhancing` returns it.
+    title
+        Statistics to write above the panel.
+    """
+    with figure_style():
+        figure = Figure(figsize=(2 * PANEL, 1.6 * PANEL), layout="constrained")
+        ax = figure.subplots()
+        draw_association(ax, group, "cpm", COLOUR["HGG"], line=False)
+        if len(group):
+            both = group[["cpm", OUTCOME]]
+            ends = [float(both.min().min()), float(both.max().max())]
+            ax.plot(ends, ends, color="grey", linestyle="--", linewidth=1, label="CPM = H&E")
+            ax.legend(frameon=False)
+        ax.set_title(title)
+    return figure
+
+
+def draw_association(
+    ax: Axes, flagged: pd.DataFrame, predictor: str, colour: str, *, line: bool = True
+) -> None:
+    """Draw samples, the line through those that are no outliers, and its 95 % band."""
+    ax.set_xlabel(AXIS_LABEL[predictor])
+    ax.set_ylabel(AXIS_LABEL[OUTCOME])
+    if flagged.empty:
+        say(ax, "no sample")
+        return
+    kept, out = flagged[~flagged["outlier"]], flagged[flagged["outlier"]]
+    ax.scatter(kept[predictor], kept[OUTCOME], s=22, color=colour, edgecolor="white", linewidth=0.4)
+    ax.scatter(
+        out[predictor], out[OUTCOME], s=30, facecolor="white", edgecolor="black", linewidth=1
+    )
+    fit = linear_fit(kept[predictor], kept[OUTCOME]).iloc[0]
+    if not line or pd.isna(fit["estimate"]):
+        return
+    x = np.linspace(flagged[predictor].min(), flagged[predictor].max(), 100)
+    y = fit["intercept"] + fit["estimate"] * x
+    values = kept[predictor].to_numpy(float)
+    spread = ((values - values.mean()) ** 2).sum()
+    sigma = fit["se"] * np.sqrt(spread)
+    error = sigma * np.sqrt(1 / len(values) + (x - values.mean()) ** 2 / spread)
+    half = stats.t.isf(0.025, fit["df"]) * error
+    ax.plot(x, y, color=colour, linewidth=1.5)
+    ax.fill_between(x, y - half, y + half, color=colour, alpha=0.15, linewidth=0)
+
+
+def _annotation(rows: pd.DataFrame) -> str:
+    rows = rows.set_index("statistic")
+    fit, rho = rows.loc["slope"], rows.loc["Spearman rho"]
+    if pd.isna(fit["estimate"]) or pd.isna(rho["estimate"]):
+        return "not estimable"
+    return (
+        f"b = {fit['estimate']:.2f}, R² = {fit['r2']:.3f}, {_p(fit['p'])}\n"
+        f"rho = {rho['estimate']:.2f}, {_p(rho['p'])}"
+    )
+
+
+def _p(p: float) -> str:
+    text = format_p(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -1,0 +1,66 @@
+"""What each choice of the analysis does to the number of values reproduced."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+
+from cpmlib.dataset import Dataset
+from cpmlib.options import AnalysisOptions
+from cpmlib.paper.everything import regenerate
+from cpmlib.published import parse_printed
+
+CHOICES: dict[str, dict[str, object]] = {
+    "Mixed model: Wald z": {"mixed_model_test": "wald-z"},
+    "Mixed model: Wald t": {"mixed_model_test": "wald-t"},
+    "Mixed model: Satterthwaite": {"mixed_model_test": "satterthwaite"},
+    "Mixed model: ML": {"mixed_model_estimation": "ML"},
+    "Mixed model without outliers": {"mixed_model_excludes_outliers": True},
+    "Spearman without outliers": {"spearman_excludes_outliers": True},
+    "RMSE with outliers": {"rmse_excludes_outliers": False},
+    "No ROUT": {"rout_q": 0.0},
+    "ROUT Q = 0.1 %": {"rout_q": 0.001},
+    "ROUT Q = 2 %": {"rout_q": 0.02},
+    "ROUT Q = 5 %": {"rout_q": 0.05},
+    "Meng's z with Pearson": {"meng_correlation": "pearson"},
+    "Mann-Whitney exact": {"mann_whitney_method": "exact"},
+    "Grade groups without NOS": {"grade_grouping": "cns5"},
+}
+"""Name on the page, and the options that it changes."""
+
+
+def table(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -> pd.DataFrame:
+    """Repeat the analysis with one choice changed at a time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``choice``, ``reproduced`` (count), ``lost`` and ``gained`` (ids, against the
+        first row, which is the analysis as the book runs it).
+    """
+    base = _reproduced(dataset, options, published)
+    rows = [_row("As in this book", base, base)]
+    for name, change in CHOICES.items():
+        changed = dataclasses.replace(options, **change)  # type: ignore[arg-type]
+        if changed != options:
+            rows.append(_row(name, _reproduced(dataset, changed, published), base))
+    return pd.DataFrame(rows)
+
+
+def _reproduced(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -> list[str]:
+    values = regenerate(dataset, options)
+    return [
+        str(id)
+        for id, printed in published["printed"].items()
+        if parse_printed(printed).contains(values.get(str(id), float("nan")))
+    ]
+
+
+def _row(name: str, found: list[str], base: list[str]) -> dict[str, object]:
+    return {
+        "choice": name,
+        "reproduced": len(found),
+        "lost": ", ".join(id for id in base if id not in found),
+        "gained": ", ".join(id for id in found if id not in base),
+    }

@@ -1,0 +1,135 @@
+"""Build the book from a dataset: `make book`.
+
+    python workflow/build.py [--dataset PATH] [--set NAME=VALUE ...] [--cores N]
+
+Prints a line for each step and, last, the totals of the ledger. A step that fails prints why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from dependencies import ROOT, source_files
+
+from cpmlib.options import AnalysisOptions
+
+BUILD = ROOT / "build"
+DEFAULT_DATASET = "data/surrogate"
+_RULE = re.compile(r"^(?:local)?rule (\w+):")
+_NAME = re.compile(r"^\s+wildcards: name=(\w+)")
+_LOG = re.compile(r"^\s+log: (\S+)")
+
+
+def main() -> int:
+    """Do it; return the exit status."""
+    arguments = _arguments()
+    try:
+        chosen = dict(pair.split("=", 1) for pair in arguments.set)
+        options = AnalysisOptions.from_mapping(chosen)
+    except ValueError as error:
+        print(f"--set: {error}", file=sys.stderr)
+        return 2
+    source = os.path.relpath(Path(arguments.dataset).expanduser().resolve(), ROOT)
+    problem = _dataset_problem(source)
+    if problem:
+        print(problem, file=sys.stderr)
+        return 2
+    BUILD.mkdir(exist_ok=True)
+    _write_if_changed(BUILD / "options.json", json.dumps(dataclasses.asdict(options), indent=1))
+    started = time.monotonic()
+    status, failed = _snakemake(source, arguments.cores)
+    if status:
+        for log in failed:
+            print(f"\n{log}:\n" + (ROOT / log).read_text("utf-8", "replace").strip(), file=sys.stderr)
+        return status
+    print(f"built in {time.monotonic() - started:.0f} s: {(BUILD / 'html' / 'index.html').as_uri()}")
+    print(_totals())
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Build the book from a dataset.")
+    parser.add_argument("--dataset", default=os.environ.get("DATASET") or DEFAULT_DATASET)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args()
+
+
+def _dataset_problem(source: str) -> str | None:
+    """Say what is wrong with a dataset before anything is built from it."""
+    if all((ROOT / path).is_file() for path in source_files(source)):
+        return None
+    from cpmlib.dataset import read_tables
+    from cpmlib.errors import DatasetError
+
+    try:
+        read_tables(ROOT / source)
+    except DatasetError as error:
+        return str(error)
+    return None
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text("utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def _snakemake(source: str, cores: int) -> tuple[int, list[str]]:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
+    command += ["--cores", str(cores), "--rerun-incomplete", "--config", f"dataset={source}"]
+    full_log = BUILD / "snakemake.log"
+    failed: list[str] = []
+    with full_log.open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert process.stdout is not None
+        rule, in_error = "", False
+        for line in process.stdout:
+            log.write(line)
+            if match := _RULE.match(line):
+                rule, in_error = match[1], False
+                if rule not in ("notebook", "all"):
+                    print(_SAID[rule], flush=True)
+            elif match := _NAME.match(line):
+                if rule == "notebook" and not in_error:
+                    print(f"executing notebooks/{match[1]}", flush=True)
+            elif line.startswith("Error in rule"):
+                in_error = True
+            elif in_error and (match := _LOG.match(line)):
+                failed.append(match[1])
+                in_error = False
+        status = process.wait()
+    if status and not failed:
+        failed.append(str(full_log.relative_to(ROOT)))
+    return status, [path for path in dict.fromkeys(failed) if (ROOT / path).is_file()]
+
+
+_SAID = {
+    "dataset": "checking the dataset",
+    "values": "collecting the values",
+    "graph": "drawing the workflow",
+    "html": "building the pages",
+}
+
+
+def _totals() -> str:
+    """Summarise the ledger that was just built."""
+    import pandas as pd
+
+    from cpmlib.ledger import summary
+
+    path = BUILD / "site" / "notebooks" / "08_ledger_files" / "values.json"
+    return summary(pd.DataFrame(json.loads(path.read_text("utf-8"))["tables"]["ledger"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

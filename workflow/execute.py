@@ -1,0 +1,65 @@
+"""Execute one notebook of the book.
+
+    python workflow/execute.py NAME
+
+Reads notebooks/NAME.md, build/dataset and build/options.json; writes
+build/site/notebooks/NAME.ipynb and the folder NAME_files beside it. A failing cell stops it with
+the cell's own error and leaves no executed notebook behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT = 900
+"""Seconds that one cell may take."""
+
+
+def main(name: str) -> int:
+    """Do it; return the exit status."""
+    build = ROOT / "build"
+    output = build / "site" / "notebooks"
+    shutil.rmtree(output / f"{name}_files", ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    notebook = jupytext.read(ROOT / "notebooks" / f"{name}.md")
+    os.environ.update(
+        CPMLIB_DATASET=str(build / "dataset"),
+        CPMLIB_OPTIONS=(build / "options.json").read_text(encoding="utf-8"),
+        CPMLIB_OUTPUT=str(output),
+        CPMLIB_PUBLISHED=str(ROOT / "data" / "published-values.tsv"),
+        # One thread each: the notebooks run beside each other, and sums keep their order.
+        OMP_NUM_THREADS="1",
+        OPENBLAS_NUM_THREADS="1",
+        MPLBACKEND="agg",
+        PYTHONHASHSEED="0",
+    )
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(ROOT / "notebooks")}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        print(f"notebooks/{name}.md: a cell failed\n{error}")
+        return 1
+    (output / f"{name}_files").mkdir(exist_ok=True)
+    # Times of execution would make two equal builds differ.
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    nbformat.write(notebook, output / f"{name}.ipynb")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Draw the workflow's dependency graph, from Snakemake's own account of it.
+
+    python workflow/graph.py FILE.svg
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from dependencies import ROOT
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+_NODE = re.compile(r'(\d+)\[label = "([^"]*)"')
+_EDGE = re.compile(r"(\d+) -> (\d+)")
+WIDTH, HEIGHT, GAP_X, GAP_Y = 2.5, 0.5, 0.8, 0.16
+
+
+def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Return jobs by number, and which needs which."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
+    command += ["--dag", "dot", "--forceall", "--nolock", "--quiet", "all"]
+    dot = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    nodes = {}
+    for number, label in _NODE.findall(dot):
+        lines = [line for line in label.split("\\n") if line]
+        named = [line.split(": ")[1] for line in lines if line.startswith("name: ")]
+        nodes[number] = named[0] if named else lines[0]
+    if not nodes:
+        raise SystemExit("Snakemake printed no graph")
+    return nodes, _EDGE.findall(dot)
+
+
+def levels(nodes: dict[str, str], edges: list[tuple[str, str]]) -> dict[str, int]:
+    """Return the longest way from a start to each job."""
+    level = dict.fromkeys(nodes, 0)
+    for _ in nodes:
+        for first, second in edges:
+            level[second] = max(level[second], level[first] + 1)
+    return level
+
+
+def main(target: str) -> None:
+    """Write the drawing."""
+    nodes, edges = read_graph()
+    edges = [(a, b) for a, b in edges if nodes[b] != "all"]
+    nodes = {number: name for number, name in nodes.items() if name != "all"}
+    level = levels(nodes, edges)
+    columns: dict[int, list[str]] = {}
+    for number in sorted(nodes, key=lambda number: nodes[number]):
+        columns.setdefault(level[number], []).append(number)
+    place = {}
+    for column, members in columns.items():
+        for i, number in enumerate(members):
+            y = (i - (len(members) - 1) / 2) * -(HEIGHT + GAP_Y)
+            place[number] = (column * (WIDTH + GAP_X), y)
+    tallest = max(len(members) for members in columns.values())
+    size = (len(columns) * (WIDTH + GAP_X) * 0.9, tallest * (HEIGHT + GAP_Y) * 1.3)
+    figure = Figure(figsize=size)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    for first, second in edges:
+        (x1, y1), (x2, y2) = place[first], place[second]
+        arrow = {"arrowstyle": "-|>", "color": "#7A7A7A", "linewidth": 1}
+        ax.annotate("", (x2, y2 + HEIGHT / 2), (x1 + WIDTH, y1 + HEIGHT / 2), arrowprops=arrow)
+    for number, (x, y) in place.items():
+        box = FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle="round,pad=0.03", fc="#E8F1F8", ec="#0072B2")
+        ax.add_patch(box)
+        ax.text(x + WIDTH / 2, y + HEIGHT / 2, nodes[number], ha="center", va="center", fontsize=11)
+    ax.set_xlim(-0.2, len(columns) * (WIDTH + GAP_X) - GAP_X + 0.2)
+    reach = tallest * (HEIGHT + GAP_Y) / 2
+    ax.set_ylim(-reach - 0.1, reach + HEIGHT)
+    figure.savefig(target, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

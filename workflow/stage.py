@@ -1,0 +1,102 @@
+"""Stage the book's source beside the executed notebooks and build the HTML.
+
+    python workflow/stage.py
+
+Sphinx runs no code and reads every page anew, warnings being errors, so that no page shows a
+number of an earlier build. build/html is replaced as a whole, and only if all went well.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from dependencies import ROOT, notebook_names
+
+from cpmlib import schemas
+from cpmlib.markup import escape, pipe_table
+
+BUILD = ROOT / "build"
+SITE = BUILD / "site"
+
+
+def main() -> int:
+    """Do it; return the exit status."""
+    description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
+    _copy_book()
+    _write_generated_pages(description)
+    _write_config(description)
+    target = BUILD / "sphinx"
+    shutil.rmtree(target, ignore_errors=True)
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [str(program), "build", str(SITE), "--path-output"]
+    command += [str(target), "--all", "-W", "--keep-going", "--quiet"]
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    built = target / "_build" / "html"
+    if status or not (built / "index.html").is_file():
+        print("the book could not be built; see the messages above")
+        return status or 1
+    old, new = BUILD / "html.old", BUILD / "html"
+    shutil.rmtree(old, ignore_errors=True)
+    if new.exists():
+        new.rename(old)
+    built.rename(new)
+    shutil.rmtree(old, ignore_errors=True)
+    return 0
+
+
+def _copy_book() -> None:
+    shutil.rmtree(SITE / "book", ignore_errors=True)
+    shutil.copytree(ROOT / "book", SITE / "book", ignore=shutil.ignore_patterns("_toc.yml", "_static"))
+    shutil.copytree(ROOT / "book" / "_static", SITE / "_static", dirs_exist_ok=True)
+    shutil.copy(ROOT / "book" / "_toc.yml", SITE / "_toc.yml")
+    shutil.copy(BUILD / "graph.svg", SITE / "book" / "graph.svg")
+    wanted = {f"{name}.ipynb" for name in notebook_names()}
+    for path in (SITE / "notebooks").glob("*.ipynb"):
+        if path.name not in wanted:  # left by a notebook that has since been renamed
+            path.unlink()
+
+
+def _write_generated_pages(description: dict[str, object]) -> None:
+    parts = ["# Data dictionary\n"]
+    parts.append((ROOT / "book" / "data_dictionary.md").read_text("utf-8").split("\n", 1)[1])
+    for schema in (schemas.PARTICIPANTS, schemas.SAMPLES):
+        parts.append(f"## {escape(schema.name)}\n")
+        parts.append(pipe_table(schemas.data_dictionary(schema)) + "\n")
+    (SITE / "book" / "data_dictionary.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _write_config(description: dict[str, object]) -> None:
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+    label = str(description.get("DataLabel", ""))
+    sphinx = config["sphinx"]["config"]
+    if label:
+        sphinx["html_theme_options"]["announcement"] = html.escape(label)
+    url = _repository()
+    if url:
+        config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
+        config["html"].update(use_repository_button=True, use_issues_button=True)
+        config["launch_buttons"]["binderhub_url"] = "https://mybinder.org"
+    (SITE / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+
+
+def _repository() -> str | None:
+    """Address of the repository, if this is a clone of one that Jupyter Book knows."""
+    name = os.environ.get("GITHUB_REPOSITORY")
+    if name:
+        return f"https://github.com/{name}"
+    git = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
+    found = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    match = re.fullmatch(r"(?:https://|git@)(github\.com|gitlab\.com)[/:]([\w.-]+/[\w.-]+?)(?:\.git)?", found)
+    return f"https://{match[1]}/{match[2]}" if match else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Collect every value of the book in one file.
+
+    python workflow/values.py FILE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from dependencies import ROOT, notebook_names
+
+
+def main(target: str) -> None:
+    """Write the file: dataset, options, values by id, tables by notebook."""
+    build = ROOT / "build"
+    description = json.loads((build / "dataset" / "dataset_description.json").read_text("utf-8"))
+    content: dict[str, object] = {
+        "dataset": {"name": description["Name"], "label": description.get("DataLabel", "")},
+        "options": json.loads((build / "options.json").read_text("utf-8")),
+    }
+    values: dict[str, object] = {}
+    tables: dict[str, object] = {}
+    for name in notebook_names():
+        path = build / "site" / "notebooks" / f"{name}_files" / "values.json"
+        part = json.loads(path.read_text("utf-8"))
+        values |= part["values"]
+        tables[name] = part["tables"]
+    content["values"] = dict(sorted(values.items()))
+    content["tables"] = tables
+    partial = Path(f"{target}.part")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(target)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

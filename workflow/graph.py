@@ -42,12 +42,32 @@ def levels(nodes: dict[str, str], edges: list[tuple[str, str]]) -> dict[str, int
     return level
 
 
+def needed(edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out the edges that a longer way already implies."""
+    after: dict[str, set[str]] = {}
+    for first, second in edges:
+        after.setdefault(first, set()).add(second)
+
+    def reach(start: str) -> set[str]:
+        found: set[str] = set()
+        waiting = set(after.get(start, ()))
+        while waiting:
+            node = waiting.pop()
+            found.add(node)
+            waiting |= after.get(node, set()) - found
+        return found
+
+    implied = {(a, c) for a in after for b in after[a] for c in reach(b)}
+    return [edge for edge in edges if edge not in implied]
+
+
 def main(target: str) -> None:
     """Write the drawing."""
     nodes, edges = read_graph()
     edges = [(a, b) for a, b in edges if nodes[b] != "all"]
     nodes = {number: name for number, name in nodes.items() if name != "all"}
     level = levels(nodes, edges)
+    edges = needed(edges)
     columns: dict[int, list[str]] = {}
     for number in sorted(nodes, key=lambda number: nodes[number]):
         columns.setdefault(level[number], []).append(number)

@@ -17,8 +17,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import yaml
-from dependencies import ROOT, notebook_names
+from dependencies import ROOT, library_files, notebook_names
 
 from cpmlib import schemas
 from cpmlib.markup import escape, pipe_table
@@ -31,7 +32,7 @@ def main() -> int:
     """Do it; return the exit status."""
     description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     _copy_book()
-    _write_generated_pages(description)
+    _write_generated_pages()
     _write_config(description)
     target = BUILD / "sphinx"
     shutil.rmtree(target, ignore_errors=True)
@@ -64,13 +65,26 @@ def _copy_book() -> None:
             path.unlink()
 
 
-def _write_generated_pages(description: dict[str, object]) -> None:
+def _write_generated_pages() -> None:
     parts = ["# Data dictionary\n"]
     parts.append((ROOT / "book" / "data_dictionary.md").read_text("utf-8").split("\n", 1)[1])
     for schema in (schemas.PARTICIPANTS, schemas.SAMPLES):
         parts.append(f"## {escape(schema.name)}\n")
         parts.append(pipe_table(schemas.data_dictionary(schema)) + "\n")
     (SITE / "book" / "data_dictionary.md").write_text("\n".join(parts), encoding="utf-8")
+    page = SITE / "book" / "workflow.md"
+    needs = pd.DataFrame(
+        [(f"{name}.md", _modules(f"notebooks/{name}.md")) for name in notebook_names()],
+        columns=["Notebook", "Library modules"],
+    )
+    heading = "\n## What each notebook needs\n\nRead from the imports, as the workflow does.\n\n"
+    page.write_text(page.read_text("utf-8") + heading + pipe_table(needs) + "\n", encoding="utf-8")
+
+
+def _modules(script: str) -> str:
+    paths = [Path(path).relative_to("src/cpmlib") for path in library_files(script)]
+    names = (".".join(path.with_suffix("").parts) for path in paths)
+    return ", ".join(name for name in names if not name.endswith("__init__"))
 
 
 def _write_config(description: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ Vocabulary
 ----------
 - *reproduced*: the regenerated value lies in the rounding interval of the printed text.
 - *cannot hold together*: it does not, and a bound from the other printed values excludes the
-  printed one for every cohort (`cpmlib.feasibility`).
+  printed one, on premises that the bound states (`cpmlib.feasibility`).
 - *not reproduced*: it does not, and no bound says that it could not.
 """
 

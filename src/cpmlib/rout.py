@@ -189,7 +189,8 @@ def _false_discovery_rate(t: np.ndarray, p: np.ndarray, q: float) -> tuple[np.nd
     order = np.argsort(t, kind="stable")
     rank = np.empty(n)
     rank[order] = np.arange(1, n + 1)
-    tested = rank >= int(SHARE_NEVER_TESTED * n)
+    # Rounded first: 0.7 * 90 is 62.99... in floating point, but 63 on paper.
+    tested = rank >= int(round(SHARE_NEVER_TESTED * n, 6))
     threshold = np.where(tested, q * (n - rank + 1) / n, np.nan)
     too_large = tested & (p < np.nan_to_num(threshold))
     first = rank[too_large].min() if too_large.any() else np.inf

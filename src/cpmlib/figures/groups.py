@@ -34,7 +34,7 @@ def figure_1(samples: pd.DataFrame, comparisons: pd.DataFrame, options: Analysis
     """
     samples = with_grade_grouping(samples, options)
     with figure_style():
-        figure = Figure(figsize=(4 * PANEL, 3 * PANEL), layout="constrained")
+        figure = Figure(figsize=(4 * PANEL, 3.4 * PANEL), layout="constrained")
         grid = figure.add_gridspec(3, 4)
         top = [figure.add_subplot(grid[0, :2]), figure.add_subplot(grid[0, 2:])]
         for ax, column in zip(top, ("he_cellularity", "cpm"), strict=True):

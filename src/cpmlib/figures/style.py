@@ -28,13 +28,13 @@ AXIS_LABEL = {
     "he_cellularity": "H&E cellularity (cells/mm²)",
 }
 
-PANEL = 2.9
+PANEL = 2.2
 """Width of one panel, inches."""
 
 _RC = {
     "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 10,
+    "font.size": 8,
+    "axes.titlesize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.facecolor": "white",
@@ -55,7 +55,7 @@ def name_panels(axes: list[Axes], start: str = "A") -> None:
     """Write A, B, C, ... at the upper left of each panel."""
     for i, ax in enumerate(axes):
         letter = chr(ord(start) + i)
-        ax.text(-0.18, 1.04, letter, transform=ax.transAxes, fontsize=12, fontweight="bold")
+        ax.text(-0.18, 1.04, letter, transform=ax.transAxes, fontsize=10, fontweight="bold")
 
 
 def say(ax: Axes, reason: str) -> None:

@@ -1,0 +1,68 @@
+# make book   build the book            make test   test the project
+#
+# Both set up everything they need on a machine with git, make and Python 3.11 or newer: a virtual
+# environment in .venv and the locked packages in it. DATASET=/path uses another dataset,
+# SET="name=value ..." other choices of the analysis.
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+READY  := $(VENV)/.installed
+UV     := 0.13.9
+FAST   := not r and not book and not browser and not slow
+
+.PHONY: book test test-slow test-book test-r test-browser lint benchmark screenshots lock hooks clean help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || \
+	  { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)"; exit 1; }
+	@echo "installing the locked packages"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV) 2>/dev/null && \
+	  VIRTUAL_ENV=$(abspath $(VENV)) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements.lock || \
+	  $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(READY)  ## build the book: build/html/index.html, build/values.json
+	@$(RUN) workflow/build.py $(if $(DATASET),--dataset "$(DATASET)") $(foreach pair,$(SET),--set "$(pair)")
+
+test: $(READY)  ## the fast tests
+	$(RUN) -m pytest -q -m "$(FAST)"
+
+test-slow: $(READY)  ## the slow tests: every one that needs neither R nor a browser nor the book
+	$(RUN) -m pytest -q -m slow
+
+test-book: $(READY)  ## build books from several datasets and check them
+	$(RUN) -m pytest -q -m book
+
+test-browser: $(READY)  ## open the built pages in headless Chromium (after make book)
+	$(RUN) -m pytest -q -m browser
+
+test-r: $(READY)  ## run the R scripts behind tests/reference again (needs R with lmerTest)
+	$(RUN) -m pytest -q -m r
+
+lint: $(READY)  ## formatting, lint and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+benchmark: $(READY)  ## measure again what the book says of speed (minutes)
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_statistics.py
+	$(RUN) benchmarks/bench_book.py
+
+screenshots: $(READY)  ## pictures of every page in build/screenshots
+	$(RUN) tools/screenshots.py build/screenshots
+
+lock: $(READY)  ## resolve the dependencies anew: requirements.lock, environment.yml
+	$(RUN) tools/lock.py
+
+hooks: $(READY)  ## check every commit
+	$(VENV)/bin/pre-commit install
+
+clean:  ## delete everything generated
+	rm -rf build

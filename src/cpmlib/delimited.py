@@ -20,9 +20,9 @@ from cpmlib.errors import DatasetError, Problem
 
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 MAXIMUM_BYTES = 50_000_000
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
 _NOT_A_NUMBER = {"nan", "+nan", "-nan", "null", "none", "na", "#n/a", "-", "?"}
 _INFINITE = {"inf", "+inf", "-inf", "infinity", "-infinity", "+infinity"}
 

@@ -16,6 +16,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
@@ -128,7 +129,9 @@ class Page:
             display(Markdown(caption))
             return
         self._folder().mkdir(parents=True, exist_ok=True)
-        figure.savefig(self._folder() / f"{key}.svg", metadata={"Date": None})
+        # Equal figures are equal files: no time in them, no random names.
+        with mpl.rc_context({"svg.hashsalt": key}):
+            figure.savefig(self._folder() / f"{key}.svg", metadata={"Date": None})
         figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
         self._write_csv(key, data)
         links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]

@@ -21,8 +21,8 @@ from cpmlib.errors import DatasetError, Problem
 
 COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
 
-REPRESENTATION_SLACK = 1e-9
-"""Relative slack for the binary representation of decimal bounds, far below any rounding."""
+REPRESENTATION_SLACK = 1e-12
+"""Relative slack for decimal bounds and sums held in binary, far below any rounding."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def parse_printed(text: str) -> PrintedValue:
     >>> parse_printed(">0.05")
     PrintedValue(low=0.05, high=inf, one_sided=True)
     """
-    sign, digits = (text[0], text[1:]) if text[:1] in "<>" else ("", text)
+    sign, digits = (text[0], text[1:]) if text.startswith(("<", ">")) else ("", text)
     try:
         value = Decimal(digits.strip())
     except InvalidOperation:

@@ -39,7 +39,6 @@ _RC = {
     "axes.spines.right": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "svg.hashsalt": "cpmlib",
     "pdf.fonttype": 42,
 }
 

@@ -1,0 +1,138 @@
+"""Figures, tables and values as a notebook hands them over, and the markup that shows them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from conftest import COHORT
+from docutils.core import publish_doctree
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from myst_parser.docutils_ import Parser
+
+from cpmlib import markup
+from cpmlib.page import Page
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch, request):
+    monkeypatch.setenv("CPMLIB_DATASET", str(COHORT))
+    monkeypatch.setenv("CPMLIB_OUTPUT", str(tmp_path))
+    monkeypatch.setenv("CPMLIB_OPTIONS", json.dumps({"rout_q": 0.02}))
+    return Page("99_test")
+
+
+def test_options_come_from_the_workflow(page):
+    assert page.options.rout_q == 0.02
+
+
+def test_figure_writes_files_that_carry_the_label(page, tmp_path, capsys):
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    data = pd.DataFrame({"x": [1.0]})
+    page.figure("fig-9", figure, title="Fig. 9", caption="A line.", alt="A line.", data=data)
+    folder = tmp_path / "99_test_files"
+    assert {p.name for p in folder.iterdir()} == {"fig-9.svg", "fig-9.pdf", "fig-9.csv"}
+    assert page.dataset.label in (folder / "fig-9.csv").read_text()
+    assert page.dataset.label in [text.get_text() for text in figure.texts]
+
+
+def test_table_writes_files_that_carry_the_label(page, tmp_path):
+    page.table("table-9", pd.DataFrame({"a": ["50 % & more"]}), title="Table 9", caption="Text.")
+    folder = tmp_path / "99_test_files"
+    assert page.dataset.label in (folder / "table-9.csv").read_text()
+    latex = (folder / "table-9.tex").read_text()
+    assert page.dataset.label in latex
+    assert r"50 \% \& more" in latex
+
+
+def test_without_a_label_nothing_is_added(page, tmp_path, monkeypatch):
+    copy = tmp_path / "study"
+    shutil.copytree(COHORT, copy)
+    (copy / "dataset_description.json").write_text('{"Name": "real", "BIDSVersion": "1.10.0"}')
+    monkeypatch.setenv("CPMLIB_DATASET", str(copy))
+    real = Page("99_test")
+    figure = Figure()
+    real.figure("fig-9", figure, title="F", caption="C", alt="A", data=pd.DataFrame({"x": [1]}))
+    assert not figure.texts
+    assert (tmp_path / "99_test_files" / "fig-9.csv").read_text() == "x\n1\n"
+
+
+def test_equal_figures_are_equal_files(page, tmp_path):
+    contents = []
+    for _ in range(2):
+        figure = Figure()
+        figure.subplots().plot([1, 2])
+        page.figure("fig", figure, title="F", caption="C", alt="A", data=pd.DataFrame({"x": [1]}))
+        folder = tmp_path / "99_test_files"
+        contents.append([(folder / f"fig.{end}").read_bytes() for end in ("svg", "pdf", "csv")])
+    assert contents[0] == contents[1]
+
+
+def test_recorded_values_keep_full_precision(page, tmp_path):
+    table = pd.DataFrame({"estimate": [0.1 + 0.2], "df": [float("inf")], "p": [float("nan")]})
+    page.record({"b": 2 / 3, "a": float("nan")}, models=table)
+    content = json.loads((tmp_path / "99_test_files" / "values.json").read_text())
+    assert content["values"] == {"a": None, "b": 2 / 3}
+    assert content["tables"]["models"] == [{"estimate": 0.1 + 0.2, "df": "inf", "p": None}]
+
+
+def parsed(text: str):
+    settings = {"myst_enable_extensions": ["colon_fence", "dollarmath"], "report_level": 5}
+    return publish_doctree(text, parser=Parser(), settings_overrides=settings)
+
+
+@given(st.text(max_size=40))
+def test_escaped_text_is_shown_as_it_is_and_never_as_markup(text):
+    table = markup.pipe_table(pd.DataFrame({"a": ["x", text]}))
+    document = parsed(table)
+    kinds = {type(node).__name__ for node in document.findall()}
+    allowed = {
+        "document", "table", "tgroup", "colspec", "thead", "tbody", "row", "entry", "paragraph",
+        "Text",
+    }  # fmt: skip
+    assert kinds <= allowed
+    shown = document.astext().split("\n\n")
+    expected = " ".join(text.split())
+    # Markdown shows some characters, such as NUL, as the replacement character.
+    if expected.isprintable() and expected:
+        assert shown[-1] == expected
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        "{include} /etc/passwd",
+        "```{code-cell}\nimport os\n```",
+        "[click](javascript:alert(1))",
+        "![x](http://127.0.0.1/x.png)",
+        "a | b | c",
+        "{{ config }}",
+        "$\\input{x}$",
+    ],
+)
+def test_hostile_text_makes_no_markup(hostile):
+    document = parsed(markup.pipe_table(pd.DataFrame({"a": [hostile]})))
+    kinds = {type(node).__name__ for node in document.findall()}
+    assert not kinds & {"raw", "reference", "image", "math", "literal_block", "problematic"}
+
+
+def test_run_by_hand_a_notebook_reads_the_default_dataset(monkeypatch, root):
+    for name in ("CPMLIB_DATASET", "CPMLIB_OUTPUT", "CPMLIB_OPTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(root / "notebooks")
+    page = Page("01_cohort")
+    assert page.output is None
+    assert len(page.published()) == 113
+
+
+def test_outside_the_project_the_error_says_so(monkeypatch, tmp_path):
+    monkeypatch.delenv("CPMLIB_DATASET", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="inside the project"):
+        Page("01_cohort")

@@ -1,0 +1,215 @@
+"""Printed values, bounds and the ledger."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpmlib.errors import DatasetError
+from cpmlib.feasibility import bounds, group_sizes
+from cpmlib.ledger import CANNOT_HOLD, NOT_REPRODUCED, REPRODUCED, make_ledger, summary
+from cpmlib.options import AnalysisOptions
+from cpmlib.paper.everything import regenerate
+from cpmlib.published import parse_printed, read_published
+
+
+@given(st.integers(-(10**7), 10**7), st.integers(0, 4))
+def test_a_value_rounds_to_what_its_interval_says(number, digits):
+    text = f"{number / 10**digits:.{digits}f}"
+    interval = parse_printed(text)
+    width = interval.high - interval.low
+    for value in interval.low + width * np.array([0.01, 0.3, 0.5, 0.7, 0.99]):
+        assert interval.contains(value)
+        assert float(f"{value:.{digits}f}") == float(text)
+    assert not interval.contains(interval.high + 0.01 * width)
+    assert not interval.contains(interval.low - 0.01 * width)
+
+
+def test_bounds_exclude_themselves():
+    assert not parse_printed(">0.05").contains(0.05)
+    assert parse_printed(">0.05").contains(0.0501)
+    assert parse_printed("<0.001").contains(0.0)
+
+
+@pytest.mark.parametrize("text", ["", "n.s.", "0,17", "1e", "NaN", "inf", "> "])
+def test_printed_text_that_is_no_number(text):
+    with pytest.raises(ValueError, match="printed value"):
+        parse_printed(text)
+
+
+def test_table_of_printed_values(published):
+    assert len(published) == 113
+    assert published.index.is_unique
+
+
+def test_broken_table_of_printed_values(tmp_path):
+    path = tmp_path / "values.tsv"
+    path.write_text(
+        "id\twhere\tstatistic\tsubset\tprinted\tnote\n"
+        "a\tp. 1\tmean\twhole\tabout 3\t\na\tp. 1\tmean\twhole\t3\t\n"
+    )
+    with pytest.raises(DatasetError) as caught:
+        read_published(path)
+    assert {(p.row, p.column) for p in caught.value.problems} == {(2, "printed"), (3, "id")}
+
+
+def independent_sizes(n, whole, first, second):
+    """By brute force over rounded means: some pair of means in the intervals must give the whole."""
+    grid = np.linspace(-0.5, 0.5, 101)
+    found = []
+    for k in range(1, n):
+        a, b = np.meshgrid(first + grid, second + grid)
+        means = (k * a + (n - k) * b) / n
+        if (np.abs(means - whole) <= 0.5 + 1e-9).any():
+            found.append(k)
+    return found
+
+
+@pytest.mark.parametrize("printed", [(1323, 1358, 1195), (1323, 1415, 1206), (1323, 1290, 1358)])
+def test_group_sizes_by_brute_force(printed):
+    found = group_sizes(66, *(parse_printed(str(value)) for value in printed))
+    assert found == independent_sizes(66, *printed)
+
+
+def test_both_bounds_contradict_print(published):
+    found = bounds(published)
+    assert set(found) == {"hgg.share_non_enhancing", "corr.recurrent.cpm.rmse"}
+    assert all(bound.contradicted for bound in found.values())
+
+
+def test_bounds_vanish_when_print_changes(published):
+    changed = published.copy()
+    changed.loc["corr.recurrent.cpm.rmse", "printed"] = "2033"
+    changed.loc["hgg.share_non_enhancing", "printed"] = "35"
+    assert not any(bound.contradicted for bound in bounds(changed).values())
+
+
+def test_rmse_bound_holds_for_random_tables(published):
+    """No random table exceeds the greatest sum of squares that its own moments allow."""
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        he, cpm = rng.gamma(4, 700, 66), rng.normal(1323, 324, 66)
+        r = np.corrcoef(he, cpm)[0, 1]
+        total = ((he - cpm) ** 2).sum()
+        n = len(he)
+        moments = n * (he.mean() - cpm.mean()) ** 2 + (n - 1) * (
+            he.var(ddof=1) + cpm.var(ddof=1) - 2 * r * he.std(ddof=1) * cpm.std(ddof=1)
+        )
+        # Equal but for rounding in sums of about 1e8.
+        assert total == pytest.approx(moments, rel=1e-10)
+
+
+def test_a_bound_without_its_ingredients_is_left_out(published):
+    assert bounds(published.drop(index=["desc.he_sd", "t1.n_samples"])) == {}
+
+
+def test_verdicts(published):
+    table = published.loc[["desc.he_mean", "hgg.share_non_enhancing", "corr.whole.cpm.rho"]]
+    proofs = bounds(published)
+    values = {"desc.he_mean": 2856.4, "hgg.share_non_enhancing": 34.6}
+    ledger = make_ledger(table, values, proofs)
+    assert ledger["verdict"].tolist() == [REPRODUCED, CANNOT_HOLD, NOT_REPRODUCED]
+    assert ledger["note"].iloc[2].startswith("not estimable")
+    assert summary(ledger).startswith("1 of 3 ")
+
+
+def test_a_contradicted_value_that_is_regenerated_counts_as_reproduced(published):
+    table = published.loc[["hgg.share_non_enhancing"]]
+    ledger = make_ledger(table, {"hgg.share_non_enhancing": 34.2}, bounds(published))
+    assert ledger["verdict"].item() == REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (AnalysisOptions(), 109),
+        (AnalysisOptions(mixed_model_test="wald-z"), 111),
+        (AnalysisOptions(mixed_model_test="wald-t"), 109),
+        (AnalysisOptions(rmse_excludes_outliers=False, mixed_model_test="wald-z"), 108),
+        (AnalysisOptions(spearman_excludes_outliers=True, mixed_model_test="wald-z"), 105),
+        (AnalysisOptions(rout_q=0.0, mixed_model_test="wald-z"), 96),
+        (AnalysisOptions(rout_q=0.05, mixed_model_test="wald-z"), 99),
+        (AnalysisOptions(rout_q=0.02, mixed_model_test="wald-z"), 99),
+        (AnalysisOptions(rout_q=0.001, mixed_model_test="wald-z"), 100),
+        (AnalysisOptions(mixed_model_estimation="ML", mixed_model_test="wald-z"), 109),
+        (AnalysisOptions(mann_whitney_method="exact", mixed_model_test="wald-z"), 111),
+    ],
+)
+def test_totals_of_an_independent_analysis(cohort, published, options, expected):
+    """The totals that a separate analysis with pandas, SciPy and statsmodels found."""
+    values = regenerate(cohort, options)
+    met = [parse_printed(t).contains(values[i]) for i, t in published["printed"].items()]
+    assert sum(met) == expected
+
+
+def test_every_printed_value_is_computed(cohort, published):
+    values = regenerate(cohort)
+    assert set(published.index) <= set(values)
+    assert np.isfinite([values[id] for id in published.index]).all()
+
+
+def test_order_of_samples_does_not_matter(cohort, published):
+    from dataclasses import replace
+
+    shuffled = cohort.samples.sample(frac=1, random_state=5).reset_index(drop=True)
+    values = regenerate(cohort)
+    again = regenerate(replace(cohort, samples=shuffled))
+    drawn = ("ci_low", "ci_high")
+    assert not any(id.endswith(drawn) for id in published.index)
+    for id in published.index:
+        # Sums over another order of 66 numbers differ in the last bits only.
+        assert again[id] == pytest.approx(values[id], rel=1e-7), id
+
+
+def test_sensitivity_lists_what_changes(cohort, published):
+    from cpmlib.paper.sensitivity import table
+
+    rows = table(cohort, AnalysisOptions(), published).set_index("choice")
+    wald = rows.loc["Mixed model: Wald z"]
+    assert wald["reproduced"] == 111
+    assert wald["gained"] == "lmm.naive.cpm.p, lmm.naive.adc.p"
+    assert rows.loc["As in this book", "lost"] == ""
+    for row in rows.to_dict("records"):
+        lost, gained = (len(row[k].split(", ")) if row[k] else 0 for k in ("lost", "gained"))
+        assert row["reproduced"] == rows.loc["As in this book", "reproduced"] - lost + gained
+
+
+def test_small_and_degenerate_cohorts_are_not_estimable_but_never_fail(cohort):
+    from dataclasses import replace
+
+    base = cohort.samples
+    first = base[base["participant_id"] == "P02"]
+    variants = [
+        first,
+        base.head(2),
+        base.head(1),
+        base.assign(cpm=1000.0),
+        base.assign(he_cellularity=2000.0),
+        base.assign(adc=np.nan),
+        base.assign(cpm=np.nan, adc=np.nan, he_cellularity=np.nan),
+        base.assign(enhancement=None, grade_group=None, idh=None),
+        base.drop_duplicates("participant_id"),
+        base[base["treatment"] == "recurrent"],
+        base.assign(cpm=base["cpm"].round(-3), he_cellularity=base["he_cellularity"].round(-3)),
+    ]
+    for options, samples in itertools.product(
+        (AnalysisOptions(), AnalysisOptions(rout_q=0.0, meng_correlation="pearson")), variants
+    ):
+        people = cohort.participants[
+            cohort.participants["participant_id"].isin(samples["participant_id"])
+        ]
+        values = regenerate(replace(cohort, samples=samples, participants=people), options)
+        assert not any(np.isinf(v) for v in values.values())
+
+
+def test_mean_of_group_agrees_with_pandas(cohort):
+    values = regenerate(cohort)
+    expected = cohort.samples.groupby("idh")["cpm"].mean()
+    assert values["group.idh.cpm_mean_a"] == pytest.approx(expected["wild-type"])
+    assert values["group.idh.cpm_mean_b"] == pytest.approx(expected["mutant"])
+    assert isinstance(expected, pd.Series)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import COHORT, rewrite, set_cell
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import COHORT, rewrite, set_cell
 from cpmlib.dataset import read_dataset, read_tables, write_dataset
 from cpmlib.delimited import parse_number
 from cpmlib.errors import DatasetError, Problem

@@ -8,6 +8,7 @@ import tomllib
 from importlib import metadata
 
 import yaml
+
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))

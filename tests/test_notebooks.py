@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jupytext
 import pytest
+
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
@@ -49,7 +50,12 @@ OF_THE_METHOD = {"95", "19"}
 def test_no_result_is_typed_into_the_text(path: Path):
     for cell in jupytext.read(path).cells:
         if cell.cell_type == "markdown":
-            text = re.sub(r"\{glue:text\}`[^`]*`|\]\([^)]*\)|\$\$.*?\$\$|\$[^$]*\$", "", cell.source, flags=re.S)
+            text = re.sub(
+                r"\{glue:text\}`[^`]*`|\]\([^)]*\)|\$\$.*?\$\$|\$[^$]*\$",
+                "",
+                cell.source,
+                flags=re.S,
+            )
             found = [n for n in PRINTED_NUMBER.findall(text) if n not in OF_THE_METHOD]
             assert not found, f"{path.name}: {found} in {cell.source[:60]!r}"
 

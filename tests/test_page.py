@@ -7,13 +7,13 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import COHORT
 from docutils.core import publish_doctree
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from myst_parser.docutils_ import Parser
 
+from conftest import COHORT
 from cpmlib import markup
 from cpmlib.page import Page
 

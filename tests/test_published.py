@@ -59,7 +59,7 @@ def test_broken_table_of_printed_values(tmp_path):
 
 
 def independent_sizes(n, whole, first, second):
-    """By brute force over rounded means: some pair of means in the intervals must give the whole."""
+    """By brute force: some pair of means that rounds as printed must give the whole."""
     grid = np.linspace(-0.5, 0.5, 101)
     found = []
     for k in range(1, n):

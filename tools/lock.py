@@ -32,9 +32,9 @@ dependencies:
 
 
 def pins(lock: str) -> list[str]:
-    """Return the pinned packages of a lock file, with their markers.
+    r"""Return the pinned packages of a lock file, with their markers.
 
-    >>> pins("numpy==2.4.6 ; python_version < '3.12' \\\\\\n    --hash=sha256:0\\n")
+    >>> pins("numpy==2.4.6 ; python_version < '3.12' \\\n    --hash=sha256:0\n")
     ["numpy==2.4.6 ; python_version < '3.12'"]
     """
     return [f"{pin} ; {marker}" if marker else pin for pin, marker in _PIN.findall(lock)]

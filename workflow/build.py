@@ -17,9 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from dependencies import ROOT, source_files
-
 from cpmlib.options import AnalysisOptions
+from dependencies import ROOT, source_files
 
 BUILD = ROOT / "build"
 DEFAULT_DATASET = "data/surrogate"
@@ -48,9 +47,13 @@ def main() -> int:
     status, failed = _snakemake(source, arguments.cores)
     if status:
         for log in failed:
-            print(f"\n{log}:\n" + (ROOT / log).read_text("utf-8", "replace").strip(), file=sys.stderr)
+            print(
+                f"\n{log}:\n" + (ROOT / log).read_text("utf-8", "replace").strip(), file=sys.stderr
+            )
         return status
-    print(f"built in {time.monotonic() - started:.0f} s: {(BUILD / 'html' / 'index.html').as_uri()}")
+    print(
+        f"built in {time.monotonic() - started:.0f} s: {(BUILD / 'html' / 'index.html').as_uri()}"
+    )
     print(_totals())
     return 0
 

@@ -1,6 +1,6 @@
 """Draw the workflow's dependency graph, from Snakemake's own account of it.
 
-    python workflow/graph.py FILE.svg
+python workflow/graph.py FILE.svg
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import re
 import subprocess
 import sys
 
-from dependencies import ROOT
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+
+from dependencies import ROOT
 
 _NODE = re.compile(r'(\d+)\[label = "([^"]*)"')
 _EDGE = re.compile(r"(\d+) -> (\d+)")
@@ -86,7 +87,9 @@ def main(target: str) -> None:
         arrow = {"arrowstyle": "-|>", "color": "#7A7A7A", "linewidth": 1}
         ax.annotate("", (x2, y2 + HEIGHT / 2), (x1 + WIDTH, y1 + HEIGHT / 2), arrowprops=arrow)
     for number, (x, y) in place.items():
-        box = FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle="round,pad=0.03", fc="#E8F1F8", ec="#0072B2")
+        box = FancyBboxPatch(
+            (x, y), WIDTH, HEIGHT, boxstyle="round,pad=0.03", fc="#E8F1F8", ec="#0072B2"
+        )
         ax.add_patch(box)
         ax.text(x + WIDTH / 2, y + HEIGHT / 2, nodes[number], ha="center", va="center", fontsize=11)
     ax.set_xlim(-0.2, len(columns) * (WIDTH + GAP_X) - GAP_X + 0.2)

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from dependencies import ROOT, library_files, notebook_names
 
 from cpmlib import schemas
 from cpmlib.markup import escape, pipe_table
+from dependencies import ROOT, library_files, notebook_names
 
 BUILD = ROOT / "build"
 SITE = BUILD / "site"
@@ -33,6 +33,7 @@ def main() -> int:
     description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     _copy_book()
     _write_generated_pages()
+    _write_speed()
     _write_config(description)
     target = BUILD / "sphinx"
     shutil.rmtree(target, ignore_errors=True)
@@ -55,7 +56,9 @@ def main() -> int:
 
 def _copy_book() -> None:
     shutil.rmtree(SITE / "book", ignore_errors=True)
-    shutil.copytree(ROOT / "book", SITE / "book", ignore=shutil.ignore_patterns("_toc.yml", "_static"))
+    shutil.copytree(
+        ROOT / "book", SITE / "book", ignore=shutil.ignore_patterns("_toc.yml", "_static")
+    )
     shutil.copytree(ROOT / "book" / "_static", SITE / "_static", dirs_exist_ok=True)
     shutil.copy(ROOT / "book" / "_toc.yml", SITE / "_toc.yml")
     shutil.copy(BUILD / "graph.svg", SITE / "book" / "graph.svg")
@@ -81,6 +84,27 @@ def _write_generated_pages() -> None:
     page.write_text(page.read_text("utf-8") + heading + pipe_table(needs) + "\n", encoding="utf-8")
 
 
+def _write_speed() -> None:
+    """Show the committed measurements."""
+    results = ROOT / "benchmarks" / "results"
+    numbers = json.loads((results / "statistics.json").read_text("utf-8"))
+    draws, model = numbers["one_per_patient"], numbers["mixed_model"]
+    rows = [
+        ("One sample per patient", "pandas and SciPy loop", draws["ratio"], "times faster"),
+        ("Random-intercept model", "statsmodels MixedLM", model["ratio"], "times faster"),
+        ("Fits that failed", "this library", model["our_failures"], f"of {model['designs']}"),
+        ("Fits that failed", "statsmodels", model["statsmodels_failures"], f"of {model['designs']}"),
+        ("A million draws", "peak memory", draws["peak_mb_of_a_million_draws"], "MB"),
+    ]
+    statistics = pd.DataFrame(rows, columns=["What", "Against", "Measured", "Unit"])
+    statistics["Measured"] = statistics["Measured"].map("{:.0f}".format)
+    book = pd.DataFrame(json.loads((results / "book.json").read_text("utf-8"))["rows"])
+    page = SITE / "book" / "speed.md"
+    parts = [page.read_text("utf-8"), "## Statistics\n", pipe_table(statistics)]
+    parts += ["\n## Building the book\n", pipe_table(book.astype(str)), ""]
+    page.write_text("\n".join(parts), encoding="utf-8")
+
+
 def _modules(script: str) -> str:
     paths = [Path(path).relative_to("src/cpmlib") for path in library_files(script)]
     names = (".".join(path.with_suffix("").parts) for path in paths)
@@ -93,6 +117,9 @@ def _write_config(description: dict[str, object]) -> None:
     sphinx = config["sphinx"]["config"]
     if label:
         sphinx["html_theme_options"]["announcement"] = html.escape(label)
+    # Paths of local extensions are relative to the configuration.
+    here = os.path.relpath(ROOT / "workflow", SITE)
+    config["sphinx"]["local_extensions"] = {"without_thebe": here}
     url = _repository()
     if url:
         config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
@@ -108,7 +135,9 @@ def _repository() -> str | None:
         return f"https://github.com/{name}"
     git = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
     found = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    match = re.fullmatch(r"(?:https://|git@)(github\.com|gitlab\.com)[/:]([\w.-]+/[\w.-]+?)(?:\.git)?", found)
+    match = re.fullmatch(
+        r"(?:https://|git@)(github\.com|gitlab\.com)[/:]([\w.-]+/[\w.-]+?)(?:\.git)?", found
+    )
     return f"https://{match[1]}/{match[2]}" if match else None
 
 

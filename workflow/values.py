@@ -1,6 +1,6 @@
 """Collect every value of the book in one file.
 
-    python workflow/values.py FILE
+python workflow/values.py FILE
 """
 
 from __future__ import annotations

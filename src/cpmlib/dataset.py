@@ -6,7 +6,8 @@ Vocabulary
   or, for a minimal study, one table with a row for each sample.
 - *label*: what a dataset says of itself and wants shown with every result, such as that it is
   synthetic (``DataLabel`` in its description).
-- *pseudonym*: P01, P02, ... and S01, S02, ... in file order; no other identifier leaves this module.
+- *pseudonym*: P01, P02, ... and S01, S02, ... in file order; `read_dataset` returns no other
+  identifier.
 """
 
 from __future__ import annotations
@@ -23,8 +24,15 @@ from pandera.errors import SchemaErrors
 from cpmlib import delimited
 from cpmlib.delimited import TextTable
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.schemas import ADC_UNIT, MINIMAL_REQUIRED, MISSING, PARTICIPANTS, SAMPLES
-from cpmlib.schemas import is_number, sidecar
+from cpmlib.schemas import (
+    ADC_UNIT,
+    MINIMAL_REQUIRED,
+    MISSING,
+    PARTICIPANTS,
+    SAMPLES,
+    is_number,
+    sidecar,
+)
 
 DESCRIPTION = "dataset_description.json"
 TABLE_SUFFIXES = {".csv", ".xlsx"}
@@ -289,17 +297,17 @@ def _validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> pd.
 
 def _problems(cases: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> list[Problem]:
     problems = []
-    for case in cases.sort_values("index", kind="stable").itertuples():
-        name = str(case.column)
+    for case in cases.sort_values("index", kind="stable").to_dict("records"):
+        name = str(case["column"])
         expected = str((schema.columns[name].metadata or {})["expected"])
-        found, remedy = str(case.failure_case), "correct the value"
-        if case.check == "not_nullable":
+        found, remedy = str(case["failure_case"]), "correct the value"
+        if case["check"] == "not_nullable":
             found, remedy = MISSING, "give the value; the analysis needs it"
-        elif case.check == "field_uniqueness":
+        elif case["check"] == "field_uniqueness":
             found, expected, remedy = f"{found} again", "each only once", "remove or rename one"
         elif "levels" in (schema.columns[name].metadata or {}):
             remedy = "use one of these spellings"
-        row = None if case.index is None else int(case.index)
+        row = None if case["index"] is None else int(case["index"])
         problems.append(Problem(file, found, expected, remedy, row=row, column=name))
     # A value that fails two checks is one problem.
     return list(dict.fromkeys(problems))

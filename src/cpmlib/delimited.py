@@ -13,6 +13,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -130,7 +131,8 @@ def read_xlsx(path: Path) -> TextTable:
 
     try:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
-        rows = [["" if cell is None else _as_text(cell) for cell in r] for r in sheet.values]
+        values = sheet.iter_rows(values_only=True)
+        rows = [["" if cell is None else _as_text(cell) for cell in row] for row in values]
     except Exception as error:
         found = f"a file that does not open as a workbook ({type(error).__name__})"
         raise DatasetError(
@@ -146,11 +148,11 @@ def _as_text(cell: object) -> str:
 
 
 def _records(text: str, delimiter: str, file: str) -> pd.DataFrame:
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    options: dict[str, Any] = {"delimiter": delimiter, "strict": True}
+    if delimiter == "\t":  # BIDS tables know no quoting
+        options["quoting"] = csv.QUOTE_NONE
     try:
-        rows = list(
-            csv.reader(io.StringIO(text), delimiter=delimiter, quoting=quoting, strict=True)
-        )
+        rows = list(csv.reader(io.StringIO(text), **options))
     except csv.Error as error:
         raise DatasetError(
             Problem(file, f"broken quoting ({error})", "a delimited table", "save it anew")

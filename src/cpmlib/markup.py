@@ -16,12 +16,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$%^:@&\"'=])")
 
 
 def escape(text: object) -> str:
-    """Make a text safe to stand in a MyST page: no markup, no HTML, no directive, one line.
+    r"""Make a text safe to stand in a MyST page: no markup, no HTML, no directive, one line.
 
     Examples
     --------
     >>> print(escape("<b>{include} x</b>"))
-    \\<b\\>\\{include\\} x\\</b\\>
+    \<b\>\{include\} x\</b\>
     """
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 

@@ -46,8 +46,8 @@ class RoutResult:
     rsdr : float
         Robust standard deviation of the residuals.
     t, p, threshold : (N,)
-        Absolute residual over RSDR, its two-tailed p, and the p below which the point would start the
-        outliers; ``threshold`` is NaN for the points that were not tested.
+        Absolute residual over RSDR, its two-tailed p, and the p below which the point would start
+        the outliers; ``threshold`` is NaN for the points that were not tested.
     n_parameters : int
         K.
     """

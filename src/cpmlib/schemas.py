@@ -13,6 +13,7 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -83,7 +84,7 @@ ADC_UNIT = "1e-6 mm2/s"
 DENSITY_UNIT = "cells/mm2"
 
 
-def _text(description: str, pattern: str, expected: str, **options: bool) -> pa.Column:
+def _text(description: str, pattern: str, expected: str, **options: Any) -> pa.Column:
     check = pa.Check.str_matches(pattern, error=expected)
     return pa.Column(
         str, check, description=description, metadata={"expected": expected}, **options

@@ -92,7 +92,7 @@ def _distribution(
         n=n,
         note=note,
         n_patients=used["participant_id"].nunique(),
-        n_combinations=float(used.groupby("participant_id").size().astype(float).prod()),
+        n_combinations=np.prod(used.groupby("participant_id").size().to_numpy(float)),
         monte_carlo_mean=defined.mean(),
         monte_carlo_sd=defined.std(ddof=1) if len(defined) > 1 else np.nan,
         monte_carlo_se=defined.std(ddof=1) / np.sqrt(len(defined)) if len(defined) > 1 else np.nan,

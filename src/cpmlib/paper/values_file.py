@@ -39,5 +39,3 @@ def collect(page: Page, notebooks: Sequence[str]) -> dict[str, float]:
         content = json.loads(path.read_text(encoding="utf-8"))["values"]
         values |= {id: float("nan") if v is None else float(v) for id, v in content.items()}
     return values
-
-

@@ -1,0 +1,229 @@
+"""The whole way from a dataset to pages, in a copy of the project.
+
+The tests run in their order and share one copy: each starts from what the one before it built.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import COHORT, ROOT, rewrite, set_cell
+
+pytestmark = pytest.mark.book
+
+PARTS = ["Makefile", "_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
+MINIMAL = "participant_id,sample_id,treatment,cpm,adc,he_cellularity\n"
+
+
+class Project:
+    """A copy of the project, and what its last build said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in PARTS:
+            source = ROOT / name
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=ignore)
+            else:
+                shutil.copy(source, folder / name)
+        self.html = folder / "build" / "html"
+
+    def build(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
+        environment.pop("DATASET", None)
+        command = [sys.executable, "workflow/build.py", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def page(self, name: str) -> str:
+        return (self.html / name).read_text("utf-8")
+
+    def pages(self) -> dict[str, str]:
+        return {
+            str(p.relative_to(self.html)): p.read_text("utf-8") for p in self.html.rglob("*.html")
+        }
+
+    @property
+    def values(self) -> dict:
+        return json.loads((self.folder / "build" / "values.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    return Project(tmp_path_factory.mktemp("book") / "project")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "study"
+    shutil.copytree(COHORT, folder)
+    for name in ("participants.tsv", "samples.tsv"):
+        path = folder / name
+        path.write_text(
+            path.read_text().replace("sub-", "sub-MRN47").replace("sample-", "sample-ACC9")
+        )
+    return folder
+
+
+def executed(run: subprocess.CompletedProcess[str]) -> set[str]:
+    return set(re.findall(r"executing notebooks/(\w+)", run.stdout))
+
+
+def shown(page: str) -> str:
+    """The article without the parts that differ between builds whatever the numbers."""
+    return re.sub(r"<head>.*?</head>", "", page, flags=re.DOTALL)
+
+
+def test_default_dataset_builds_and_ends_with_the_totals(project):
+    run = project.build()
+    assert run.returncode == 0, run.stdout + run.stderr
+    last = run.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"\d+ of 113 printed values reproduced; \d+ not reproduced; .*", last)
+    assert len(executed(run)) == len(list((ROOT / "notebooks").glob("*.md")))
+    label = project.values["dataset"]["label"]
+    assert label
+    content = {n: p for n, p in project.pages().items() if n.startswith(("book/", "notebooks/"))}
+    assert content
+    for name, page in content.items():
+        assert label in page, name
+
+
+def test_nothing_changed_nothing_runs(project):
+    run = project.build()
+    assert run.returncode == 0
+    assert executed(run) == set()
+    assert "building the pages" not in run.stdout
+
+
+def test_study_dataset_shows_its_numbers_and_no_identifier(project, study):
+    run = project.build("--dataset", str(study))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.strip().splitlines()[-1].startswith("109 of 113 ")
+    built = b"".join(p.read_bytes() for p in project.html.rglob("*") if p.is_file())
+    for secret in (b"MRN47", b"ACC9", str(study).encode(), str(project.folder).encode()):
+        assert secret not in built, secret
+
+
+def test_wald_z_reproduces_two_more(project, study):
+    run = project.build("--dataset", str(study), "--set", "mixed_model_test=wald-z")
+    assert run.stdout.strip().splitlines()[-1].startswith("111 of 113 ")
+    assert "wald-z" in project.page("notebooks/05_non_independence.html")
+
+
+def test_a_changed_sample_and_a_new_patient_change_every_page_with_numbers(project, study):
+    project.build("--dataset", str(study))
+    before = project.pages()
+    set_cell(study / "samples.tsv", 2, "cpm", "1777.7")
+    rewrite(study / "participants.tsv", lambda rows: rows.append(["sub-MRN4799", *rows[-1][1:]]))
+    rewrite(
+        study / "samples.tsv",
+        lambda rows: rows.append(["sample-ACC999", "sub-MRN4799", *rows[-1][2:]]),
+    )
+    run = project.build("--dataset", str(study))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert project.values["values"]["t1.n_patients"] == 28
+    assert project.values["values"]["t1.n_samples"] == 67
+    after = project.pages()
+    numbered = [n for n in after if n.startswith("notebooks/")]
+    unchanged = {n for n in [*numbered, "book/index.html"] if shown(after[n]) == shown(before[n])}
+    assert unchanged == set()
+
+
+def test_a_library_change_reruns_only_what_depends_on_it(project, study):
+    module = project.folder / "src" / "cpmlib" / "meng.py"
+    module.write_text(module.read_text() + "\n# a comment\n")
+    run = project.build("--dataset", str(study))
+    assert executed(run) == {"04_cpm_against_adc", "08_ledger", "09_sensitivity"}
+
+
+def test_a_changed_sentence_reruns_its_notebook_and_the_ledger(project, study):
+    notebook = project.folder / "notebooks" / "07_cases.md"
+    notebook.write_text(notebook.read_text() + "\nOne more sentence.\n")
+    run = project.build("--dataset", str(study))
+    assert executed(run) == {"07_cases", "08_ledger"}
+    assert "One more sentence." in project.page("notebooks/07_cases.html")
+
+
+def test_a_failing_cell_stops_the_build_and_keeps_the_pages(project, study):
+    before = project.pages()
+    notebook = project.folder / "notebooks" / "07_cases.md"
+    good = notebook.read_text()
+    notebook.write_text(good + "\n```{code-cell} ipython3\n1 / 0\n```\n")
+    run = project.build("--dataset", str(study))
+    notebook.write_text(good)
+    assert run.returncode != 0
+    assert "ZeroDivisionError" in run.stderr
+    assert "07_cases.md" in run.stderr
+    assert project.pages() == before
+
+
+def test_a_number_that_nobody_computed_stops_the_build(project, study):
+    before = project.pages()
+    notebook = project.folder / "notebooks" / "07_cases.md"
+    good = notebook.read_text()
+    notebook.write_text(good + "\nThe answer is {glue:text}`no_such_key`.\n")
+    run = project.build("--dataset", str(study))
+    notebook.write_text(good)
+    assert run.returncode != 0
+    assert "no_such_key" in run.stderr
+    assert project.pages() == before
+
+
+def test_a_bad_dataset_is_refused_before_anything_is_touched(project, study, tmp_path):
+    before = project.pages()
+    bad = tmp_path / "bad"
+    shutil.copytree(study, bad)
+    set_cell(bad / "samples.tsv", 5, "cpm", "12,5")
+    run = project.build("--dataset", str(bad))
+    assert run.returncode != 0
+    assert "samples.tsv, row 5, column 'cpm': found 12,5" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert project.pages() == before
+    missing = project.build("--dataset", str(tmp_path / "nowhere"))
+    assert missing.returncode != 0
+    assert "no such folder" in missing.stderr
+
+
+def test_unknown_option_is_refused(project):
+    run = project.build("--set", "colour=red")
+    assert run.returncode == 2
+    assert "colour" in run.stderr
+
+
+def test_one_patient_says_not_estimable_and_still_builds(project, tmp_path):
+    table = tmp_path / "one.csv"
+    table.write_text(MINIMAL + "1,a,recurrent,1200,1000,2000\n1,b,recurrent,1300,900,2500\n")
+    run = project.build("--dataset", str(table))
+    assert run.returncode == 0, run.stdout + run.stderr
+    for name in ("02_groups", "03_correlations", "04_cpm_against_adc", "05_non_independence"):
+        assert "not estimable" in project.page(f"notebooks/{name}.html"), name
+    assert "SYNTHETIC" not in project.page("notebooks/02_groups.html")
+
+
+def test_markup_in_a_dataset_stays_text(project, study):
+    description = study / "dataset_description.json"
+    hostile = "<img src=x onerror=alert(1)> {include} `x` | ]( & SYNTHETIC"
+    content = json.loads(description.read_text()) | {"DataLabel": hostile, "Name": hostile}
+    description.write_text(json.dumps(content))
+    run = project.build("--dataset", str(study))
+    assert run.returncode == 0, run.stdout + run.stderr
+    for name, page in project.pages().items():
+        assert "<img src=x" not in page, name
+
+
+def test_equal_inputs_give_equal_bytes(project, study):
+    first = (project.folder / "build" / "values.json").read_bytes()
+    shutil.rmtree(project.folder / "build")
+    run = project.build("--dataset", str(study))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (project.folder / "build" / "values.json").read_bytes() == first

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from conftest import COHORT, ROOT, rewrite, set_cell
 
 pytestmark = pytest.mark.book
 
-PARTS = ["Makefile", "_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
+PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
 MINIMAL = "participant_id,sample_id,treatment,cpm,adc,he_cellularity\n"
 
 
@@ -28,6 +29,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir()
         for name in PARTS:
             source = ROOT / name
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -219,6 +221,32 @@ def test_markup_in_a_dataset_stays_text(project, study):
     assert run.returncode == 0, run.stdout + run.stderr
     for name, page in project.pages().items():
         assert "<img src=x" not in page, name
+
+
+def test_a_killed_build_is_taken_up_again(project, study):
+    notebook = project.folder / "notebooks" / "05_non_independence.md"
+    notebook.write_text(notebook.read_text() + "\nTaken up again.\n")
+    command = [sys.executable, "workflow/build.py", "--dataset", str(study)]
+    environment = os.environ | {"PYTHONPATH": str(project.folder / "src")}
+    process = subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if "05_non_independence" in line:
+            break
+    second = project.build("--dataset", str(study))
+    assert second.returncode == 2
+    assert "another build" in second.stderr
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run = project.build("--dataset", str(study))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Taken up again." in project.page("notebooks/05_non_independence.html")
 
 
 def test_equal_inputs_give_equal_bytes(project, study):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import fcntl
 import json
 import os
 import re
@@ -42,7 +43,16 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return 2
     BUILD.mkdir(exist_ok=True)
+    lock = (BUILD / ".lock").open("w")
+    try:
+        # Held until this process ends, however it ends, so that a killed build blocks no other.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("another build of this project is running; wait for it to end", file=sys.stderr)
+        return 2
     _write_if_changed(BUILD / "options.json", json.dumps(dataclasses.asdict(options), indent=1))
+    if not (BUILD / "html" / "index.html").is_file():
+        (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
     status, failed = _snakemake(source, arguments.cores)
     if status:
@@ -87,7 +97,8 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 def _snakemake(source: str, cores: int) -> tuple[int, list[str]]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
-    command += ["--cores", str(cores), "--rerun-incomplete", "--config", f"dataset={source}"]
+    command += ["--cores", str(cores), "--rerun-incomplete", "--nolock"]
+    command += ["--config", f"dataset={source}"]
     full_log = BUILD / "snakemake.log"
     failed: list[str] = []
     with full_log.open("w", encoding="utf-8") as log:

@@ -89,11 +89,12 @@ def _write_speed() -> None:
     results = ROOT / "benchmarks" / "results"
     numbers = json.loads((results / "statistics.json").read_text("utf-8"))
     draws, model = numbers["one_per_patient"], numbers["mixed_model"]
+    designs = f"of {model['designs']}"
     rows = [
         ("One sample per patient", "pandas and SciPy loop", draws["ratio"], "times faster"),
         ("Random-intercept model", "statsmodels MixedLM", model["ratio"], "times faster"),
-        ("Fits that failed", "this library", model["our_failures"], f"of {model['designs']}"),
-        ("Fits that failed", "statsmodels", model["statsmodels_failures"], f"of {model['designs']}"),
+        ("Fits that failed", "this library", model["our_failures"], designs),
+        ("Fits that failed", "statsmodels", model["statsmodels_failures"], designs),
         ("A million draws", "peak memory", draws["peak_mb_of_a_million_draws"], "MB"),
     ]
     statistics = pd.DataFrame(rows, columns=["What", "Against", "Measured", "Unit"])

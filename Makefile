@@ -11,7 +11,7 @@ READY  := $(VENV)/.installed
 UV     := 0.13.9
 FAST   := not r and not book and not browser and not slow
 
-.PHONY: book test test-slow test-book test-r test-browser lint benchmark screenshots lock hooks clean help
+.PHONY: book surrogate test test-slow test-book test-r test-browser lint benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,6 +30,11 @@ $(READY): requirements.lock pyproject.toml
 
 book: $(READY)  ## build the book: build/html/index.html, build/values.json
 	@$(RUN) workflow/build.py $(if $(DATASET),--dataset "$(DATASET)") $(foreach pair,$(SET),--set "$(pair)")
+
+surrogate: $(READY)  ## make another synthetic cohort: make surrogate SEED=11
+	@$(if $(SEED),,$(error name a seed: make surrogate SEED=11))
+	$(RUN) -m cpmlib.surrogate --seed $(SEED) --recipe data/surrogate_recipe.json \
+	  --out build/surrogate-$(SEED) --report build/surrogate-$(SEED)-report
 
 test: $(READY)  ## the fast tests
 	$(RUN) -m pytest -q -m "$(FAST)"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import COHORT, ROOT, rewrite, set_cell
+from studies import COHORT, ROOT, rewrite, set_cell
 
 pytestmark = pytest.mark.book
 
@@ -191,15 +191,19 @@ def test_a_bad_dataset_is_refused_before_anything_is_touched(project, study, tmp
     assert "samples.tsv, row 5, column 'cpm': found 12,5" in run.stderr
     assert "Traceback" not in run.stderr
     assert project.pages() == before
+    braces = tmp_path / "{name}"  # a wildcard to the workflow, were it to see the path
+    shutil.copytree(bad, braces)
+    assert "row 5" in project.build("--dataset", str(braces)).stderr
     missing = project.build("--dataset", str(tmp_path / "nowhere"))
     assert missing.returncode != 0
     assert "no such folder" in missing.stderr
 
 
 def test_unknown_option_is_refused(project):
-    run = project.build("--set", "colour=red")
-    assert run.returncode == 2
-    assert "colour" in run.stderr
+    for pair in ("colour=red", "colour", "", "rout_q=much"):
+        run = project.build("--set", pair)
+        assert run.returncode == 2
+        assert "Traceback" not in run.stderr
 
 
 def test_one_patient_says_not_estimable_and_still_builds(project, tmp_path):
@@ -209,18 +213,23 @@ def test_one_patient_says_not_estimable_and_still_builds(project, tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     for name in ("02_groups", "03_correlations", "04_cpm_against_adc", "05_non_independence"):
         assert "not estimable" in project.page(f"notebooks/{name}.html"), name
+    for name, page in project.pages().items():
+        if name.startswith("notebooks/"):
+            assert not re.search(r">[^<]*\bnan\b[^<]*<", page), name
     assert "SYNTHETIC" not in project.page("notebooks/02_groups.html")
 
 
 def test_markup_in_a_dataset_stays_text(project, study):
     description = study / "dataset_description.json"
-    hostile = "<img src=x onerror=alert(1)> {include} `x` | ]( & SYNTHETIC"
+    hostile = "http <img src=x onerror=alert(1)> {include} `x` | ]( & $\\frac$ SYNTHETIC 合成"
     content = json.loads(description.read_text()) | {"DataLabel": hostile, "Name": hostile}
     description.write_text(json.dumps(content))
     run = project.build("--dataset", str(study))
     assert run.returncode == 0, run.stdout + run.stderr
     for name, page in project.pages().items():
         assert "<img src=x" not in page, name
+        assert "announcement-url" not in page, name
+        assert str(project.folder) not in page, name
 
 
 def test_a_killed_build_is_taken_up_again(project, study):
@@ -228,22 +237,21 @@ def test_a_killed_build_is_taken_up_again(project, study):
     notebook.write_text(notebook.read_text() + "\nTaken up again.\n")
     command = [sys.executable, "workflow/build.py", "--dataset", str(study)]
     environment = os.environ | {"PYTHONPATH": str(project.folder / "src")}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=project.folder,
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    for line in process.stdout:
-        if "05_non_independence" in line:
-            break
-    second = project.build("--dataset", str(study))
+    ) as process:
+        for line in process.stdout:
+            if "05_non_independence" in line:
+                break
+        second = project.build("--dataset", str(study))
+        os.killpg(process.pid, signal.SIGKILL)
     assert second.returncode == 2
     assert "another build" in second.stderr
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
     run = project.build("--dataset", str(study))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Taken up again." in project.page("notebooks/05_non_independence.html")

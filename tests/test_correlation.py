@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import root_mean_squared_error
 
-from cpmlib.correlation import correlate, linear_fit, root_mean_square_error
+from cpmlib.correlation import EXACT_UP_TO, correlate, linear_fit, root_mean_square_error
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "group_tests.json").read_text())
 CASES = REFERENCE["correlations"]
@@ -45,7 +47,34 @@ def test_correlations_are_those_of_cor_test(case: dict) -> None:
     assert interval == pytest.approx(case["pearson_interval"], abs=1e-9)
     spearman = correlate(case["x"], case["y"]).iloc[0]
     assert spearman["estimate"] == pytest.approx(case["spearman"], rel=ROUNDING)
-    assert spearman["p"] == pytest.approx(case["spearman_p"], rel=1e-7)
+    if len(case["x"]) > EXACT_UP_TO:  # R's p is that of the t approximation
+        assert spearman["p"] == pytest.approx(case["spearman_p"], rel=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(3, 6), digits=st.integers(0, 2))
+def test_p_of_few_samples_is_that_of_scipys_permutation_test(
+    seed: int, n: int, digits: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=n).round(digits), rng.normal(size=n).round(digits)
+    x[0], y[0] = 5, -5  # not all equal
+    expected = stats.permutation_test(
+        (y,),
+        lambda v: stats.spearmanr(x, v).statistic,
+        permutation_type="pairings",
+        vectorized=False,
+    )
+    # SciPy doubles the smaller tail, which for uneven tails is more than both tails together.
+    null = expected.null_distribution
+    both = (np.abs(null) >= abs(expected.statistic) - 1e-12).mean()
+    assert correlate(x, y)["p"].item() == pytest.approx(both, abs=1e-12)
+
+
+def test_three_samples_in_the_same_order_prove_nothing() -> None:
+    row = correlate([1215.0, 1402.0, 1330.0], [2190.0, 3310.0, 2950.0]).iloc[0]
+    assert row["estimate"] == 1
+    assert row["p"] == pytest.approx(1 / 3)  # R: cor.test(exact = TRUE)
 
 
 @settings(max_examples=40, deadline=None)
@@ -99,8 +128,10 @@ def test_perfect_correlation_is_exact_and_has_no_interval(method: str, sign: int
     x = np.random.default_rng(n).normal(size=n)
     row = correlate(x, sign * (2 * x + 1), method=method).iloc[0]
     assert row["estimate"] == sign
-    # A p of rounding errors, or of 0; three samples have one degree of freedom.
-    assert row["p"] < 1e-6
+    if method == "spearman" and n <= EXACT_UP_TO:
+        assert row["p"] == pytest.approx(2 / math.factorial(n))  # this order and its reverse
+    else:  # a p of rounding errors, or of 0; three samples have one degree of freedom
+        assert row["p"] < 1e-6
     assert np.isnan(row["ci_low"])
     assert np.isnan(row["ci_high"])
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import COHORT, rewrite, set_cell
 from cpmlib.dataset import read_dataset, read_tables, write_dataset
 from cpmlib.delimited import parse_number
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.schemas import PARTICIPANTS, SAMPLES
+from studies import COHORT, rewrite, set_cell
 
 
 def problems_of(path: Path) -> list[Problem]:
@@ -220,14 +220,14 @@ def test_unreadable_tables(study, content):
     assert problems_of(study)[0].file == "samples.tsv"
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"Name": 3}', "null"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"Name": 3, "BIDSVersion": "1"}', "null"])
 def test_unfit_description(study, content):
     (study / "dataset_description.json").write_text(content)
     assert only_problem(study).file == "dataset_description.json"
 
 
 def test_description_runs_no_code(study, tmp_path):
-    hostile = {"Name": "__import__('os').system('true')", "BIDSVersion": "1.10.0"}
+    hostile = {"Name": "eval(__import__('os').system('true'))", "BIDSVersion": "1.10.0"}
     (study / "dataset_description.json").write_text(json.dumps(hostile))
     assert read_dataset(study).name == hostile["Name"]
 
@@ -324,3 +324,132 @@ def test_sidecars_and_tables_of_the_default_dataset_follow_the_schemas(root):
         columns = (folder / schema.name).read_text().splitlines()[0].split("\t")
         assert committed == {k: v for k, v in sidecar(schema).items() if k in columns}
         assert set(columns) <= set(schema.columns)
+
+
+@pytest.mark.parametrize("number", ["2.190", "1.234.567"])
+def test_points_that_may_mark_thousands_are_refused(tmp_path, number):
+    """With decimal commas about, 2.190 may be two thousand; it must not become 2.19."""
+    path = tmp_path / "study.csv"
+    path.write_text(MINIMAL.replace(",", ";").replace("2190", number))
+    assert "thousands" in only_problem(path).remedy
+
+
+def workbook(path: Path, change) -> Path:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for line in MINIMAL.splitlines():
+        book.active.append([int(c) if c.isdigit() else c or None for c in line.split(",")])
+    change(book.active)
+    book.save(path)
+    return path
+
+
+def test_a_workbook_whose_stated_size_is_wrong_loses_no_row(tmp_path):
+    import zipfile
+
+    good = workbook(tmp_path / "good.xlsx", lambda sheet: None)
+    bad = tmp_path / "bad.xlsx"
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith("sheet1.xml"):
+                assert b'ref="A1:F4"' in content
+                content = content.replace(b'ref="A1:F4"', b'ref="A1:F3"')
+            target.writestr(name, content)
+    assert len(read_dataset(bad).samples) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda sheet: sheet.__setitem__("D2", "=1000+215"), "formula"),
+        (lambda sheet: sheet.merge_cells("D2:D3"), "merged"),
+        (lambda sheet: sheet.__setitem__("XA1048576", 1), "as far as row"),
+    ],
+)
+def test_workbooks_that_read_otherwise_than_they_look(tmp_path, change, word):
+    assert word in only_problem(workbook(tmp_path / "study.xlsx", change)).found
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "",
+        " ",
+        "=HYPERLINK(1)",
+        "@x",
+        "two\nlines",
+        "bell\u0007",
+        "\u202etxt",
+        "\ud800",
+        "\u2028",
+        "x" * 201,
+        7,
+        None,
+        ["a"],
+    ],
+)
+def test_labels_that_are_not_fit_to_show(study, label):
+    path = study / "dataset_description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"DataLabel": label}))
+    assert "DataLabel" in only_problem(study).found
+
+
+def test_a_label_cannot_vanish_by_misspelling_or_repetition(study):
+    path = study / "dataset_description.json"
+    good = path.read_text()
+    path.write_text(good.replace('"DataLabel"', '"datalabel"'))
+    assert "datalabel" in only_problem(study).found
+    path.write_text(good.replace("{", '{"DataLabel": "A",', 1))
+    assert "twice" in only_problem(study).found
+
+
+@pytest.mark.parametrize("content", ['{"a":' + "[" * 5000, '{"a":' + "9" * 5000 + "}"])
+def test_json_that_cannot_be_read(study, content):
+    (study / "dataset_description.json").write_text(content)
+    assert only_problem(study).file == "dataset_description.json"
+
+
+@pytest.mark.parametrize(("first", "second"), [("01", "1"), ("Ab", "aB")])
+def test_names_of_patients_that_hardly_differ(tmp_path, first, second):
+    path = tmp_path / "study.csv"
+    path.write_text(MINIMAL.replace("\n01,a", f"\n{first},a").replace("\n01,b", f"\n{second},b"))
+    assert "differs" in only_problem(path).found
+
+
+def test_count_without_density(study):
+    def add(rows):
+        rows[0] += ["he_nuclei", "he_tissue_area"]
+        for row in rows[1:]:
+            row += ["n/a", "n/a"]
+        rows[3][-2:] = ["4000", "2.0"]
+        rows[3][rows[0].index("he_cellularity")] = "n/a"
+
+    rewrite(study / "samples.tsv", add)
+    assert only_problem(study).row == 4
+
+
+def test_unreadable_path_is_a_problem_and_no_crash(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for path in (loop, tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        assert problems_of(path)
+
+
+def test_a_line_break_in_a_cell_is_refused(tmp_path):
+    path = tmp_path / "study.csv"
+    path.write_text(MINIMAL.replace("1215", '"\n1215"'))
+    assert "line break" in only_problem(path).found
+
+
+def test_carriage_returns_alone_are_said(study):
+    path = study / "samples.tsv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r"))
+    assert "carriage return" in only_problem(study).found
+
+
+def test_what_stands_in_a_message_is_short_and_printable():
+    text = str(Problem("f", "\x1b[31m" + "x" * 5000, "a number", "correct it"))
+    assert text.isprintable()
+    assert len(text) < 300

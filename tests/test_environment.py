@@ -9,7 +9,7 @@ from importlib import metadata
 
 import yaml
 
-from conftest import ROOT
+from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 import lock

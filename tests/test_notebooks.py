@@ -9,7 +9,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from conftest import ROOT
+from studies import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
 PRINTED_NUMBER = re.compile(r"(?<![\w`{/.-])\d{2,}(?:\.\d+)?(?![\w`])")
@@ -51,7 +51,7 @@ def test_no_result_is_typed_into_the_text(path: Path):
     for cell in jupytext.read(path).cells:
         if cell.cell_type == "markdown":
             text = re.sub(
-                r"\{glue:text\}`[^`]*`|\]\([^)]*\)|\$\$.*?\$\$|\$[^$]*\$",
+                r"```.*?```|\{glue:text\}`[^`]*`|\]\([^)]*\)|\$\$.*?\$\$|\$[^$]*\$",
                 "",
                 cell.source,
                 flags=re.S,

@@ -8,14 +8,14 @@ import shutil
 import pandas as pd
 import pytest
 from docutils.core import publish_doctree
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from myst_parser.docutils_ import Parser
 
-from conftest import COHORT
 from cpmlib import markup
 from cpmlib.page import Page
+from studies import COHORT
 
 
 @pytest.fixture
@@ -73,6 +73,25 @@ def test_equal_figures_are_equal_files(page, tmp_path):
     assert contents[0] == contents[1]
 
 
+def test_mathematics_in_a_label_is_not_typeset(page, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    page.dataset = replace(page.dataset, label=r"cost $\frac$ 50 % } \input{x} {")
+    page.figure("f", Figure(), title="F", caption="C", alt="A", data=pd.DataFrame({"x": [1]}))
+    page.table("t", pd.DataFrame({"x": [1.0, float("nan")]}), title="T", caption="C")
+    latex = (tmp_path / "99_test_files" / "t.tex").read_text()
+    assert r"\input" not in latex
+    assert r"\textbackslash{}input\{x\}" in latex
+
+
+def test_a_number_that_does_not_exist_is_not_estimable(page, monkeypatch):
+    glued = {}
+    monkeypatch.setattr("myst_nb.glue", lambda key, value, display: glued.update({key: value}))
+    page.glue(a=float("nan"), b=2, c="text")
+    assert repr(glued["a"]) == "not estimable"
+    assert glued["b"] == 2
+
+
 def test_recorded_values_keep_full_precision(page, tmp_path):
     table = pd.DataFrame({"estimate": [0.1 + 0.2], "df": [float("inf")], "p": [float("nan")]})
     page.record({"b": 2 / 3, "a": float("nan")}, models=table)
@@ -86,6 +105,7 @@ def parsed(text: str):
     return publish_doctree(text, parser=Parser(), settings_overrides=settings)
 
 
+@settings(deadline=None)  # the first parser takes longer
 @given(st.text(max_size=40))
 def test_escaped_text_is_shown_as_it_is_and_never_as_markup(text):
     table = markup.pipe_table(pd.DataFrame({"a": ["x", text]}))

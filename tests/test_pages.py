@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from studies import ROOT
 
 pytestmark = pytest.mark.browser
 

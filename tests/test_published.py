@@ -14,6 +14,7 @@ from cpmlib.errors import DatasetError
 from cpmlib.feasibility import bounds, group_sizes
 from cpmlib.ledger import CANNOT_HOLD, NOT_REPRODUCED, REPRODUCED, make_ledger, summary
 from cpmlib.options import AnalysisOptions
+from cpmlib.paper import non_independence
 from cpmlib.paper.everything import regenerate
 from cpmlib.published import parse_printed, read_published
 
@@ -205,6 +206,30 @@ def test_small_and_degenerate_cohorts_are_not_estimable_but_never_fail(cohort):
         ]
         values = regenerate(replace(cohort, samples=samples, participants=people), options)
         assert not any(np.isinf(v) for v in values.values())
+
+
+@pytest.mark.parametrize(("patients", "several"), [(65, 0), (130, 5), (300, 60)])
+def test_cohorts_larger_than_the_paper(patients, several):
+    """NumPy indexes at most 64 dimensions; ties in a large cohort must not take for ever."""
+    rng = np.random.default_rng(2)
+    who = np.concatenate([np.arange(patients), np.arange(several)])
+    n = len(who)
+    samples = pd.DataFrame(
+        {
+            "participant_id": [f"P{i}" for i in who],
+            "sample_id": [f"S{i}" for i in range(n)],
+            "treatment": np.where(who % 2, "recurrent", "treatment-naive"),
+            "cpm": rng.normal(1300, 300, n).round(),
+            "adc": rng.normal(1300, 300, n).round(),
+            "he_cellularity": rng.normal(2800, 600, n).round(),
+        }
+    )
+    models, (iterated, _) = (
+        non_independence.mixed_models(samples, AnalysisOptions()),
+        non_independence.one_per_patient(samples, AnalysisOptions()),
+    )
+    assert len(models) == len(iterated) == 6
+    assert iterated["estimate"].notna().all()
 
 
 def test_mean_of_group_agrees_with_pandas(cohort):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT
+from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
 import dependencies

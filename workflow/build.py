@@ -18,8 +18,10 @@ import sys
 import time
 from pathlib import Path
 
+from cpmlib.dataset import read_tables
+from cpmlib.errors import DatasetError, Problem
 from cpmlib.options import AnalysisOptions
-from dependencies import ROOT, source_files
+from dependencies import ROOT, TABLES
 
 BUILD = ROOT / "build"
 DEFAULT_DATASET = "data/surrogate"
@@ -32,15 +34,16 @@ def main() -> int:
     """Do it; return the exit status."""
     arguments = _arguments()
     try:
-        chosen = dict(pair.split("=", 1) for pair in arguments.set)
+        chosen = _chosen(arguments.set)
         options = AnalysisOptions.from_mapping(chosen)
     except ValueError as error:
         print(f"--set: {error}", file=sys.stderr)
         return 2
-    source = os.path.relpath(Path(arguments.dataset).expanduser().resolve(), ROOT)
-    problem = _dataset_problem(source)
-    if problem:
-        print(problem, file=sys.stderr)
+    try:
+        source = _source(arguments.dataset)
+        read_tables(source)
+    except DatasetError as error:
+        print(error, file=sys.stderr)
         return 2
     BUILD.mkdir(exist_ok=True)
     lock = (BUILD / ".lock").open("w")
@@ -51,10 +54,11 @@ def main() -> int:
         print("another build of this project is running; wait for it to end", file=sys.stderr)
         return 2
     _write_if_changed(BUILD / "options.json", json.dumps(dataclasses.asdict(options), indent=1))
+    staged = _stage(source)
     if not (BUILD / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
-    status, failed = _snakemake(source, arguments.cores)
+    status, failed = _snakemake(staged, arguments.cores)
     if status:
         for log in failed:
             print(
@@ -76,18 +80,52 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _dataset_problem(source: str) -> str | None:
-    """Say what is wrong with a dataset before anything is built from it."""
-    if all((ROOT / path).is_file() for path in source_files(source)):
-        return None
-    from cpmlib.dataset import read_tables
-    from cpmlib.errors import DatasetError
+def _chosen(pairs: list[str]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for pair in pairs:
+        name, mark, value = pair.partition("=")
+        if not mark:
+            raise ValueError(f"found {pair[:80]!r}; expected NAME=VALUE")
+        if name in chosen:
+            raise ValueError(f"option {name} is given twice")
+        chosen[name] = value
+    return chosen
 
+
+def _source(given: str) -> Path:
+    """Return the dataset's full path; raise a DatasetError for one that cannot be a path."""
     try:
-        read_tables(ROOT / source)
-    except DatasetError as error:
-        return str(error)
-    return None
+        return Path(given).expanduser().resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no such folder or table"
+        expected = "a BIDS folder, or a table ending in .csv or .xlsx"
+        shown = Path(given).name or given or "DATASET"
+        raise DatasetError(Problem(shown, reason, expected, "correct DATASET")) from None
+
+
+def _stage(source: Path) -> str:
+    """Copy the dataset's tables into build/source, touching only what differs.
+
+    The workflow then sees fixed names, whatever the dataset's own path is called, and a file
+    that is written anew with the same content runs nothing again.
+    """
+    folder = BUILD / "source"
+    if source.is_dir():
+        wanted = {name: (source / name).read_bytes() for name in TABLES}
+        staged = "build/source"
+    else:
+        name = f"study{source.suffix.lower()}"
+        wanted = {name: source.read_bytes()}
+        staged = f"build/source/{name}"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.name not in wanted:
+            path.unlink()
+    for name, content in wanted.items():
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+    return staged
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "cpmlib"
+TABLES = ("dataset_description.json", "participants.tsv", "samples.tsv")
+"""The files of a BIDS folder that the workflow reads."""
+
 _CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CELL_OPTIONS = re.compile(r"\A(:[^\n]*\n|---\n.*?\n---\n)+", re.DOTALL)
 
@@ -25,12 +28,21 @@ def book_files() -> list[str]:
 
 
 def source_files(dataset: str) -> list[str]:
-    """Return the files of a dataset that the workflow reads, as far as they are there."""
-    path = Path(dataset)
-    if path.is_dir():
-        names = ("dataset_description.json", "participants.tsv", "samples.tsv")
-        return [str(path / name) for name in names]
-    return [str(path)]
+    """Return the files that the workflow reads of a dataset, by its path from the project."""
+    path = ROOT / dataset
+    return [f"{dataset}/{name}" for name in TABLES] if path.is_dir() else [dataset]
+
+
+def data_files(notebook: str) -> list[str]:
+    """Return the files under ``data/`` that a notebook reads besides the dataset."""
+    published = ["data/published-values.tsv"]
+    if notebook in ("08_ledger", "09_sensitivity"):
+        return published
+    if notebook != "10_surrogate":
+        return []
+    paths = [p.relative_to(ROOT) for p in (ROOT / "data").rglob("*") if p.is_file()]
+    measured = ["benchmarks/results/surrogate.json"]
+    return published + measured + sorted(str(path) for path in paths if "surrogate" in str(path))
 
 
 def library_files(script: str | None) -> list[str]:

@@ -54,11 +54,23 @@ def main(name: str) -> int:
         print(f"notebooks/{name}.md: a cell failed\n{error}")
         return 1
     (output / f"{name}_files").mkdir(exist_ok=True)
+    _keep_warnings_off_the_page(notebook)
     # Times of execution would make two equal builds differ.
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     nbformat.write(notebook, output / f"{name}.ipynb")
     return 0
+
+
+def _keep_warnings_off_the_page(notebook: nbformat.NotebookNode) -> None:
+    """Move what went to standard error to the log: it names folders of this machine."""
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        for output in outputs:
+            if output.get("name") == "stderr":
+                print(output["text"])
+        if outputs:
+            cell["outputs"] = [output for output in outputs if output.get("name") != "stderr"]
 
 
 if __name__ == "__main__":

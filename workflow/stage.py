@@ -117,7 +117,8 @@ def _write_config(description: dict[str, object]) -> None:
     label = str(description.get("DataLabel", ""))
     sphinx = config["sphinx"]["config"]
     if label:
-        sphinx["html_theme_options"]["announcement"] = html.escape(label)
+        # The theme fetches an announcement that begins with http; this one never does.
+        sphinx["html_theme_options"]["announcement"] = f"<span>{html.escape(label)}</span>"
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
     config["sphinx"]["local_extensions"] = {"without_thebe": here}

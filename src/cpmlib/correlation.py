@@ -8,6 +8,8 @@ Vocabulary
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pingouin
@@ -24,6 +26,11 @@ from cpmlib.results import (
 )
 
 BOOTSTRAP_SAMPLES = 2000
+
+EXACT_UP_TO = 7
+"""Most samples for which the p of Spearman's rho comes from all orders of one variable; the t
+approximation gives p = 0 for three samples in the same order, where one in three orders is as
+extreme."""
 
 
 def _paired(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +95,7 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     -------
     pandas.DataFrame
         One row: ``estimate``, 95 % interval by Fisher's z (given from 4 samples on, unless the
-        correlation is perfect), ``p``.
+        correlation is perfect), ``p`` (of rho exact up to `EXACT_UP_TO` samples).
 
     Raises
     ------
@@ -111,10 +118,20 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     r, p = stats.spearmanr(x, y) if method == "spearman" else stats.pearsonr(x, y)
     if abs(r) >= PERFECT:
         r = np.sign(r)
+    if method == "spearman" and len(x) <= EXACT_UP_TO:
+        p = _permutation_p(stats.rankdata(x), stats.rankdata(y))
     interval = (np.nan, np.nan)
     if len(x) > MINIMUM_GROUP and abs(r) < 1:
         interval = tuple(pingouin.compute_esci(stat=r, nx=len(x), eftype="r", decimals=12))
     return one_row(name, r, ci=interval, p=p, n=len(x))
+
+
+def _permutation_p(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x - x.mean(), y - y.mean()
+    orders = np.array(list(itertools.permutations(range(len(y)))))
+    products = y[orders] @ x
+    # Equal products may differ by rounding.
+    return float((np.abs(products) >= abs(x @ y) * (1 - 1e-12)).mean())
 
 
 def root_mean_square_error(

@@ -11,6 +11,7 @@ import csv
 import io
 import math
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,19 @@ import pandas as pd
 
 from cpmlib.errors import DatasetError, Problem
 
+TABLE_SUFFIXES = {".csv", ".xlsx"}
+"""Endings of a study that comes as one table."""
+
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 MAXIMUM_BYTES = 50_000_000
+MAXIMUM_ROWS = 100_000
+MAXIMUM_COLUMNS = 200
+"""Larger than any table of biopsies; what exceeds them is a mistake or an attack."""
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_THOUSANDS_BY_POINT = re.compile(r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
-_NOT_A_NUMBER = {"nan", "+nan", "-nan", "null", "none", "na", "#n/a", "-", "?"}
+_NOT_A_NUMBER = {"nan", "+nan", "-nan", "null", "none", "na", "n.a.", "n/a", "#n/a", "-", "?"}
 _INFINITE = {"inf", "+inf", "-inf", "infinity", "-infinity", "+infinity"}
 
 
@@ -55,6 +63,16 @@ def read_text(path: Path) -> str:
     DatasetError
         If the file is missing, unreadable, too large, or in another encoding.
     """
+    try:
+        return _read_text(path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DatasetError(
+            Problem(path.name, reason, "a readable file", "check the file and its permissions")
+        ) from None
+
+
+def _read_text(path: Path) -> str:
     if not path.is_file():
         raise DatasetError(
             Problem(path.name, "no such file", "a readable file", f"add {path.name} to the dataset")
@@ -74,6 +92,9 @@ def read_text(path: Path) -> str:
         raise DatasetError(
             Problem(path.name, "NUL characters", "UTF-8 text", "save the file as UTF-8")
         )
+    if "\r" in text.replace("\r\n", ""):
+        found = "line ends or characters of an old kind (carriage return)"
+        raise DatasetError(Problem(path.name, found, "lines ending in LF or CRLF", "save it anew"))
     return text
 
 
@@ -125,20 +146,61 @@ def read_xlsx(path: Path) -> TextTable:
     Raises
     ------
     DatasetError
-        If the file is not a workbook, or its records do not fit the header.
+        If the file is not a workbook, is too large, holds merged cells or formulas without a
+        saved value, or its records do not fit the header.
     """
-    import openpyxl  # only a study that comes as a workbook needs it
-
     try:
-        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
-        values = sheet.iter_rows(values_only=True)
-        rows = [["" if cell is None else _as_text(cell) for cell in row] for row in values]
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAXIMUM_BYTES:
+            raise DatasetError(
+                Problem(
+                    path.name,
+                    f"{unpacked} bytes when unpacked",
+                    f"at most {MAXIMUM_BYTES}",
+                    "check that this is the table",
+                )
+            )
+        values, formulas = (_first_sheet(path, data_only=choice) for choice in (True, False))
+    except DatasetError:
+        raise
     except Exception as error:
         found = f"a file that does not open as a workbook ({type(error).__name__})"
         raise DatasetError(
             Problem(path.name, found, "an .xlsx workbook", "save it anew, or as .csv")
         ) from None
+    _check_sheet(values, formulas, path.name)
+    rows = [
+        ["" if cell is None else _as_text(cell) for cell in row]
+        for row in values.iter_rows(values_only=True)
+    ]
     return TextTable(_frame(rows, path.name), path.name)
+
+
+def _first_sheet(path: Path, *, data_only: bool) -> Any:
+    import openpyxl  # only a study that comes as a workbook needs it
+
+    return openpyxl.load_workbook(path, data_only=data_only).worksheets[0]
+
+
+def _check_sheet(values: Any, formulas: Any, file: str) -> None:
+    """Refuse what would read as another table than the one that its owner sees."""
+    if values.max_row > MAXIMUM_ROWS or values.max_column > MAXIMUM_COLUMNS:
+        found = f"cells as far as row {values.max_row}, column {values.max_column}"
+        expected = f"at most {MAXIMUM_ROWS} rows and {MAXIMUM_COLUMNS} columns"
+        raise DatasetError(Problem(file, found, expected, "delete stray cells"))
+    problems = [
+        Problem(file, f"merged cells {area}", "a value in each cell", "unmerge them", area.min_row)
+        for area in values.merged_cells.ranges
+    ]
+    for row in formulas.iter_rows():
+        for cell in row:
+            if cell.data_type == "f" and values.cell(cell.row, cell.column).value is None:
+                remedy = "open and save it in a spreadsheet program, or write the value"
+                found = f"a formula without a saved value in {cell.coordinate}"
+                problems.append(Problem(file, found, "a value", remedy, cell.row))
+    if problems:
+        raise DatasetError(problems)
 
 
 def _as_text(cell: object) -> str:
@@ -152,7 +214,13 @@ def _records(text: str, delimiter: str, file: str) -> pd.DataFrame:
     if delimiter == "\t":  # BIDS tables know no quoting
         options["quoting"] = csv.QUOTE_NONE
     try:
-        rows = list(csv.reader(io.StringIO(text), **options))
+        reader = csv.reader(io.StringIO(text), **options)
+        rows = []
+        for row in reader:
+            rows.append(row)
+            if reader.line_num != len(rows):
+                found, remedy = "a line break inside a cell", "put each record on one line"
+                raise DatasetError(Problem(file, found, "none", remedy, row=len(rows)))
     except csv.Error as error:
         raise DatasetError(
             Problem(file, f"broken quoting ({error})", "a delimited table", "save it anew")
@@ -214,6 +282,8 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
     >>> parse_number("1323,5")
     'write decimals with a point'
     """
+    if decimal_comma and _THOUSANDS_BY_POINT.fullmatch(text):
+        return "write it without a thousands separator, or with other than three decimals"
     if _NUMBER.fullmatch(text):
         value = float(text)
         return value if math.isfinite(value) else "write a finite number"

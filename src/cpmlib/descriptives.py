@@ -41,7 +41,10 @@ def describe(values: ArrayLike, name: str = "mean") -> pd.DataFrame:
     kept = array[~np.isnan(array)]
     missing = len(array) - len(kept)
     if len(kept) == 0:
-        return not_estimable(name, "no value", 0, n_missing=missing)
+        absent = ("sd", "median", "q1", "q3", "minimum", "maximum")
+        return not_estimable(
+            name, "no value", 0, n_missing=missing, **dict.fromkeys(absent, np.nan)
+        )
     mean = kept.mean()
     sd = kept.std(ddof=1) if len(kept) > 1 else np.nan
     half = stats.t.isf((1 - CONFIDENCE) / 2, len(kept) - 1) * sd / np.sqrt(len(kept))

@@ -40,12 +40,20 @@ class Problem:
     column: str | None = None
 
     def __str__(self) -> str:
-        place = self.file
+        place = _clip(self.file)
         if self.row is not None:
             place += f", row {self.row}"
         if self.column is not None:
-            place += f", column '{self.column}'"
-        return f"{place}: found {self.found}; expected {self.expected}. Remedy: {self.remedy}."
+            place += f", column '{_clip(self.column)}'"
+        return (
+            f"{place}: found {_clip(self.found)}; expected {self.expected}. Remedy: {self.remedy}."
+        )
+
+
+def _clip(text: str, longest: int = 160) -> str:
+    """Make a text of unknown origin fit to stand in a message: printable and not too long."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
 class DatasetError(ValueError):

@@ -15,6 +15,13 @@ import pandas as pd
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$%^:@&\"'=])")
 
 
+_LATEX = {character: f"\\{character}" for character in "%&_#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
 def escape(text: object) -> str:
     r"""Make a text safe to stand in a MyST page: no markup, no HTML, no directive, one line.
 
@@ -24,6 +31,17 @@ def escape(text: object) -> str:
     \<b\>\{include\} x\</b\>
     """
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def escape_latex(text: str) -> str:
+    r"""Make a text safe to stand in LaTeX.
+
+    Examples
+    --------
+    >>> print(escape_latex(r"50 % \input{x}"))
+    50 \% \textbackslash{}input\{x\}
+    """
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def pipe_table(frame: pd.DataFrame) -> str:

@@ -23,6 +23,9 @@ from numpy.typing import ArrayLike
 CHUNK = 8192
 """Draws that are held in memory at a time."""
 
+LARGEST_WORK = 2e7
+"""Most choices among tied samples, times the square of the samples: a few seconds."""
+
 ENUMERATION_LIMIT = 1_000_000
 """Most combinations that are enumerated."""
 
@@ -163,9 +166,13 @@ def enumerate_all(
     if total > limit:
         return None
     rho = np.empty(total)
+    several = np.flatnonzero(drawing.size > 1)  # NumPy unravels at most 64 of them
     for first in range(0, total, CHUNK):
         number = np.arange(first, min(first + CHUNK, total))
-        within = np.column_stack(np.unravel_index(number, tuple(drawing.size)))
+        within = np.zeros((len(number), drawing.n_patients), dtype=np.intp)
+        if len(several):
+            parts = np.unravel_index(number, tuple(drawing.size[several]))
+            within[:, several] = np.column_stack(parts)
         rho[number] = _spearman(drawing, drawing.start + within)
     return rho
 
@@ -190,7 +197,8 @@ def exact_mean(
     x, y, patient
         As in `monte_carlo`.
     limit
-        Most choices among tied samples to go through.
+        Most choices among tied samples to go through; fewer in a large cohort, where each takes
+        longer (`LARGEST_WORK`).
 
     Returns
     -------
@@ -210,7 +218,8 @@ def exact_mean(
     """
     drawing = _prepare(x, y, patient)
     choices = _choices_among_ties(drawing)
-    if np.prod([len(options) for options in choices], dtype=float) > limit:
+    count = np.prod([len(options) for options in choices], dtype=float)
+    if count > limit or (count > 1 and count * len(drawing.kernel_x) ** 2 > LARGEST_WORK):
         return None
     total = 0.0
     for choice in itertools.product(*choices):

@@ -92,7 +92,7 @@ class Page:
 
         for key, value in numbers.items():
             plain = value.item() if hasattr(value, "item") else value
-            glue(key, plain, display=False)
+            glue(key, _NotEstimable() if plain != plain else plain, display=False)
 
     def record(self, values: Mapping[str, float], **tables: pd.DataFrame) -> None:
         """Hand values to the ledger, and whole tables to ``values.json``, at full precision."""
@@ -122,7 +122,7 @@ class Page:
         """
         if self.dataset.label:
             # Below the figure, where it neither covers data nor is cut off.
-            figure.supxlabel(self.dataset.label, fontsize=7, color="#B00020")
+            figure.supxlabel(self.dataset.label, fontsize=7, color="#B00020", parse_math=False)
         caption = f"**{title}.** {caption}{self._note()}"
         if self.output is None:
             display(figure)
@@ -158,14 +158,14 @@ class Page:
             The same at full precision, for the CSV; ``shown`` if None.
         """
         caption = f"**{title}.** {caption}{self._note()}"
-        shown = shown.astype(str)
+        shown = shown.astype(str).replace({r"\bnan\b": "n/a"}, regex=True)
         if self.output is None:
             display(Markdown(caption))
             display(shown)
             return
         self._folder().mkdir(parents=True, exist_ok=True)
         self._write_csv(key, shown if data is None else data)
-        plain = f"{title}. {self.dataset.label}".strip()
+        plain = markup.escape_latex(f"{title}. {self.dataset.label}".strip())
         latex = shown.to_latex(index=False, escape=True, caption=plain, label=f"tab:{key}")
         self._write(f"{key}.tex", latex)
         links = [(name, self._link(key, end)) for name, end in _TABLE_FILES]
@@ -193,6 +193,13 @@ class Page:
 
 _FIGURE_FILES = (("SVG", "svg"), ("PDF", "pdf"), ("data (CSV)", "csv"))
 _TABLE_FILES = (("CSV", "csv"), ("LaTeX", "tex"))
+
+
+class _NotEstimable:
+    """What the text shows in place of a number that the data do not have."""
+
+    def __repr__(self) -> str:
+        return "not estimable"
 
 
 def _plain(value: object) -> object:

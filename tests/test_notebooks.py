@@ -62,7 +62,7 @@ def test_no_result_is_typed_into_the_text(path: Path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebook_opens_its_own_page(path: Path):
-    assert f'Page("{path.stem}")' in path.read_text("utf-8")
+    assert f'Page("{path.stem}"' in path.read_text("utf-8")
 
 
 def test_the_book_lists_every_notebook():

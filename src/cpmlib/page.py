@@ -33,7 +33,7 @@ PUBLISHED = "CPMLIB_PUBLISHED"
 """Environment variables that the workflow sets: dataset, options as JSON, folder of results,
 table of printed values."""
 
-DEFAULT_DATASET = Path("data/surrogate")
+DEFAULT_DATASET = "data/surrogate"
 DEFAULT_PUBLISHED = Path("data/published-values.tsv")
 
 
@@ -61,6 +61,9 @@ class Page:
     ----------
     name
         The notebook's file name without suffix.
+    dataset
+        A dataset that the page is about, by its path in the project; the one that the book is
+        built from if None. Its label goes with everything that the page shows.
 
     Attributes
     ----------
@@ -68,10 +71,11 @@ class Page:
     options : AnalysisOptions
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dataset: str | None = None) -> None:
         self.name = name
+        chosen = None if dataset else os.environ.get(DATASET)
         self.dataset: Dataset = read_dataset(
-            os.environ.get(DATASET) or project_root() / DEFAULT_DATASET
+            chosen or project_root() / (dataset or DEFAULT_DATASET)
         )
         self.options = AnalysisOptions.from_mapping(json.loads(os.environ.get(OPTIONS) or "{}"))
         output = os.environ.get(OUTPUT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -70,7 +72,12 @@ def _comparison(ax: Axes, samples: pd.DataFrame, column: str, grouping: Grouping
         say(ax, "no sample")
         return
     group = drawn[grouping.column].map(dict(zip(grouping.levels, grouping.names, strict=True)))
-    common = {"x": group, "y": drawn[column], "order": list(grouping.names), "ax": ax}
+    common: dict[str, Any] = {
+        "x": group,
+        "y": drawn[column],
+        "order": list(grouping.names),
+        "ax": ax,
+    }
     palette = {name: COLOUR[name] for name in grouping.names}
     sns.boxplot(
         **common,

@@ -65,6 +65,14 @@ def test_a_notebook_opens_its_own_page(path: Path):
     assert f'Page("{path.stem}"' in path.read_text("utf-8")
 
 
+def test_figures_and_tables_are_numbered_once():
+    text = "".join(path.read_text("utf-8") for path in NOTEBOOKS)
+    titles = re.findall(r'title=f?"([^"]+)"', text)
+    assert len(titles) == len(set(titles))
+    assert all(re.search(r"[0-9{]", title) for title in titles)
+    assert len(titles) == text.count("page.figure(") + text.count("page.table(")
+
+
 def test_the_book_lists_every_notebook():
     toc = (ROOT / "book" / "_toc.yml").read_text("utf-8")
     for path in NOTEBOOKS:

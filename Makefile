@@ -56,9 +56,10 @@ lint: $(READY)  ## formatting, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-benchmark: $(READY)  ## measure again what the book says of speed (minutes)
+benchmark: $(READY)  ## measure again what the book says of speed (half an hour)
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_statistics.py
 	$(RUN) benchmarks/bench_book.py
+	$(RUN) benchmarks/bench_surrogate.py --out benchmarks/results/surrogate.json
 
 screenshots: $(READY)  ## pictures of every page in build/screenshots
 	$(RUN) tools/screenshots.py build/screenshots

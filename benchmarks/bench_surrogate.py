@@ -1,6 +1,6 @@
 """How often a seed leads to a complete surrogate cohort, and how long it takes.
 
-``python benchmarks/surrogate_success.py --seeds 0 20 --out benchmarks/results/surrogate.json``
+``python benchmarks/bench_surrogate.py --seeds 0 20 --out benchmarks/results/surrogate.json``
 runs the command line once for each seed, one after the other, and writes what it measured. The
 search itself never looks at a clock.
 """

@@ -1,7 +1,8 @@
-"""Printed values that cannot hold together, proved from the printed values alone.
+"""Printed values that cannot hold together, given the premises that each bound names.
 
-No sample is looked at here: each bound uses what the paper prints, rounding included, so that a
-verdict *cannot hold together with the others* is a statement about the print.
+No sample is looked at here: each bound uses what the paper prints, rounding included, and a few
+stated premises, so that a verdict *cannot hold together with the others* is a statement about the
+print.
 
 Vocabulary
 ----------
@@ -39,6 +40,7 @@ class Bound:
     id: str
     contradicted: bool
     explanation: str
+    premises: tuple[str, ...]
     steps: pd.DataFrame = field(compare=False)
 
 
@@ -55,7 +57,7 @@ class _Print:
         return parse_printed(self.text[id])
 
 
-def bounds(published: pd.DataFrame) -> dict[str, Bound]:
+def bounds(published: pd.DataFrame, *, all_graded: bool = True) -> dict[str, Bound]:
     """Work out every bound that the printed values allow.
 
     Parameters
@@ -63,6 +65,9 @@ def bounds(published: pd.DataFrame) -> dict[str, Bound]:
     published
         As `cpmlib.published.read_published` returns it; a bound whose ingredients are not
         printed is left out.
+    all_graded
+        Whether every sample belongs to a grade group. Without that premise nothing bounds the
+        share of HGG samples.
 
     Returns
     -------
@@ -70,7 +75,9 @@ def bounds(published: pd.DataFrame) -> dict[str, Bound]:
         The bounds by the id of the value that they concern.
     """
     printed = _Print(published)
-    found = [_share_of_non_enhancing(printed), _rmse_of_recurrent(printed)]
+    found = [_rmse_of_recurrent(printed)]
+    if all_graded:
+        found.insert(0, _share_of_non_enhancing(printed))
     return {bound.id: bound for bound in found if bound is not None}
 
 
@@ -126,11 +133,15 @@ def _share_of_non_enhancing(printed: _Print) -> Bound | None:
             ("the share it gives, %", 100 * nearest / size),
         ]
     explanation = (
-        "The printed means of all, HGG and LGG samples leave only "
+        "If every sample is HGG or LGG, the printed means of all, HGG and LGG samples leave only "
         + ", ".join(f"{size} HGG samples" for size in sizes)
         + "; no whole number of them rounds to the printed percentage."
     )
-    return Bound(target, bool(sizes) and not fitting, explanation, _steps(rows))
+    premises = (
+        "every sample belongs to HGG or LGG",
+        "the percentage is rounded, not truncated",
+    )
+    return Bound(target, bool(sizes) and not fitting, explanation, premises, _steps(rows))
 
 
 def _rmse_of_recurrent(printed: _Print) -> Bound | None:
@@ -145,8 +156,6 @@ def _rmse_of_recurrent(printed: _Print) -> Bound | None:
         "group.treatment.cpm_mean_b",
         "corr.naive.cpm.rmse",
         "corr.naive.cpm.b",
-        "corr.whole.cpm.b",
-        "corr.whole.cpm.r2",
     )
     if not printed.has(target, *needed):
         return None
@@ -159,31 +168,36 @@ def _rmse_of_recurrent(printed: _Print) -> Bound | None:
     )
     if not naive:
         return None
-    # Every group size that the means admit has to fail; the one that needs fewest exclusions
-    # beyond what ROUT can do is shown.
+    # Every group size that the means admit has to fail; the one closest to holding is shown.
     trials = [_exclusions(printed, n, size) for size in naive]
-    shown = min(trials, key=lambda trial: trial.at_fit - trial.removable)
-    contradicted = all(trial.at_fit > trial.removable for trial in trials)
+    shown = max(trials, key=lambda trial: trial.r_needed)
+    contradicted = all(trial.at_zero > trial.removable for trial in trials)
     rows = [
         ("recurrent samples, from the three printed means", float(shown.recurrent)),
         ("most samples that ROUT can exclude", float(shown.removable)),
         ("greatest sum of squared errors at r = -1, 1e6", shown.total_at_minus_1 / 1e6),
-        ("greatest sum at the r of the whole cohort's fit, 1e6", shown.total_at_fit / 1e6),
+        ("greatest sum at r = 0, 1e6", shown.total_at_zero / 1e6),
         (f"naive part of it, {shown.furthest} being the one outlier, 1e6", shown.naive_error / 1e6),
         ("least squared error per recurrent sample kept, 1e6", shown.per_sample / 1e6),
         ("exclusions needed at r = -1", float(shown.at_minus_1)),
-        ("r of the whole cohort's fit, at least", shown.r_fit),
-        ("exclusions needed at that r", float(shown.at_fit)),
-        ("r at which ROUT's most would do", shown.r_needed),
+        ("exclusions needed at r = 0", float(shown.at_zero)),
+        ("r at which the most that ROUT can exclude would do", shown.r_needed),
     ]
     explanation = (
-        f"Means and SDs fix the sum of squared errors up to the correlation. At the correlation "
-        f"of the whole cohort's printed fit, {shown.at_fit} of {shown.recurrent} recurrent samples "
-        f"would have to be excluded; ROUT can exclude {shown.removable}. It would take a "
-        f"correlation of {shown.r_needed:.2f} over all samples, against the sign of both printed "
-        f"coefficients."
+        f"Means and SDs fix the sum of squared errors over all samples up to the correlation r. "
+        f"If r is not negative and {shown.furthest} is the one outlier of the naive group, at "
+        f"least {shown.at_zero} of {shown.recurrent} recurrent samples would have to be excluded; "
+        f"ROUT can exclude {shown.removable}. Without the premise on r the bound is weaker: at "
+        f"r = -1 {shown.at_minus_1} exclusions would do, and it takes r of {shown.r_needed:.2f} "
+        f"or less."
     )
-    return Bound(target, contradicted, explanation, _steps(rows))
+    premises = (
+        "the correlation of CPM and H&E over all samples is not negative (the printed rank "
+        "correlation and the printed slope without outliers are both positive)",
+        f"the naive group's one outlier is {shown.furthest}, the printed case furthest off",
+        "means and SDs (n - 1) are over all samples; an RMSE leaves out its subset's outliers",
+    )
+    return Bound(target, contradicted, explanation, premises, _steps(rows))
 
 
 @dataclass(frozen=True)
@@ -193,13 +207,12 @@ class _Trial:
     recurrent: int
     removable: int
     total_at_minus_1: float
-    total_at_fit: float
+    total_at_zero: float
     furthest: str
     naive_error: float
     per_sample: float
     at_minus_1: int
-    r_fit: float
-    at_fit: int
+    at_zero: int
     r_needed: float
 
 
@@ -214,9 +227,6 @@ def _exclusions(printed: _Print, n: int, naive: int) -> _Trial:
     s_he, s_cpm = printed["desc.he_sd"].high, printed["desc.cpm_sd"].high
     fixed = n * difference**2 + (n - 1) * (s_he**2 + s_cpm**2)
     turn = 2 * (n - 1) * s_he * s_cpm
-    # The least correlation that the printed slope and R2 of the whole cohort's line admit.
-    r_slope = printed["corr.whole.cpm.b"].low * printed["desc.cpm_sd"].low / s_he
-    r_fit = min(r_slope, math.sqrt(printed["corr.whole.cpm.r2"].low))
 
     def to_remove(r: float) -> int:
         left = max(fixed - r * turn - naive_error, 0.0)
@@ -227,13 +237,12 @@ def _exclusions(printed: _Print, n: int, naive: int) -> _Trial:
         recurrent=recurrent,
         removable=removable,
         total_at_minus_1=fixed + turn,
-        total_at_fit=fixed - r_fit * turn,
+        total_at_zero=fixed,
         furthest=furthest,
         naive_error=naive_error,
         per_sample=per_sample,
         at_minus_1=to_remove(-1.0),
-        r_fit=r_fit,
-        at_fit=to_remove(r_fit),
+        at_zero=to_remove(0.0),
         r_needed=(fixed - needed) / turn,
     )
 

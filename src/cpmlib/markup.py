@@ -75,7 +75,13 @@ def downloads(links: Sequence[tuple[str, str]]) -> str:
 
 
 def figure_block(
-    key: str, image: str, caption: str, alt: str, links: Sequence[tuple[str, str]]
+    key: str,
+    image: str,
+    caption: str,
+    alt: str,
+    links: Sequence[tuple[str, str]],
+    *,
+    wide: bool = True,
 ) -> str:
     """Write a figure with its caption, alternative text and downloads.
 
@@ -91,10 +97,14 @@ def figure_block(
         What a reader who does not see the figure should know, one line.
     links
         As `downloads` takes them.
+    wide
+        Whether a phone should scroll the figure rather than shrink it.
     """
+    figclass = "wide-figure" if wide else "narrow-figure"
     plain = " ".join(alt.split())
     return (
-        f"::::{{figure}} {image}\n:name: {key}\n:alt: {plain}\n:width: 100%\n\n"
+        f"::::{{figure}} {image}\n:name: {key}\n:alt: {plain}\n:width: 100%\n"
+        f":figclass: {figclass}\n\n"
         f"{caption}\n\n{downloads(links)}\n::::\n"
     )
 

@@ -33,6 +33,9 @@ PUBLISHED = "CPMLIB_PUBLISHED"
 """Environment variables that the workflow sets: dataset, options as JSON, folder of results,
 table of printed values."""
 
+NARROW = 5.0
+"""Widest figure, in inches, that a phone can show whole."""
+
 DEFAULT_DATASET = "data/surrogate"
 DEFAULT_PUBLISHED = Path("data/published-values.tsv")
 
@@ -139,7 +142,8 @@ class Page:
         figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
         self._write_csv(key, data)
         links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]
-        display(Markdown(markup.figure_block(key, self._link(key, "svg"), caption, alt, links)))
+        image, wide = self._link(key, "svg"), figure.get_size_inches()[0] > NARROW
+        display(Markdown(markup.figure_block(key, image, caption, alt, links, wide=wide)))
 
     def table(
         self,

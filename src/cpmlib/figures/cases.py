@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, say
 from cpmlib.paper.cases import cases
@@ -24,6 +25,7 @@ def figure_cases(samples: pd.DataFrame) -> Figure:
             ax.scatter(shown[column], shown["he_cellularity"], s=36, color=COLOUR["HGG"])
             for row in shown.dropna(subset=[column, "he_cellularity"]).to_dict("records"):
                 place = (row[column], row["he_cellularity"])
-                ax.annotate(row["case"], place, xytext=(5, 4), textcoords="offset points")
+                text = ax.annotate(row["case"], place, xytext=(5, 4), textcoords="offset points")
+                text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         axes[0].set_ylabel(AXIS_LABEL["he_cellularity"])
     return figure

@@ -71,7 +71,9 @@ def table_1(dataset: Dataset) -> pd.DataFrame:
     def block(section: str) -> list[tuple[str, str, str]]:
         part = table[table["section"] == section]
         shown = zip(part["category"], part["count"], part["percent"], strict=True)
-        return [(section, name, f"{count} ({percent:.0f} %)") for name, count, percent in shown]
+        return [
+            (section, name, f"{count} ({percent:.0f}\u00a0%)") for name, count, percent in shown
+        ]
 
     def mean_sd(name: str) -> tuple[str, str, str]:
         row = described.loc[name]

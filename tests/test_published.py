@@ -271,3 +271,13 @@ def test_mean_of_group_agrees_with_pandas(cohort):
     assert values["group.idh.cpm_mean_a"] == pytest.approx(expected["wild-type"])
     assert values["group.idh.cpm_mean_b"] == pytest.approx(expected["mutant"])
     assert isinstance(expected, pd.Series)
+
+
+def test_the_two_copies_of_the_independent_cohort_agree(cohort):
+    """The study in BIDS form and the table that R's reference values were computed from."""
+    from pathlib import Path
+
+    folder = Path(__file__).parent / "reference" / "example_cohort"
+    table = pd.read_csv(folder / "samples.csv", keep_default_na=False)
+    for ours, theirs in (("cpm", "CPM"), ("adc", "ADC"), ("he_cellularity", "HE")):
+        assert cohort.samples[ours].tolist() == table[theirs].tolist()

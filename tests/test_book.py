@@ -203,7 +203,8 @@ def test_a_bad_dataset_is_refused_before_anything_is_touched(project, study, tmp
     assert "row 5" in project.build("--dataset", str(braces)).stderr
     missing = project.build("--dataset", str(tmp_path / "nowhere"))
     assert missing.returncode != 0
-    assert "no such folder" in missing.stderr
+    assert "nowhere" in missing.stderr
+    assert "Remedy" in missing.stderr
 
 
 def test_unknown_option_is_refused(project):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from myst_parser.docutils_ import Parser
 
 from cpmlib import markup
 from cpmlib.page import Page
-from studies import COHORT
+from studies import COHORT, ROOT
 
 
 @pytest.fixture
@@ -84,12 +85,19 @@ def test_mathematics_in_a_label_is_not_typeset(page, tmp_path, monkeypatch):
     assert r"\textbackslash{}input\{x\}" in latex
 
 
-def test_a_number_that_does_not_exist_is_not_estimable(page, monkeypatch):
-    glued = {}
-    monkeypatch.setattr("myst_nb.glue", lambda key, value, display: glued.update({key: value}))
-    page.glue(a=float("nan"), b=2, c="text")
-    assert repr(glued["a"]) == "not estimable"
-    assert glued["b"] == 2
+def test_a_number_that_does_not_exist_is_not_estimable():
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    sys.path.insert(0, str(ROOT / "workflow"))
+    from not_estimable import name_missing_numbers
+
+    document = new_document("page")
+    document += nodes.inline("", "nan", classes=["pasted-text"])
+    document += nodes.inline("", "2.0", classes=["pasted-text"])
+    document += nodes.inline("", "nan")
+    name_missing_numbers(None, document)
+    assert [node.astext() for node in document.children] == ["not estimable", "2.0", "nan"]
 
 
 def test_recorded_values_keep_full_precision(page, tmp_path):

@@ -94,12 +94,12 @@ class Page:
         return read_published(os.environ.get(PUBLISHED) or project_root() / DEFAULT_PUBLISHED)
 
     def glue(self, **numbers: object) -> None:
-        """Make numbers available to the text as ``{glue:text}``."""
+        """Make numbers available to the text as ``{glue:text}``; NaN reads "not estimable"."""
         from myst_nb import glue
 
         for key, value in numbers.items():
             plain = value.item() if hasattr(value, "item") else value
-            glue(key, _NotEstimable() if plain != plain else plain, display=False)
+            glue(key, plain, display=False)
 
     def record(self, values: Mapping[str, float], **tables: pd.DataFrame) -> None:
         """Hand values to the ledger, and whole tables to ``values.json``, at full precision."""
@@ -201,13 +201,6 @@ class Page:
 
 _FIGURE_FILES = (("SVG", "svg"), ("PDF", "pdf"), ("data (CSV)", "csv"))
 _TABLE_FILES = (("CSV", "csv"), ("LaTeX", "tex"))
-
-
-class _NotEstimable:
-    """What the text shows in place of a number that the data do not have."""
-
-    def __repr__(self) -> str:
-        return "not estimable"
 
 
 def _plain(value: object) -> object:

@@ -9,6 +9,7 @@ Vocabulary
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -104,6 +105,21 @@ def parse_printed(text: str) -> PrintedValue:
     exponent = value.as_tuple().exponent
     half = Decimal(1).scaleb(int(exponent)) / 2
     return PrintedValue(float(value - half), float(value + half))
+
+
+def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:
+    """Return the ids whose value agrees with the printed text; a missing value never does.
+
+    Examples
+    --------
+    >>> agreeing(pd.DataFrame({"printed": ["0.17", "3"]}, index=["a", "b"]), {"a": 0.171})
+    ['a']
+    """
+    return [
+        str(id)
+        for id, printed in published["printed"].items()
+        if parse_printed(printed).contains(values.get(str(id), float("nan")))
+    ]
 
 
 def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from cpmlib.dataset import Dataset
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.everything import regenerate
-from cpmlib.published import parse_printed
+from cpmlib.published import agreeing
 
 CHOICES: dict[str, dict[str, object]] = {
     "Mixed model: Wald z": {"mixed_model_test": "wald-z"},
@@ -49,12 +49,7 @@ def table(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -
 
 
 def _reproduced(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -> list[str]:
-    values = regenerate(dataset, options)
-    return [
-        str(id)
-        for id, printed in published["printed"].items()
-        if parse_printed(printed).contains(values.get(str(id), float("nan")))
-    ]
+    return agreeing(published, regenerate(dataset, options))
 
 
 def _row(name: str, found: list[str], base: list[str]) -> dict[str, object]:

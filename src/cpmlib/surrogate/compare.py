@@ -12,7 +12,7 @@ import pandas as pd
 from cpmlib.dataset import Dataset, read_dataset
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.everything import regenerate
-from cpmlib.published import parse_printed
+from cpmlib.published import agreeing
 
 
 def read_cohorts(folder: str | os.PathLike[str]) -> dict[str, Dataset]:
@@ -49,17 +49,13 @@ def compare(
     known = _measured(first)
     rows = []
     for name, dataset in cohorts.items():
-        values = regenerate(dataset, options)
-        missed = [
-            str(id)
-            for id, printed in published["printed"].items()
-            if not parse_printed(printed).contains(values.get(str(id), float("nan")))
-        ]
+        met = set(agreeing(published, regenerate(dataset, options)))
+        missed = [str(id) for id in published.index if id not in met]
         own = _measured(dataset)
         rows.append(
             {
                 "cohort": name,
-                "met": len(published) - len(missed),
+                "met": len(met),
                 "missed": ", ".join(missed),
                 "he_min": dataset.samples["he_cellularity"].min(),
                 "he_max": dataset.samples["he_cellularity"].max(),

@@ -1,0 +1,62 @@
+"""ADC of a patient whose study has the diffusion series instead of the scanner's map."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from cpmlib.diffusion import apparent_diffusion_coefficient
+from cpmlib.patient import DiffusionSeries
+from cpmlib.preprocessing.grid import resample_to
+
+MARGIN = 2
+"""Voxels by which the brain mask is widened before the tensor is fitted, so that the interpolation
+at the brain's edge has neighbours."""
+
+
+def first_volume(series: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return the first volume of a series.
+
+    Examples
+    --------
+    >>> first_volume(nib.Nifti1Image(np.zeros((2, 2, 2, 5), np.float32), np.eye(4))).shape
+    (2, 2, 2)
+    """
+    values = np.asarray(series.dataobj[..., 0], dtype=np.float32)
+    return nib.Nifti1Image(values, series.affine)
+
+
+def adc_from_series(series: DiffusionSeries, mask: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Fit the tensor in and just around the brain.
+
+    Parameters
+    ----------
+    series
+        With its gradients.
+    mask
+        Brain, on any grid.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        Mean diffusivity on the grid of the series, 1e-6 mm2/s; NaN away from the brain.
+    """
+    first = first_volume(series.image)
+    brain = inside_of(resample_to(mask, first.affine, first.shape, "nearest", "mask"))
+    wide = ndimage.binary_dilation(brain, iterations=MARGIN)
+    return apparent_diffusion_coefficient(
+        series.image, series.bvals, series.bvecs, mask_image(wide, first)
+    )
+
+
+def inside_of(mask: nib.Nifti1Image) -> np.ndarray:
+    """Return where a mask is true; where it has no value, it is not."""
+    with np.errstate(invalid="ignore"):
+        inside: np.ndarray = np.asarray(mask.dataobj) > 0.5
+    return inside
+
+
+def mask_image(inside: np.ndarray, like: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return a mask as an image on the grid of another."""
+    return nib.Nifti1Image(inside.astype(np.uint8), like.affine)

@@ -1,0 +1,1 @@
+"""From a patient's images to one grid, a brain mask and aligned contrasts."""

@@ -1,0 +1,156 @@
+"""Rigid registration against known movements of the MNI152 template, and the alignment's report."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 (its usual name)
+from scipy.spatial.transform import Rotation
+
+from cpmlib.errors import DatasetError
+from cpmlib.figures.registration import figure_registration
+from cpmlib.preprocessing.grid import make_image
+from cpmlib.preprocessing.registration import align, apply_rigid, register_rigid
+from heads import template
+from orientations import reoriented, same_image_in_orientations, turned
+
+
+def movement(degrees: tuple[float, ...], shift: tuple[float, ...]) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def brain_points() -> np.ndarray:
+    mask = template()[1]
+    return nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0)[::7])
+
+
+def error(found: np.ndarray, true: np.ndarray) -> float:
+    """Largest distance between two maps over the brain, mm."""
+    points = brain_points()
+    apart = nib.affines.apply_affine(found, points) - nib.affines.apply_affine(true, points)
+    return float(np.linalg.norm(apart, axis=1).max())
+
+
+def contrast(inverse: bool) -> nib.Nifti1Image:
+    """The template, or one with dark white matter and bright fluid, with noise of its own."""
+    image, mask, _ = template()
+    data = np.asarray(image.dataobj)
+    if inverse:
+        data = np.where(np.asarray(mask.dataobj) > 0, 1.1 - data, 0)
+    noise = np.random.default_rng(4).normal(0, 0.02, data.shape)
+    return make_image((data + noise).astype(np.float32), image.affine)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_known_movement_is_found(inverse: bool) -> None:
+    image, mask, _ = template()
+    true = movement((8, -6, 12), (10, -7, 5))
+    other = contrast(inverse)
+    moved = make_image(np.asarray(other.dataobj), np.linalg.inv(true) @ other.affine)
+    found = register_rigid(moved, image, mask)
+    assert error(found.matrix, true) < 0.5  # a quarter of a voxel
+    assert found.metric_after > found.metric_before
+    angle = np.degrees(Rotation.from_matrix(true[:3, :3]).magnitude())
+    assert found.rotation_deg == pytest.approx(angle, abs=0.3)
+    back = apply_rigid(moved, found)
+    assert (np.asarray(back.dataobj) == np.asarray(moved.dataobj)).all()
+    assert error(back.affine @ np.linalg.inv(other.affine), np.eye(4)) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("degrees", "shift"),
+    [((0, 0, 0), (0, 0, 0)), ((2, 1, -1), (1, -1, 2)), ((15, 10, -20), (25, -20, 20))],
+)
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR"])
+def test_movements_small_and_large(degrees: tuple, shift: tuple, codes: str) -> None:
+    image, mask, _ = template()
+    true = movement(degrees, shift)
+    other = contrast(inverse=True)
+    moved = make_image(np.asarray(other.dataobj), np.linalg.inv(true) @ other.affine)
+    assert error(register_rigid(reoriented(moved, codes), image, mask).matrix, true) < 0.5
+
+
+@pytest.mark.slow
+def test_an_oblique_copy_is_turned_back_the_same_way_each_time() -> None:
+    """On one, two or four threads, to the last bit."""
+    image, mask, _ = template()
+    copy = same_image_in_orientations(image)["oblique"]
+    usual = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    found = []
+    try:
+        for threads in (1, 2, 4):
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+            found.append(register_rigid(copy, image, mask).matrix)
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
+    assert error(found[0] @ turned(image), np.eye(4)) < 0.5
+    assert (found[1] == found[0]).all()
+    assert (found[2] == found[0]).all()
+
+
+def test_the_headers_are_trusted_where_they_are_right() -> None:
+    image, mask, _ = template()
+    images = {"T1wGd": image, "FLAIR": reoriented(contrast(inverse=True), "LPS")}
+    aligned, report = align(images, image, "auto", mask)
+    assert report.registered == ()
+    assert set(report.transforms) == {"FLAIR"}
+    assert report.transforms["FLAIR"].displacement_mm < 0.5
+    assert report.coverage == {"T1wGd": 1.0, "FLAIR": 1.0}
+    assert report.notes == []
+    assert (np.asarray(aligned["T1wGd"].dataobj) == np.asarray(image.dataobj)).all()
+    np.testing.assert_array_equal(
+        np.asarray(aligned["FLAIR"].dataobj), np.asarray(contrast(inverse=True).dataobj)
+    )
+
+
+def test_and_mended_where_they_are_wrong() -> None:
+    image, mask, _ = template()
+    other = contrast(inverse=True)
+    moved = make_image(np.asarray(other.dataobj), movement((0, 3, 4), (4, -5, 6)) @ other.affine)
+    aligned, report = align({"FLAIR": moved}, image, "auto", mask)
+    assert report.registered == ("FLAIR",)
+    assert "FLAIR: registered to the reference; it was off by" in report.notes[0]
+    inside = np.asarray(mask.dataobj) > 0
+    before = np.asarray(other.dataobj)[inside]
+    after = np.asarray(aligned["FLAIR"].dataobj)[inside]
+    # Interpolation of a 2-mm image smooths it; a shift of half a voxel would cost more.
+    assert np.corrcoef(before, np.nan_to_num(after))[0, 1] > 0.95
+    row = report.table().set_index("contrast").loc["FLAIR"]
+    assert row["registered"]
+    assert row["nmi_after"] > row["nmi_before"]
+    figure = figure_registration(image, aligned, mask, report)
+    assert len(figure.axes) == 4
+    assert "registered" in figure.axes[0].get_title()
+    figure.canvas.draw()
+
+
+def test_no_registration_when_none_is_asked_for() -> None:
+    image, mask, _ = template()
+    off = make_image(np.asarray(image.dataobj), movement((0, 0, 0), (60, 0, 0)) @ image.affine)
+    _, report = align({"FLAIR": off}, image, False, mask)
+    assert report.transforms == {}
+    inside = np.argwhere(np.asarray(mask.dataobj) > 0)
+    seen = (inside[:, 0] >= 30).mean()  # 60 mm are 30 voxels
+    assert report.coverage["FLAIR"] == pytest.approx(seen, abs=1e-9)
+    assert report.notes == [f"FLAIR: covers {100 * seen:.0f} % of the reference"]
+
+
+def test_what_cannot_be_registered_is_refused() -> None:
+    image, mask, _ = template()
+    with pytest.raises(DatasetError, match="no contrast"):
+        register_rigid(make_image(np.ones((9, 9, 9), np.float32), np.eye(4)), image)
+    with pytest.raises(DatasetError, match="three dimensions"):
+        register_rigid(nib.Nifti1Image(np.ones((9, 9, 9, 2), np.float32), np.eye(4)), image)
+    far = mask.affine.copy()
+    far[:3, 3] += 1000
+    with pytest.raises(DatasetError, match="the mask"):
+        register_rigid(image, image, make_image(np.asarray(mask.dataobj), far))
+    with pytest.raises(ValueError, match="register is"):
+        align({}, image, "maybe")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no contrast to draw"):
+        figure_registration(image, {})

@@ -1,0 +1,141 @@
+"""How a DSC series was corrected: the curve of a voxel and its fit, and where the fit is good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from cpmlib.figures.style import PANEL, figure_style, name_panels, say
+from cpmlib.leakage import escaped_curve
+from cpmlib.perfusion import PerfusionFit
+
+LINES = (
+    ("reference", "reference × K1", "#4F4F4F", "--"),
+    ("model", "fitted", "#D55E00", "-"),
+    ("corrected", "corrected", "#0072B2", "-"),
+)
+"""Curve, label, colour and line style; colours of Okabe & Ito's palette."""
+
+
+@dataclass(frozen=True)
+class VoxelCurves:
+    """The curves of one voxel from the last baseline volume on, (T,), 1/s, and its parameters.
+
+    Parameters
+    ----------
+    times : (T,)
+        Seconds.
+    measured, model, corrected, reference : (T,)
+        NaN where the voxel has no value, save the reference.
+    k1, k2, k : float
+        As in `PerfusionFit`.
+    """
+
+    times: np.ndarray
+    measured: np.ndarray
+    model: np.ndarray
+    corrected: np.ndarray
+    reference: np.ndarray
+    k1: float
+    k2: float
+    k: float
+
+
+def voxel_curves(
+    series: nib.Nifti1Image, fit: PerfusionFit, echo_time: float, voxel: tuple[int, int, int]
+) -> VoxelCurves:
+    """Return the curves behind one voxel of a fit.
+
+    Parameters
+    ----------
+    series : (X, Y, Z, T) image
+        As given to `cpmlib.perfusion.relative_cbv`.
+    fit
+        What it returned.
+    echo_time
+        Seconds.
+    voxel
+        Indices on the grid of the series.
+
+    Returns
+    -------
+    VoxelCurves
+        Fitted and corrected curve follow from the parameters in the maps.
+    """
+    start, end = fit.baseline
+    k1, k2, k = (float(image.dataobj[voxel]) for image in (fit.k1, fit.k2, fit.k))
+    times, reference = fit.times[end - 1 :], fit.reference[end - 1 :]
+    signal = np.asarray(series.dataobj[voxel], dtype=float)
+    if np.isfinite(k1):
+        measured = -np.log(signal[end - 1 :] / signal[start:end].mean()) / echo_time
+        leaked = k2 * escaped_curve(reference, times[1] - times[0], [k])[0]
+    else:
+        measured = leaked = np.full(len(times), np.nan)
+    model, corrected = k1 * reference - leaked, measured + leaked
+    return VoxelCurves(times, measured, model, corrected, reference, k1, k2, k)
+
+
+def figure_perfusion(
+    series: nib.Nifti1Image, fit: PerfusionFit, echo_time: float, voxel: tuple[int, int, int]
+) -> Figure:
+    """Draw how one voxel of a DSC series was corrected, and the fit of its slice.
+
+    Parameters
+    ----------
+    series : (X, Y, Z, T) image
+        As given to `cpmlib.perfusion.relative_cbv`.
+    fit
+        What it returned.
+    echo_time
+        Seconds.
+    voxel
+        Indices on the grid of the series.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Panel A: measured, fitted and corrected curve; B: R2 of the slice, the voxel marked.
+    """
+    with figure_style():
+        figure = Figure(figsize=(4.2 * PANEL, 1.6 * PANEL), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=[1.4, 1])
+        draw_voxel(left, voxel_curves(series, fit, echo_time, voxel))
+        shown = draw_fit_quality(right, fit, voxel)
+        if shown is not None:
+            figure.colorbar(shown, ax=right, label="R² of the fit", shrink=0.8)
+        name_panels([left, right])
+    return figure
+
+
+def draw_voxel(ax: Axes, curves: VoxelCurves) -> None:
+    """Draw a voxel's measured curve with its fit, the corrected curve and the reference."""
+    ax.set_xlabel("Time from the bolus's arrival (s)")
+    ax.set_ylabel("ΔR2* (1/s)")
+    if not np.isfinite(curves.measured).all():
+        say(ax, "no value in this voxel")
+        return
+    ax.axhline(0, color="lightgrey", linewidth=0.8)
+    ax.plot(curves.times, curves.measured, ".", color="black", markersize=3, label="measured")
+    for name, label, colour, style in LINES:
+        values = getattr(curves, name)
+        scale = curves.k1 if name == "reference" else 1.0
+        ax.plot(curves.times, scale * values, style, color=colour, linewidth=1.2, label=label)
+    ax.set_title(f"K1 = {curves.k1:.2f}, K2 = {curves.k2:.4f} 1/s, k = {curves.k:.4f} 1/s")
+    ax.legend(frameon=False)
+
+
+def draw_fit_quality(ax: Axes, fit: PerfusionFit, voxel: tuple[int, int, int]) -> AxesImage | None:
+    """Draw R2 in the voxel's slice along the third axis; return the picture, if there is one."""
+    ax.set_axis_off()
+    values = np.asarray(fit.r2.dataobj)[:, :, voxel[2]]
+    if not np.isfinite(values).any():
+        say(ax, "no value in this slice")
+        return None
+    shown = ax.imshow(values.T, origin="lower", vmin=0, vmax=1, cmap="viridis")
+    ax.plot(voxel[0], voxel[1], "+", color="red", markersize=9)
+    return shown

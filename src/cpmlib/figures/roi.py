@@ -1,0 +1,247 @@
+"""The spheres at the targets: each on its slice, and what other spheres would have given.
+
+Vocabulary
+----------
+- *ROI*: sphere of 5 mm diameter at a target; *target*: mm in scanner space, RAS+.
+- *flag*: why a sphere was only partly read (`cpmlib.roi.RoiValue`), or empty.
+- *change*: of a value against the default's, in per cent of the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from cpmlib.figures.slice_marks import ROI_DIAMETER, draw_sides, draw_target
+from cpmlib.figures.slices import LOOKS, Slice, draw_slice, take_slice, world_point
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.paper.roi_sensitivity import by_sample, summary
+from cpmlib.paper.subsets import PREDICTORS
+
+WIDTH = 90.0
+"""Side of a panel, mm: half of a brain's width on each side, and the sphere still a circle."""
+
+PIXEL = 1.0
+"""Pixel of the slices, mm."""
+
+COLUMNS = 6
+"""Panels in a row: six make a page's width."""
+
+PANEL_SIZE = 1.2
+"""Side of a panel, inches."""
+
+TITLE, GAP, MARGIN = 0.3, 0.06, 0.05
+"""Room for a panel's title, between panels, and around, inches."""
+
+RESOLUTION = 90
+"""Dots per inch of the pictures in the figure's files."""
+
+FLAGGED = "#D55E00"
+"""Colour of the title of a sphere that was only partly read."""
+
+
+@dataclass(frozen=True)
+class RoiPanel:
+    """One sphere on its slice; small, so that those of a whole cohort fit in memory.
+
+    Parameters
+    ----------
+    sample_id
+        As printed.
+    flag
+        As in `cpmlib.roi.RoiValue`.
+    target : (3,)
+        World, mm, RAS+.
+    cut
+        Axial slice through the target.
+    """
+
+    sample_id: str
+    flag: str
+    target: np.ndarray
+    cut: Slice
+
+
+def roi_panel(
+    image: nib.Nifti1Image,
+    target: ArrayLike,
+    sample_id: str,
+    flag: str = "",
+    *,
+    width: float = WIDTH,
+    spacing: float = PIXEL,
+) -> RoiPanel:
+    """Cut an image through a target, the target in the middle.
+
+    Parameters
+    ----------
+    image
+        3-D, on any grid; the map that is averaged, or anatomy in the same space.
+    target : (3,)
+        World, mm, RAS+.
+    sample_id, flag
+        To be printed.
+    width
+        Side of the panel, mm.
+    spacing
+        Pixel, mm.
+
+    Returns
+    -------
+    RoiPanel
+
+    Raises
+    ------
+    DatasetError
+        For an image that cannot be cut (see `cpmlib.figures.slices.take_slice`).
+    ValueError
+        If the target is no point, or the width or the spacing not above 0.
+
+    Examples
+    --------
+    >>> image = nib.Nifti1Image(np.ones((9, 9, 9), np.float32), np.eye(4))
+    >>> roi_panel(image, (4, 4, 4), "S01", width=6).cut.values.shape
+    (6, 6)
+    """
+    if not 0 < width < np.inf:
+        raise ValueError(f"width is {width}; expected a size above 0 mm")
+    point = world_point(target)
+    box = np.stack([point - width / 2, point + width / 2])
+    cut = take_slice(image, point, box=box, spacing=spacing, name=sample_id)
+    return RoiPanel(sample_id, flag, point, cut)
+
+
+def figure_rois(panels: Iterable[RoiPanel], kind: str, diameter: float = ROI_DIAMETER) -> Figure:
+    """Draw every sphere on its slice, for quality control.
+
+    Parameters
+    ----------
+    panels
+        As `roi_panel` makes them, in the order of the figure.
+    kind
+        What the slices are, one of `cpmlib.figures.slices.LOOKS`, such as ``"CPM"``.
+    diameter
+        Of the spheres, mm; drawn true to scale.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Axial slices in radiological convention, six in a row, each with the sample and the height
+        of its slice; the title of a sphere that was only partly read says why, in colour.
+
+    Raises
+    ------
+    ValueError
+        If there is no panel or `kind` is unknown.
+    """
+    panels = list(panels)
+    if not panels:
+        raise ValueError("no ROI; expected at least one")
+    if kind not in LOOKS:
+        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(LOOKS)}")
+    rows = -(-len(panels) // COLUMNS)
+    width = 2 * MARGIN + COLUMNS * PANEL_SIZE + (COLUMNS - 1) * GAP
+    height = 2 * MARGIN + rows * (PANEL_SIZE + TITLE)
+    with figure_style():
+        # Placed by hand: a layout engine would take longer than all the drawing.
+        figure = Figure(figsize=(width, height), dpi=RESOLUTION)
+        for i, panel in enumerate(panels):
+            row, column = divmod(i, COLUMNS)
+            left = MARGIN + column * (PANEL_SIZE + GAP)
+            bottom = height - MARGIN - (row + 1) * (PANEL_SIZE + TITLE)
+            place = (left / width, bottom / height, PANEL_SIZE / width, PANEL_SIZE / height)
+            ax = figure.add_axes(place)
+            draw_slice(ax, panel.cut, LOOKS[kind])
+            draw_target(ax, panel.target, panel.cut, diameter=diameter, width=0.7)
+            draw_sides(ax, "axial", size=5)
+            _title(ax, panel)
+    return figure
+
+
+def _title(ax: Axes, panel: RoiPanel) -> None:
+    text = f"{panel.sample_id}, z = {panel.cut.position:.0f} mm"
+    if panel.flag:
+        ax.set_title(f"{text}\n{panel.flag}", fontsize=5, color=FLAGGED, pad=2)
+    else:
+        ax.set_title(text, fontsize=5.5, pad=2)
+
+
+def figure_sensitivity(table: pd.DataFrame) -> Figure:
+    """Draw how diameter, shift and weighting change the values of the samples.
+
+    Parameters
+    ----------
+    table
+        As `cpmlib.paper.roi_sensitivity.sensitivity` returns it, of all patients.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Rows CPM and ADC. Left, change with the diameter; middle, size of the change with the
+        distance of a shift, mean over directions: thin, each sample; thick, their median. Right,
+        the value of each sample by both weightings, with the line of equality.
+    """
+    samples, overall = by_sample(table), summary(table)
+    draw: dict[str, Callable[[Axes, pd.DataFrame, pd.DataFrame, str], None]] = {
+        "diameter": _draw_diameter,
+        "shift": _draw_shift,
+        "weighting": _draw_weighting,
+    }
+    with figure_style():
+        figure = Figure(figsize=(3 * PANEL * 1.15, 2 * PANEL * 1.1), layout="constrained")
+        axes = figure.subplots(len(PREDICTORS), len(draw))
+        for row, (key, name) in enumerate(PREDICTORS.items()):
+            for ax, (varied, function) in zip(axes[row], draw.items(), strict=True):
+                ax.set_title(f"{name}: {varied}")
+                chosen = samples[(samples["map"] == key) & (samples["varied"] == varied)]
+                if chosen.empty:
+                    say(ax, "no map with a target")
+                    continue
+                total = overall[(overall["map"] == key) & (overall["varied"] == varied)]
+                function(ax, chosen, total, key)
+        name_panels(list(axes.flat))
+    return figure
+
+
+def _draw_diameter(ax: Axes, samples: pd.DataFrame, overall: pd.DataFrame, key: str) -> None:
+    size = samples["default"].abs()
+    signed = 100 * (samples["mean"] - samples["default"]) / size.where(size > 0)
+    change = samples.assign(change=signed).pivot_table(
+        index="diameter", columns="sample_id", values="change", dropna=False
+    )
+    _draw_lines(ax, change, change.median(axis=1))
+    ax.axhline(0, color="grey", linewidth=0.6, zorder=0)
+    ax.set(xlabel="Diameter (mm)", ylabel="Change (%)")
+
+
+def _draw_shift(ax: Axes, samples: pd.DataFrame, overall: pd.DataFrame, key: str) -> None:
+    change = samples.assign(change=100 * samples["relative"]).pivot_table(
+        index="shift", columns="sample_id", values="change", dropna=False
+    )
+    _draw_lines(ax, change, 100 * overall.set_index("shift")["median_relative"])
+    ax.set(xlabel="Shift (mm)", ylabel="Size of the change (%)")
+
+
+def _draw_lines(ax: Axes, change: pd.DataFrame, median: pd.Series) -> None:
+    if not np.isfinite(change.to_numpy(dtype=float)).any():
+        say(ax, "no change in per cent of 0")
+        return
+    ax.plot(change.index, change, color="grey", linewidth=0.5, alpha=0.6)
+    ax.plot(median.index, median, color=COLOUR["Whole cohort"], linewidth=2)
+
+
+def _draw_weighting(ax: Axes, samples: pd.DataFrame, overall: pd.DataFrame, key: str) -> None:
+    values = samples.pivot_table(index="sample_id", columns="weighting", values="mean")
+    x, y = values["voxel-centre"], values["partial-volume"]
+    ends = [float(values.min().min()), float(values.max().max())]
+    ax.plot(ends, ends, color="grey", linestyle="--", linewidth=0.8)
+    ax.scatter(x, y, s=14, color=COLOUR["Whole cohort"], edgecolor="white", linewidth=0.4)
+    unit = AXIS_LABEL[key]
+    ax.set(xlabel=f"Voxel centres:\n{unit}", ylabel=f"Partial volumes:\n{unit}")

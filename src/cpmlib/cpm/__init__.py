@@ -1,0 +1,1 @@
+"""Cellularity prediction maps: features, forest, training, model file, prediction."""

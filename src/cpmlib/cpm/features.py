@@ -1,0 +1,216 @@
+"""What a cellularity prediction model sees of a voxel: its 5 x 5 tile in each of four contrasts.
+
+Vocabulary
+----------
+- *tile*: a voxel and its neighbours in the plane of the first two axes of the reference grid, two
+  to each side; the planes are axial, the axes run to right, anterior and superior.
+- *feature*: one of the 100 numbers of the four tiles. Feature ``contrast * 25 + (di + 2) * 5 +
+  (dj + 2)`` lies di voxels along the first axis and dj along the second; contrasts are numbered as
+  in `cpmlib.images.CONTRASTS`.
+- *volumes*: the four contrasts on one grid, (4, X, Y, Z) float32.
+- *complete*: a voxel whose four tiles hold a value everywhere.
+
+Beyond the border of the grid the outermost voxel is repeated.
+
+References
+----------
+Bobholz SA et al. (2022) AJNR Am J Neuroradiol 43:682 (tiles of four contrasts).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from scipy import ndimage
+
+from cpmlib.images import CONTRASTS
+
+TILE = 5
+"""Edge of a tile, voxels (Bobholz et al. 2022)."""
+
+REACH = TILE // 2
+N_FEATURES = len(CONTRASTS) * TILE * TILE
+
+
+def feature_names() -> list[str]:
+    """Name the features in their order: contrast and offset in voxels along the first two axes.
+
+    Examples
+    --------
+    >>> feature_names()[0], feature_names()[12], len(feature_names())
+    ('T1w(-2,-2)', 'T1w(+0,+0)', 100)
+    """
+    offsets = range(-REACH, REACH + 1)
+    return [f"{c}({i:+d},{j:+d})" for c in CONTRASTS for i in offsets for j in offsets]
+
+
+def tiles_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Read the features of some voxels.
+
+    Parameters
+    ----------
+    volumes : (4, X, Y, Z) float32
+        The contrasts.
+    voxels : (n, 3) int
+        Voxel indices.
+
+    Returns
+    -------
+    (n, 100) float32
+        NaN where the volumes have no value.
+
+    Raises
+    ------
+    ValueError
+        For arrays of another shape or type, or a voxel outside the grid.
+
+    Examples
+    --------
+    >>> volumes = np.arange(4 * 36, dtype=np.float32).reshape(4, 6, 6, 1)
+    >>> tiles_at(volumes, np.array([[2, 3, 0]]))[0, [0, 12, 24, 37]]
+    array([ 1., 15., 29., 51.], dtype=float32)
+    """
+    voxels = np.asarray(voxels)
+    if volumes.ndim != 4 or len(volumes) != len(CONTRASTS) or volumes.dtype != np.float32:
+        found = f"{volumes.dtype} of shape {volumes.shape}"
+        raise ValueError(f"volumes are {found}; expected float32 (4, X, Y, Z)")
+    if voxels.ndim != 2 or voxels.shape[1] != 3 or voxels.dtype.kind not in "iu":
+        found = f"{voxels.dtype} of shape {voxels.shape}"
+        raise ValueError(f"voxels are {found}; expected whole numbers (n, 3)")
+    voxels = np.ascontiguousarray(voxels, dtype=np.int64)
+    if (voxels < 0).any() or (voxels >= volumes.shape[1:]).any():
+        raise ValueError(f"a voxel lies outside the grid of shape {volumes.shape[1:]}")
+    tiles = np.empty((len(voxels), N_FEATURES), dtype=np.float32)
+    _read_tiles(volumes, voxels, tiles)
+    return tiles
+
+
+@njit(nogil=True, cache=True)
+def _read_tiles(volumes: np.ndarray, voxels: np.ndarray, tiles: np.ndarray) -> None:
+    contrasts, nx, ny, _ = volumes.shape
+    for n in range(len(voxels)):
+        x, y, z = voxels[n]
+        feature = 0
+        for c in range(contrasts):
+            for di in range(-REACH, REACH + 1):
+                i = min(max(x + di, 0), nx - 1)
+                for dj in range(-REACH, REACH + 1):
+                    j = min(max(y + dj, 0), ny - 1)
+                    tiles[n, feature] = volumes[c, i, j, z]
+                    feature += 1
+
+
+def padded_volumes(
+    volumes: np.ndarray, box: tuple[slice, slice, slice] | None = None
+) -> np.ndarray:
+    """Lay a box of the volumes out so that the tiles of neighbouring voxels share cache lines.
+
+    Parameters
+    ----------
+    volumes : (4, X, Y, Z) float32
+        The contrasts.
+    box
+        Slices with start and stop along X, Y and Z; everything if None.
+
+    Returns
+    -------
+    (4, z, y + 4, x + 4) float32
+        For a box of (x, y, z) voxels and two more to each side in the plane, C-contiguous, which is
+        the order in which NIfTI files are stored; beyond the border of the volumes the outermost
+        voxels are repeated.
+
+    Examples
+    --------
+    >>> padded_volumes(np.zeros((4, 3, 2, 7), np.float32)).shape
+    (4, 7, 6, 7)
+    """
+    x, y, z = box or tuple(slice(0, n) for n in volumes.shape[1:])
+    rows, above = _within(x, volumes.shape[1])
+    columns, aside = _within(y, volumes.shape[2])
+    shape = z.stop - z.start, y.stop - y.start + 2 * REACH, x.stop - x.start + 2 * REACH
+    padded = np.empty((len(volumes), *shape), dtype=np.float32)
+    for source, target in zip(volumes, padded, strict=True):
+        target[:, aside, above] = source[rows, columns, z].T
+        target[:, : aside.start, above] = target[:, aside.start, None, above]
+        target[:, aside.stop :, above] = target[:, aside.stop - 1, None, above]
+        target[:, :, : above.start] = target[:, :, above.start, None]
+        target[:, :, above.stop :] = target[:, :, above.stop - 1, None]
+    return padded
+
+
+def _within(wanted: slice, size: int) -> tuple[slice, slice]:
+    """Return the part of a widened slice that exists, and where that lies in the widened one."""
+    low, high = wanted.start - REACH, wanted.stop + REACH
+    there = slice(max(low, 0), min(high, size))
+    return there, slice(there.start - low, there.stop - low)
+
+
+def feature_offsets(padded_shape: tuple[int, ...]) -> np.ndarray:
+    """Distance of each feature from a tile's first voxel in `padded_volumes`, in elements.
+
+    Parameters
+    ----------
+    padded_shape
+        Shape of what `padded_volumes` returned.
+
+    Returns
+    -------
+    (100,) int64
+        None is negative: the tile's first voxel has the smallest index.
+
+    Examples
+    --------
+    >>> feature_offsets((4, 7, 6, 7))[[0, 1, 5, 25]]
+    array([  0,   7,   1, 294])
+    """
+    contrasts, nz, ny, nx = padded_shape
+    c, i, j = np.indices((contrasts, TILE, TILE)).reshape(3, -1)
+    return c * (nz * ny * nx) + j * nx + i
+
+
+def any_in_tile(condition: np.ndarray) -> np.ndarray:
+    """Say for each voxel whether a condition holds anywhere in its tile.
+
+    Parameters
+    ----------
+    condition : (X, Y, Z) bool
+
+    Returns
+    -------
+    (X, Y, Z) bool
+
+    Examples
+    --------
+    >>> line = np.zeros((7, 1, 1), bool)
+    >>> line[6] = True
+    >>> any_in_tile(line)[:, 0, 0].astype(int)
+    array([0, 0, 0, 0, 1, 1, 1])
+    """
+    found = condition.astype(np.uint8)
+    for axis in (0, 1):
+        found = ndimage.maximum_filter1d(found, TILE, axis=axis, mode="nearest")
+    return found.astype(bool)
+
+
+def complete(volumes: np.ndarray) -> np.ndarray:
+    """Say which voxels have a value in all of their four tiles.
+
+    Parameters
+    ----------
+    volumes : (4, X, Y, Z) float32
+
+    Returns
+    -------
+    (X, Y, Z) bool
+
+    Examples
+    --------
+    >>> volumes = np.zeros((4, 7, 1, 1), np.float32)
+    >>> volumes[2, 0] = np.nan
+    >>> complete(volumes)[:, 0, 0].astype(int)
+    array([0, 0, 0, 1, 1, 1, 1])
+    """
+    absent = ~np.isfinite(volumes[0])
+    for volume in volumes[1:]:
+        absent |= ~np.isfinite(volume)
+    return ~any_in_tile(absent) if absent.any() else ~absent

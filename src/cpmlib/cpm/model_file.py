@@ -1,0 +1,203 @@
+"""A cellularity prediction model and its file.
+
+The file is an ``.npz`` archive of plain arrays and one JSON text; nothing in it is run when it is
+read. NumPy reads it too (``numpy.load(path, allow_pickle=False)``).
+
+Vocabulary
+----------
+- *member*: one part of the archive: ``feature``, ``threshold``, ``child``, ``value``, ``root`` (see
+  `cpmlib.cpm.forest.Forest`) and ``card.json`` (see `cpmlib.cpm.card.ModelCard`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cpmlib.cpm.card import FORMAT_VERSION, ModelCard
+from cpmlib.cpm.forest import Forest
+from cpmlib.errors import DatasetError, Problem
+
+CARD = "card.json"
+LARGEST_FILE = 2**29
+"""Bytes; a forest of 100 trees on 40,000 tiles takes about one five-hundredth of it."""
+
+LARGEST_MEMBER = 2**29
+LARGEST_CARD = 2**20
+
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    rb"\{'descr': '(<[if][248])', 'fortran_order': False, 'shape': \((\d{1,12}),\), \} *\n"
+)
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    struct.error,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+@dataclass(frozen=True)
+class CpmModel:
+    """A forest and what is known about it.
+
+    Parameters
+    ----------
+    forest
+        The trees.
+    card
+        Their training, and the inputs that they expect.
+    """
+
+    forest: Forest
+    card: ModelCard
+
+
+def write_model(path: str | os.PathLike[str], model: CpmModel) -> None:
+    """Write a model as a whole or not at all; equal models give equal bytes.
+
+    Parameters
+    ----------
+    path
+        File, usually ending in ``.npz``; its folder is made if needed.
+    model
+        What to write.
+    """
+    path = Path(path)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in Forest.TYPES:
+            content = io.BytesIO()
+            np.lib.format.write_array(content, getattr(model.forest, name), allow_pickle=False)
+            archive.writestr(_entry(f"{name}.npy"), content.getvalue())
+        archive.writestr(_entry(CARD), model.card.to_json())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_bytes(packed.getvalue())
+    partial.replace(path)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Describe a member without the time of writing and the kind of system."""
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = 3
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def read_model(path: str | os.PathLike[str]) -> CpmModel:
+    """Read a model and check every part of it.
+
+    Parameters
+    ----------
+    path
+        File that `write_model` wrote.
+
+    Returns
+    -------
+    CpmModel
+
+    Raises
+    ------
+    DatasetError
+        For a file that is absent, truncated, altered, too large, of another kind or of a newer
+        version, and for a model of other inputs, units or tile size than this library makes.
+
+    Examples
+    --------
+    >>> read_model("forest.npz")
+    Traceback (most recent call last):
+        ...
+    cpmlib.errors.DatasetError: ...
+      - forest.npz: found no such file; expected a cellularity prediction model. Remedy: ...
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise _fault(path.name, "no such file", remedy="correct the path")
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"more than {LARGEST_FILE} bytes")
+        members = _read_members(path)
+        return _assemble(members)
+    except DatasetError:
+        raise
+    except _UNREADABLE as error:
+        raise _fault(path.name, f"a file that is no such model ({_said(error)})") from None
+
+
+def _read_members(path: Path) -> dict[str, bytes]:
+    expected = {f"{name}.npy" for name in Forest.TYPES} | {CARD}
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        if len(names) != len(expected) or set(names) != expected:
+            raise ValueError(f"members {', '.join(sorted(names)[:8])}")
+        members = {}
+        for entry in entries:
+            limit = LARGEST_CARD if entry.filename == CARD else LARGEST_MEMBER
+            if entry.file_size > limit:
+                raise ValueError(f"{entry.filename} claims {entry.file_size} bytes")
+            with archive.open(entry) as stream:
+                # Read no more than was claimed, whatever the compressed data expand to.
+                content = stream.read(entry.file_size)
+            if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
+                raise ValueError(f"{entry.filename} is damaged")
+            members[entry.filename] = content
+    return members
+
+
+def _assemble(members: dict[str, bytes]) -> CpmModel:
+    text = members[CARD].decode("utf-8")
+    version = re.search(r'"format_version": *(\d{1,9})\b', text)
+    if version and int(version[1]) > FORMAT_VERSION:
+        raise ValueError(f"format version {version[1]}; this library reads up to {FORMAT_VERSION}")
+    card = ModelCard.from_json(text)
+    arrays = {
+        name: _array(name, members[f"{name}.npy"], dtype) for name, dtype in Forest.TYPES.items()
+    }
+    return CpmModel(Forest(**arrays), card)
+
+
+def _array(name: str, content: bytes, dtype: np.dtype) -> np.ndarray:
+    """Read an array of one dimension and a known type without interpreting anything else."""
+    if content[: len(_MAGIC)] != _MAGIC:
+        raise ValueError(f"{name} is no array of NumPy's format 1.0")
+    (length,) = struct.unpack_from("<H", content, len(_MAGIC))
+    start = len(_MAGIC) + 2 + length
+    header = _HEADER.fullmatch(content[len(_MAGIC) + 2 : start])
+    if header is None or np.dtype(header[1].decode()) != dtype:
+        raise ValueError(f"{name} is not {dtype.name} of one dimension")
+    if int(header[2]) * dtype.itemsize != len(content) - start:
+        raise ValueError(f"{name} has not the length that it claims")
+    return np.frombuffer(content, dtype=dtype, offset=start)
+
+
+def _said(error: BaseException) -> str:
+    """First line of a message, without the paths that it may hold."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    words = [word for word in lines[0].split() if "\\" not in word and not word.startswith("/")]
+    return " ".join(words)[:140] or type(error).__name__
+
+
+def _fault(
+    file: str, found: str, remedy: str = "copy the file again, or train a model with this library"
+) -> DatasetError:
+    return DatasetError(Problem(file, found, "a cellularity prediction model", remedy))

@@ -1,0 +1,188 @@
+"""Slices with counted cell density, and the tiles that are drawn from them.
+
+Vocabulary
+----------
+- *slice*: one axial plane of a patient's images with the density that was counted on it.
+- *counted tile*: the tile of a voxel that has a density and a value in all neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cpmlib.cpm.card import InputScaling
+from cpmlib.cpm.features import complete, tiles_at
+from cpmlib.errors import DatasetError, Problem
+from cpmlib.images import CONTRASTS
+
+SAME_VOXEL_SIZE = 0.01
+"""Voxel sizes of slices may differ by this share."""
+
+
+@dataclass(frozen=True, eq=False)
+class AutopsySlice:
+    """One axial slice whose cells were counted after autopsy, with the images aligned to it.
+
+    Parameters
+    ----------
+    patient
+        Whose slice it is; all slices of a patient fall on the same side of the split.
+    images
+        Per contrast of `cpmlib.images.CONTRASTS` an (X, Y) float32 array on the reference grid:
+        the first axis runs to the patient's right, the second to anterior. T1w, T1wGd and FLAIR in
+        scanner units, ADC in 1e-6 mm2/s; NaN is "no value here".
+    density : (X, Y) float32
+        Counted cells/mm2; NaN where nothing was counted, such as outside the brain.
+    voxel_size
+        In-plane voxel size, mm.
+    scale
+        Standard deviation of each contrast over the brain, in its own unit; used for
+        ``input_scaling="whole-brain SD"`` only.
+    brain : (X, Y) bool
+        Voxels of the brain, for the whole-brain standard deviation of the predictions; if None,
+        those with a density stand for it.
+    """
+
+    patient: str
+    images: Mapping[str, np.ndarray]
+    density: np.ndarray
+    voxel_size: float
+    scale: Mapping[str, float] = field(default_factory=dict)
+    brain: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Tiles of some slices, one row each.
+
+    Parameters
+    ----------
+    features : (n, 100) float32
+        See `cpmlib.cpm.features`.
+    density : (n,) float32
+        cells/mm2; NaN for tiles drawn from the whole brain.
+    slice_index : (n,) int
+        Which slice of the list.
+    patient : (n,) str
+        Whose.
+    """
+
+    features: np.ndarray
+    density: np.ndarray
+    slice_index: np.ndarray
+    patient: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.density)
+
+    def of(self, patients: Sequence[str]) -> Tiles:
+        """Return the tiles of some patients."""
+        kept = np.isin(self.patient, list(patients))
+        return Tiles(
+            self.features[kept], self.density[kept], self.slice_index[kept], self.patient[kept]
+        )
+
+
+def check_slices(slices: Sequence[AutopsySlice], input_scaling: InputScaling) -> None:
+    """Refuse slices that cannot be trained on.
+
+    Raises
+    ------
+    DatasetError
+        With every problem found: a contrast too few or too many, shapes that differ, densities
+        below 0, infinities, voxel sizes that differ, a scale that is needed and not there.
+    """
+    if not slices:
+        raise DatasetError(Problem("autopsy slices", "no slice", "at least one", "add slices"))
+    problems = []
+    for number, one in enumerate(slices, 1):
+        name = f"autopsy slice {number} (patient {one.patient})"
+        problems += [Problem(name, *words) for words in _faults(one, slices[0], input_scaling)]
+    if problems:
+        raise DatasetError(problems)
+
+
+def _faults(
+    one: AutopsySlice, first: AutopsySlice, input_scaling: InputScaling
+) -> list[tuple[str, str, str]]:
+    if set(one.images) != set(CONTRASTS):
+        found = f"contrasts {', '.join(sorted(map(str, one.images))) or 'none'}"
+        return [(found, ", ".join(CONTRASTS), "add or leave out contrasts")]
+    faults = []
+    arrays = {**one.images, "density": one.density}
+    if one.brain is not None:
+        arrays["brain"] = one.brain
+    for name, values in arrays.items():
+        if np.ndim(values) != 2 or np.shape(values) != np.shape(one.density):
+            found = f"{name} of shape {np.shape(values)}"
+            faults.append((found, f"(X, Y), here {np.shape(one.density)}", "resample the images"))
+        elif np.isinf(values).any():
+            faults.append((f"infinite values in {name}", "finite values or NaN", "correct them"))
+    if not faults and (np.nan_to_num(one.density) < 0).any():
+        faults.append(("a density below 0", "cells/mm2", "correct the counts"))
+    size = one.voxel_size
+    if not size > 0 or abs(size / first.voxel_size - 1) > SAME_VOXEL_SIZE:
+        expected = f"the first slice's {first.voxel_size:g} mm"
+        faults.append((f"voxels of {size:g} mm", expected, "resample the slice"))
+    if input_scaling != "none":
+        for name in CONTRASTS:
+            if not 0 < one.scale.get(name, 0) < np.inf:
+                found = f"no scale above 0 for {name}"
+                faults.append((found, "its standard deviation over the brain", "add it"))
+    return faults
+
+
+def stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
+    """Return a slice's contrasts as a model sees them, (4, X, Y, 1) float32."""
+    scale = {name: one.scale[name] if input_scaling != "none" else 1.0 for name in CONTRASTS}
+    planes = [
+        np.asarray(one.images[name], dtype=np.float32) / np.float32(scale[name])
+        for name in CONTRASTS
+    ]
+    return np.stack(planes)[..., None]
+
+
+def draw_tiles(
+    slices: Sequence[AutopsySlice],
+    rng: np.random.Generator,
+    most: int,
+    input_scaling: InputScaling,
+    *,
+    whole_brain: bool = False,
+) -> Tiles:
+    """Draw tiles at random, without repetition.
+
+    Parameters
+    ----------
+    slices
+        To draw from.
+    rng
+        Source of the draws.
+    most
+        Tiles per slice; all of them if there are fewer.
+    input_scaling
+        Whether contrasts are divided by the slice's scale.
+    whole_brain
+        Draw from the brain instead of from where cells were counted.
+
+    Returns
+    -------
+    Tiles
+        In the order of the slices, and within a slice of the voxels.
+    """
+    parts = []
+    for number, one in enumerate(slices):
+        volumes = stacked(one, input_scaling)
+        where = np.isfinite(one.density)
+        if whole_brain and one.brain is not None:
+            where = np.asarray(one.brain, dtype=bool)
+        voxels = np.argwhere(where[..., None] & complete(volumes))
+        if len(voxels) > most:
+            voxels = voxels[np.sort(rng.choice(len(voxels), most, replace=False))]
+        density = np.asarray(one.density, dtype=np.float32)[voxels[:, 0], voxels[:, 1]]
+        whose = np.full(len(voxels), one.patient, dtype=object)
+        parts.append((tiles_at(volumes, voxels), density, np.full(len(voxels), number), whose))
+    return Tiles(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -1,0 +1,330 @@
+"""Training of a cellularity prediction model on slices with counted cell density.
+
+The published model is a bagged ensemble of regression trees on the 5 x 5 tiles of four contrasts,
+trained on two thirds of 44 patients and tested on the others; number, depth and leaf size of its
+trees are not published. Here the leaf size is chosen by validation within the training patients,
+the patients held out serve for the test error alone, and no tile of a patient is ever on both
+sides.
+
+Vocabulary
+----------
+- *held out*: the third of the patients that only the test sees.
+- *fold*: a part of the training patients for whom predictions are made by a forest grown on the
+  other parts.
+- *leaf size*: smallest number of tiles in a leaf.
+
+References
+----------
+Bobholz SA et al. (2022) AJNR Am J Neuroradiol 43:682.
+Breiman L (2001) Machine Learning 45:5 (random forests).
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestRegressor
+
+from cpmlib.cpm.card import INPUT_SCALINGS, InputScaling, ModelCard
+from cpmlib.cpm.features import REACH, TILE
+from cpmlib.cpm.forest import Forest, from_sklearn
+from cpmlib.cpm.model_file import CpmModel
+from cpmlib.cpm.slices import AutopsySlice, Tiles, check_slices, draw_tiles
+from cpmlib.errors import DatasetError, Problem
+from cpmlib.images import CONTRASTS
+
+__all__ = ["AutopsySlice", "TrainingReport", "train"]
+
+PUBLISHED_RMSE = 1015.0
+"""Test error of the published model, cells/mm2 (Bobholz et al. 2022, AJNR 43:682)."""
+
+HELD_OUT = 1 / 3
+"""Share of the patients in the test (Bobholz et al. 2022)."""
+
+FOLDS = 3
+LEAF_SIZES = (10, 20, 40)
+N_TREES = 64
+FEATURES_PER_SPLIT = 1 / 6
+"""Share of the 100 features, drawn anew, among which a node chooses."""
+
+TILES_PER_TREE = 0.5
+"""Share of the training tiles that a tree is grown on; neighbours are alike, so that half tell
+nearly as much as all."""
+
+TILES_PER_SLICE = 300
+BRAIN_TILES_PER_SLICE = 1000
+VALIDATION_SHARE = 4
+"""A validation forest has one in so many of the trees."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingReport:
+    """How a training went.
+
+    Parameters
+    ----------
+    min_samples_leaf
+        The leaf size taken.
+    validation
+        One row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_tiles``, ``rmse``
+        (cells/mm2). The size with the smallest error over all folds was taken.
+    held_out
+        One row per test tile: ``patient``, ``slice`` (place in the list given), ``density``
+        counted and ``predicted``, cells/mm2.
+    patient_sd
+        One row per training patient: ``patient``, ``n_tiles``, ``sd``, the standard deviation of
+        the predictions made by a forest that had not seen the patient, cells/mm2. The mean of
+        ``sd`` is the model's reference SD.
+    sd_region
+        ``"whole brain"`` if every slice said where the brain is, else ``"counted tissue"``.
+    rmse_of_mean
+        Test error of always answering the mean of the training densities, cells/mm2.
+    test_rmse
+        Of the model, cells/mm2.
+    """
+
+    min_samples_leaf: int
+    validation: pd.DataFrame
+    held_out: pd.DataFrame
+    patient_sd: pd.DataFrame
+    sd_region: str
+    rmse_of_mean: float
+    test_rmse: float
+
+
+def train(
+    slices: Sequence[AutopsySlice],
+    *,
+    seed: int,
+    input_scaling: InputScaling = "none",
+    n_trees: int = N_TREES,
+    leaf_sizes: Sequence[int] = LEAF_SIZES,
+    tiles_per_slice: int = TILES_PER_SLICE,
+    label: str = "Forest trained on a synthetic autopsy cohort",
+    synthetic: bool = True,
+    n_jobs: int | None = -1,
+) -> tuple[CpmModel, TrainingReport]:
+    """Train and test a model.
+
+    Parameters
+    ----------
+    slices
+        Of five patients or more.
+    seed
+        Of the split, the tiles drawn and the trees.
+    input_scaling
+        ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
+        ``normalise="input"`` only.
+    n_trees
+        Of the final forest.
+    leaf_sizes
+        Candidates.
+    tiles_per_slice
+        At most so many are drawn from each slice.
+    label, synthetic
+        For the training card.
+    n_jobs
+        Threads, as in scikit-learn; the result does not depend on it.
+
+    Returns
+    -------
+    CpmModel, TrainingReport
+
+    Raises
+    ------
+    DatasetError
+        For slices that are incomplete or do not fit each other, too few patients, patients without
+        a counted tile or any brain, or densities that do not vary.
+    ValueError
+        For arguments out of range.
+
+    Notes
+    -----
+    The whole-brain standard deviation of a map made for a new patient is that of predictions made
+    without that patient. In-sample predictions vary more, so that the reference SD is taken over
+    the folds of the validation instead.
+    """
+    _check_arguments(input_scaling, n_trees, leaf_sizes, tiles_per_slice)
+    check_slices(slices, input_scaling)
+    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
+    tiles = draw_tiles(slices, streams[0], tiles_per_slice, input_scaling)
+    training, held_out = _split(_patients(slices, tiles), streams[1])
+    folds = [training[k::FOLDS] for k in range(FOLDS)]
+    known, unseen = tiles.of(training), tiles.of(held_out)
+    if not np.ptp(known.density) > 0:
+        found = "the same density everywhere"
+        raise DatasetError(Problem("autopsy slices", found, "varying density", "check the counts"))
+
+    trees = max(n_trees // VALIDATION_SHARE, 1)
+    seeds = streams[2].integers(2**31, size=FOLDS + 1)
+    validation, forests = _validate(known, folds, leaf_sizes, trees, seeds, n_jobs)
+    leaf = _best(validation)
+    forest = _grow(known, leaf, n_trees, int(seeds[FOLDS]), n_jobs)
+
+    predicted = forest.predict(unseen.features)
+    brain = draw_tiles(
+        slices, streams[3], BRAIN_TILES_PER_SLICE, input_scaling, whole_brain=True
+    ).of(training)
+    patient_sd = _patient_sd(brain, folds, [forests[leaf, k] for k in range(FOLDS)])
+    report = TrainingReport(
+        min_samples_leaf=leaf,
+        validation=validation,
+        held_out=pd.DataFrame(
+            {
+                "patient": unseen.patient.astype(str),
+                "slice": unseen.slice_index,
+                "density": unseen.density.astype(float),
+                "predicted": predicted,
+            }
+        ),
+        patient_sd=patient_sd,
+        sd_region=("whole brain" if all(s.brain is not None for s in slices) else "counted tissue"),
+        rmse_of_mean=_rmse(np.full(len(unseen), known.density.mean(dtype=float)), unseen.density),
+        test_rmse=_rmse(predicted, unseen.density),
+    )
+    card = ModelCard(
+        label=label,
+        synthetic=synthetic,
+        voxel_size=float(slices[0].voxel_size),
+        input_scaling=input_scaling,
+        training_range=_ranges(known),
+        training_median=_medians(known),
+        density_range=(float(known.density.min()), float(known.density.max())),
+        reference_sd=_reference_sd(patient_sd),
+        test_rmse=report.test_rmse,
+        n_patients={"train": len(training), "test": len(held_out)},
+        n_slices={k: len(np.unique(t.slice_index)) for k, t in _sides(known, unseen)},
+        n_tiles={k: len(t) for k, t in _sides(known, unseen)},
+        seed=seed,
+        forest={
+            "n_trees": n_trees,
+            "min_samples_leaf": leaf,
+            "max_features": FEATURES_PER_SPLIT,
+            "max_samples": TILES_PER_TREE,
+        },
+        software={
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("cpmlib", "numpy", "scikit-learn")},
+        },
+    )
+    return CpmModel(forest, card), report
+
+
+def _check_arguments(
+    input_scaling: str, n_trees: int, leaf_sizes: Sequence[int], tiles_per_slice: int
+) -> None:
+    if input_scaling not in INPUT_SCALINGS:
+        raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
+    if n_trees < 1 or tiles_per_slice < 1 or not leaf_sizes or min(leaf_sizes) < 1:
+        raise ValueError("n_trees, tiles_per_slice and leaf_sizes must be 1 or more")
+
+
+def _patients(slices: Sequence[AutopsySlice], tiles: Tiles) -> list[str]:
+    """Return the patients in an order that does not depend on that of the slices."""
+    patients = sorted({one.patient for one in slices})
+    least = FOLDS + 2
+    if len(patients) < least:
+        found = f"{len(patients)} patients"
+        raise DatasetError(Problem("autopsy slices", found, f"at least {least}", "add patients"))
+    without = sorted(set(patients) - set(tiles.patient))
+    if without:
+        found = f"no counted tile of patient {without[0]}"
+        expected = "voxels with a density and all neighbours in all contrasts"
+        raise DatasetError(Problem("autopsy slices", found, expected, "leave the patient out"))
+    return patients
+
+
+def _split(patients: list[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Shuffle the patients; return those to train on and those held out."""
+    shuffled = [patients[i] for i in rng.permutation(len(patients))]
+    n_test = round(HELD_OUT * len(patients))
+    return shuffled[n_test:], shuffled[:n_test]
+
+
+def _grow(tiles: Tiles, leaf: int, n_trees: int, seed: int, n_jobs: int | None) -> Forest:
+    regressor = RandomForestRegressor(
+        n_trees,
+        min_samples_leaf=leaf,
+        max_features=FEATURES_PER_SPLIT,
+        max_samples=TILES_PER_TREE,
+        random_state=seed,
+        n_jobs=n_jobs,
+    )
+    return from_sklearn(regressor.fit(tiles.features, tiles.density.astype(np.float64)))
+
+
+def _validate(
+    tiles: Tiles,
+    folds: list[list[str]],
+    leaf_sizes: Sequence[int],
+    n_trees: int,
+    seeds: np.ndarray,
+    n_jobs: int | None,
+) -> tuple[pd.DataFrame, dict[tuple[int, int], Forest]]:
+    """Predict each fold by forests grown on the others, one for each leaf size."""
+    rows, forests = [], {}
+    for k, fold in enumerate(folds):
+        others = [p for other in folds if other is not fold for p in other]
+        grown_on, asked = tiles.of(others), tiles.of(fold)
+        for leaf in leaf_sizes:
+            forest = forests[leaf, k] = _grow(grown_on, leaf, n_trees, int(seeds[k]), n_jobs)
+            rmse = _rmse(forest.predict(asked.features), asked.density)
+            rows.append((leaf, k, len(asked), rmse))
+    return pd.DataFrame(rows, columns=["min_samples_leaf", "fold", "n_tiles", "rmse"]), forests
+
+
+def _best(validation: pd.DataFrame) -> int:
+    """Return the leaf size with the smallest squared error over all tiles of all folds."""
+    squared = validation["rmse"] ** 2 * validation["n_tiles"]
+    total = squared.groupby(validation["min_samples_leaf"]).sum()
+    return int(total.index.to_numpy()[total.to_numpy().argmin()])
+
+
+def _patient_sd(brain: Tiles, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
+    rows = []
+    for fold, forest in zip(folds, forests, strict=True):
+        for patient in fold:
+            features = brain.of([patient]).features
+            if len(features) < 2:
+                found = f"no brain of patient {patient} on any slice"
+                remedy = "mark the brain on a slice of each patient, or on none"
+                raise DatasetError(Problem("autopsy slices", found, "voxels of the brain", remedy))
+            predicted = forest.predict(features)
+            rows.append((patient, len(predicted), float(predicted.std())))
+    table = pd.DataFrame(rows, columns=["patient", "n_tiles", "sd"])
+    return table.sort_values("patient", ignore_index=True)
+
+
+def _reference_sd(patient_sd: pd.DataFrame) -> float:
+    mean = float(patient_sd["sd"].mean())
+    if not mean > 0:
+        found = "predictions that do not vary"
+        remedy = "train on more tiles or with smaller leaves"
+        raise DatasetError(Problem("autopsy slices", found, "predictions that vary", remedy))
+    return mean
+
+
+def _rmse(predicted: np.ndarray, density: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((predicted - density.astype(np.float64)) ** 2)))
+
+
+def _sides(training: Tiles, held_out: Tiles) -> list[tuple[str, Tiles]]:
+    return [("train", training), ("test", held_out)]
+
+
+def _ranges(tiles: Tiles) -> dict[str, tuple[float, float]]:
+    """Limits of each contrast over the whole of the training tiles."""
+    columns = np.split(tiles.features, len(CONTRASTS), axis=1)
+    pairs = zip(CONTRASTS, columns, strict=True)
+    return {name: (float(values.min()), float(values.max())) for name, values in pairs}
+
+
+def _medians(tiles: Tiles) -> dict[str, float]:
+    centre = REACH * TILE + REACH
+    columns = (tiles.features[:, c * TILE * TILE + centre] for c in range(len(CONTRASTS)))
+    return {name: float(np.median(v)) for name, v in zip(CONTRASTS, columns, strict=True)}

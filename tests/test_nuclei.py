@@ -1,0 +1,158 @@
+"""Nuclei counted on tiles of known number, and on a real slide where they were marked by eye."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage import data
+from skimage.color import hed_from_rgb, rgb2hsv
+
+from cpmlib.figures.histology import figure_counting, figure_tile
+from cpmlib.nuclei import count_nuclei
+from cpmlib.surrogate.images.histology import he_tile
+
+PIXEL_UM = 0.5
+
+# On scikit-image's immunohistochemistry picture (colon, haematoxylin and DAB), in the stroma, where
+# there is no DAB: centres of nuclei that stand alone, and places without any; marked by eye.
+MARKED = np.array(
+    [
+        *([266, 173], [267, 198], [257, 220], [250, 239], [297, 209], [321, 241], [325, 193]),
+        *([334, 206], [358, 189], [380, 195], [355, 223], [378, 226], [391, 229], [390, 239]),
+        *([393, 181], [297, 228], [272, 245]),
+    ]
+)
+UNMARKED = np.array([[312, 215], [312, 177], [352, 245], [364, 209], [345, 175], [330, 225]])
+
+
+@pytest.mark.parametrize("density", [500, 2000, 4500, 7000])
+def test_count_on_tiles_of_known_number(density: int) -> None:
+    """Within 5 %, or 2 nuclei: some touch, some hardly stain, some are cut by the border."""
+    rgb, centroids = he_tile(density, np.random.default_rng(density), size_um=200)
+    count = count_nuclei(rgb, PIXEL_UM)
+    assert abs(count.n - len(centroids)) <= max(2, 0.05 * len(centroids))
+    assert count.density == pytest.approx(count.n / 0.04, rel=1e-12)
+    assert (np.unique(count.labels) == np.arange(count.n + 1)).all()
+    at = tuple(np.rint(centroids).astype(int).clip(0, len(rgb) - 1).T)
+    assert (count.labels[at] > 0).mean() > 0.93
+
+
+def test_tile_without_nuclei() -> None:
+    rgb, centroids = he_tile(0, np.random.default_rng(1), size_um=150)
+    assert centroids.shape == (0, 2)
+    assert count_nuclei(rgb, PIXEL_UM).n == 0
+
+
+def test_blank_tiles() -> None:
+    noise = np.random.default_rng(0).normal(240, 3, (100, 100, 3)).clip(0, 255)
+    for rgb in (np.full((50, 70, 3), 255), np.full((50, 70, 3), 200), noise):
+        count = count_nuclei(rgb.astype(np.uint8), PIXEL_UM)
+        assert (count.n, count.density) == (0, 0)
+        assert not count.labels.any()
+
+
+def test_nuclei_of_a_real_slide() -> None:
+    count = count_nuclei(data.immunohistochemistry(), PIXEL_UM)
+    found = count.labels[tuple(MARKED.T)]
+    assert (found > 0).sum() >= 16
+    assert len(np.unique(found[found > 0])) >= 15  # and each for itself
+    assert (count.labels[tuple(UNMARKED.T)] == 0).all()
+
+
+def test_turned_tile_has_the_same_nuclei() -> None:
+    rgb, _ = he_tile(2500, np.random.default_rng(4), size_um=150)
+    before = count_nuclei(rgb, PIXEL_UM)
+    for turned in (np.rot90(rgb), rgb[::-1], rgb.transpose(1, 0, 2)):
+        after = count_nuclei(np.ascontiguousarray(turned), PIXEL_UM)
+        # The threshold is of the histogram; where flat tops make ties, one nucleus may part.
+        assert after.threshold == pytest.approx(before.threshold, rel=1e-6)
+        assert abs(after.n - before.n) <= 1
+
+
+def test_finer_pixels_show_the_same_nuclei() -> None:
+    rgb, _ = he_tile(2500, np.random.default_rng(5), size_um=150)
+    fine = np.repeat(np.repeat(rgb, 2, axis=0), 2, axis=1)
+    before, after = count_nuclei(rgb, PIXEL_UM), count_nuclei(fine, PIXEL_UM / 2)
+    # Enlarged pixels smooth differently at the edge.
+    assert after.n == pytest.approx(before.n, rel=0.05)
+    assert after.density == pytest.approx(before.density, rel=0.05)
+
+
+def test_given_stains_are_used() -> None:
+    rgb, _ = he_tile(2500, np.random.default_rng(6), size_um=100)
+    default = count_nuclei(rgb, PIXEL_UM)
+    same = count_nuclei(rgb, PIXEL_UM, stain_matrix=hed_from_rgb)
+    np.testing.assert_array_equal(default.labels, same.labels)
+    other = count_nuclei(rgb, PIXEL_UM, stain_matrix=hed_from_rgb[:, ::-1])
+    assert not np.allclose(default.haematoxylin, other.haematoxylin)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "size", "message"),
+    [
+        ((50, 50), np.uint8, 0.5, "shape"),
+        ((50, 50, 4), np.uint8, 0.5, "shape"),
+        ((50, 50, 3), float, 0.5, "float64"),
+        ((8, 50, 3), np.uint8, 0.5, "16 x 16"),
+        ((50, 50, 3), np.uint8, 0, "pixel size"),
+        ((50, 50, 3), np.uint8, 5, "pixel size"),
+        ((50, 50, 3), np.uint8, np.nan, "pixel size"),
+    ],
+)
+def test_arguments(shape: tuple[int, ...], kind: type, size: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        count_nuclei(np.zeros(shape, dtype=kind), size)
+
+
+@pytest.mark.parametrize("density", [500, 1441.6, 3333.3, 12_000])
+@pytest.mark.parametrize(("size_um", "pixel_um"), [(100, 0.5), (120, 0.25)])
+def test_tile_holds_its_density(density: float, size_um: float, pixel_um: float) -> None:
+    rgb, centroids = he_tile(density, np.random.default_rng(2), size_um, pixel_um)
+    side = round(size_um / pixel_um)
+    assert rgb.shape == (side, side, 3)
+    assert len(centroids) == round(density * size_um**2 / 1e6)
+    assert centroids.min() >= -0.5
+    assert centroids.max() <= side - 0.5
+    again, _ = he_tile(density, np.random.default_rng(2), size_um, pixel_um)
+    np.testing.assert_array_equal(rgb, again)
+
+
+def test_tile_has_the_colours_of_haematoxylin_and_eosin() -> None:
+    """Hues as on slides: the ground pink (300 to 350 degrees), nuclei blue to violet."""
+    rgb, centroids = he_tile(1500, np.random.default_rng(8), size_um=300)
+    hsv = rgb2hsv(rgb)
+    at = tuple(np.rint(centroids).astype(int).clip(0, len(rgb) - 1).T)
+    assert 230 < 360 * np.median(hsv[at][:, 0]) < 280
+    assert 300 < 360 * np.median(hsv[..., 0]) < 350
+    light = rgb.mean(axis=2)
+    assert np.median(light[at]) < 0.75 * np.median(light)
+
+
+@pytest.mark.parametrize(
+    ("density", "size", "pixel", "message"),
+    [
+        (-1, 100, 0.5, "density"),
+        (1e6, 100, 0.5, "density"),
+        (np.nan, 100, 0.5, "density"),
+        (1000, 10, 0.5, "tile of"),
+        (1000, 100, 0, "tile of"),
+    ],
+)
+def test_tile_arguments(density: float, size: float, pixel: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        he_tile(density, np.random.default_rng(0), size, pixel)
+
+
+def test_figures(tmp_path: object) -> None:
+    rgb, _ = he_tile(2500, np.random.default_rng(9), size_um=100)
+    count = count_nuclei(rgb, PIXEL_UM)
+    figure = figure_counting(rgb, count, PIXEL_UM)
+    figure.savefig(f"{tmp_path}/counting.png")
+    titles = [ax.get_title() for ax in figure.axes]
+    assert f"{count.n} nuclei, {count.density:.0f} per mm²" in titles
+    # 50 µm would fill half of 100 µm, so the bar is of 25 µm and 50 pixels.
+    tile = figure_tile(rgb, PIXEL_UM, "sample-01").axes[0]
+    assert [text.get_text() for text in tile.texts] == ["25 µm"]
+    assert any(patch.get_width() == 50 for patch in tile.patches)
+    with pytest.raises(ValueError, match="labels are"):
+        figure_counting(rgb[:50], count, PIXEL_UM)

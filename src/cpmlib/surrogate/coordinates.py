@@ -2,19 +2,27 @@
 
 The regions are boxes in a head of the size and orientation of the MNI template, given for the
 right side and mirrored for the left. They are coarse on purpose: a surrogate needs a place that a
-reader accepts for the lobe's name, not an atlas.
+reader accepts for the lobe's name, not an atlas. Within its box a sample lies in brain tissue of
+the MNI152 template, away from the ventricles, the sulci and the surface.
 
 Vocabulary
 ----------
 RAS+ : x to the right, y forwards, z upwards, in mm, from a point between the hemispheres.
 lesion centre : point around which a patient's samples lie.
+parenchyma : grey and white matter.
+depth : distance of a point of the parenchyma from the nearest fluid or the brain's surface, mm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+from cpmlib.surrogate.images.anatomy import sample, template
 
 REGIONS: Mapping[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "frontal": ((14, 44), (16, 52), (2, 46)),
@@ -43,30 +51,53 @@ FOCI = ("frontal", "parietal", "temporal", "occipital")
 SPREAD = 9.0
 """Standard deviation of the samples about the lesion centre along each axis, mm."""
 
-APART = 6.0
-"""Least distance between two samples of a patient, mm; the 5-mm spheres do not overlap."""
+APART = 9.0
+"""Least distance between two samples of a patient, mm: the 5-mm spheres are 4 mm apart, room for
+enhancing tumour to end between two of them."""
 
-BRAIN_CENTRE = np.array([0.0, -18.0, 8.0])
-BRAIN_RADII = np.array([68.0, 84.0, 64.0])
-"""Ellipsoid that stands for the surface of the brain, mm."""
+DEPTH = 4.0
+"""Least depth of a sample in the parenchyma, mm: the 5-mm sphere and 1.5 mm more hold no fluid."""
 
 TRIES = 2000
+"""Places tried about one lesion centre."""
+
+CENTRES = 50
+"""Lesion centres tried."""
 
 
-def inside_brain(points: np.ndarray) -> np.ndarray:
-    """Whether points lie inside the brain's ellipsoid.
+@cache
+def _depths() -> np.ndarray:
+    """Depth at the template's voxels, mm; 0 in fluid and outside the brain."""
+    maps = template()
+    tissue = maps.grey + maps.white > 0.5
+    box = ndimage.find_objects(tissue.astype(np.uint8))[0]
+    result = np.zeros(tissue.shape, dtype=np.float32)
+    # Only the box of the brain: half the time. It touches no edge, so the distances are the same.
+    result[box] = ndimage.distance_transform_edt(np.pad(tissue[box], 1))[1:-1, 1:-1, 1:-1]
+    return result
+
+
+def depth(points: ArrayLike) -> np.ndarray:
+    """How deep points lie in the parenchyma of the MNI152 template.
 
     Parameters
     ----------
-    points : (..., 3)
+    points : (..., 3) array_like
         mm, RAS+.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...,), mm; 0 in ventricles and sulci and outside the brain.
 
     Examples
     --------
-    >>> inside_brain(np.array([[30.0, 30, 30], [90, 0, 0]]))
-    array([ True, False])
+    >>> (depth([[28.0, 20, 30], [90, 0, 0]]) > 0).tolist()
+    [True, False]
     """
-    return (((points - BRAIN_CENTRE) / BRAIN_RADII) ** 2).sum(-1) < 1
+    points = np.asarray(points, dtype=float)
+    flat = points.reshape(-1, 3)
+    return sample(_depths(), flat, template().origin, 1.0, beyond=0.0).reshape(points.shape[:-1])
 
 
 def inside_region(points: np.ndarray, region: str, side: str) -> np.ndarray:
@@ -106,7 +137,8 @@ def place_targets(location: str, side: str, n_samples: int, rng: np.random.Gener
     Returns
     -------
     numpy.ndarray
-        (n_samples, 3), mm, RAS+, one decimal; in the region, in the brain and apart.
+        (n_samples, 3), mm, RAS+, one decimal; in the region, at least `DEPTH` deep in the
+        template's parenchyma and at least `APART` from one another.
 
     Raises
     ------
@@ -116,8 +148,8 @@ def place_targets(location: str, side: str, n_samples: int, rng: np.random.Gener
     Examples
     --------
     >>> points = place_targets("temporal", "left", 3, np.random.default_rng(0))
-    >>> bool(inside_region(points, "temporal", "left").all())
-    True
+    >>> bool(inside_region(points, "temporal", "left").all()), bool(depth(points).min() >= DEPTH)
+    (True, True)
     """
     if location == MULTIFOCAL:
         foci = rng.permutation(np.array(FOCI))[:2]
@@ -127,27 +159,35 @@ def place_targets(location: str, side: str, n_samples: int, rng: np.random.Gener
     for name in names:
         if name not in REGIONS:
             raise ValueError(f"location {name!r} has no region; there are: {', '.join(REGIONS)}")
-    sign = np.array([-1.0 if side == "left" else 1.0, 1, 1])
-    centres = {name: _uniform(name, rng) for name in dict.fromkeys(names)}
-    placed: list[np.ndarray] = []
-    for _ in range(TRIES):
+    for _ in range(CENTRES):
+        placed = _place(names, side, rng)
         if len(placed) == n_samples:
-            return np.array(placed)
-        name = names[len(placed)]
-        point = centres[name] + rng.normal(0, SPREAD, 3)
-        point = np.round(point * sign, 1) + 0.0
-        apart = all(((point - other) ** 2).sum() >= APART**2 for other in placed)
-        if apart and inside_brain(point) and inside_region(point, name, side):
-            placed.append(point)
+            return np.array(placed).reshape(-1, 3)
     raise ValueError(f"{n_samples} samples do not fit into the {location} region")
 
 
+def _place(names: list[str], side: str, rng: np.random.Generator) -> list[np.ndarray]:
+    """Place samples about one lesion centre a region; fewer than asked for if they do not fit."""
+    sign = np.array([-1.0 if side == "left" else 1.0, 1, 1])
+    centres = {name: _uniform(name, rng) for name in dict.fromkeys(names)}
+    about = {name: centre + rng.normal(0, SPREAD, (TRIES, 3)) for name, centre in centres.items()}
+    fit: dict[str, list[np.ndarray]] = {}
+    for name, points in about.items():
+        points = np.round(points * sign, 1) + 0.0
+        kept = inside_region(points, name, side)
+        kept[kept] = depth(points[kept]) >= DEPTH
+        fit[name] = list(points[kept])
+    placed: list[np.ndarray] = []
+    for name in names:
+        for point in fit[name]:
+            if all(((point - other) ** 2).sum() >= APART**2 for other in placed):
+                placed.append(point)
+                break
+    return placed
+
+
 def _uniform(region: str, rng: np.random.Generator) -> np.ndarray:
-    """Lesion centre on the right, in the inner part of the region and in the brain."""
+    """Lesion centre on the right, in the inner part of the region."""
     box = np.array(REGIONS[region], dtype=float)
     inset = 0.15 * (box[:, 1] - box[:, 0])
-    for _ in range(TRIES):
-        point = rng.uniform(box[:, 0] + inset, box[:, 1] - inset)
-        if inside_brain(point):
-            return point
-    raise ValueError(f"the {region} region lies outside the brain")
+    return rng.uniform(box[:, 0] + inset, box[:, 1] - inset)

@@ -1,0 +1,377 @@
+"""Individual heads: the MNI152 template, bent a little, with a skull and a scalp around it.
+
+Every image samples the template once: a point of scanner space is carried to template space by a
+smooth map, and the tissue is read there. No image is ever resampled from another image.
+
+Vocabulary
+----------
+scanner space : mm, RAS+, in which the targets of a patient are given; close to MNI space.
+template space : mm, RAS+, of the MNI152 2009a symmetric template in nilearn's wheel.
+pull-back : the map from scanner space to template space, x -> A x + u(x).
+tissue : shares of grey matter, white matter and cerebrospinal fluid (CSF), which sum to 1 in the
+    brain, and the distance outwards from its surface, where skull and scalp lie.
+target : biopsy coordinate. The map leaves it where it is, so that a place chosen in the template's
+    parenchyma is in the patient's parenchyma too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+CENTRE = np.array([0.0, -17.0, 8.0])
+"""About which heads are scaled and turned, mm; the middle of the template's brain."""
+
+SIZE_SD = 0.02
+"""Standard deviation of the logarithm of the size along each axis; cut at two of them."""
+
+ROTATION_SD = 1.5
+"""Standard deviation of the head's rotation about each axis, degrees; cut at two of them."""
+
+SHIFT_SD = 1.0
+"""Standard deviation of the head's shift along each axis, mm; cut at two of them."""
+
+BEND = 1.5
+"""Standard deviation of the smooth displacement along each axis, mm."""
+
+BEND_WIDTH = 18.0
+"""Smoothness of the displacement: standard deviation of the Gaussian filter, mm.
+
+The gradient of such a field has a standard deviation near BEND / (sqrt(2) BEND_WIDTH) = 0.06, far
+from the -1 at which the map would fold.
+"""
+
+PIN_WIDTH = 30.0
+"""Width of the correction that puts each target back to where it was, mm."""
+
+GRID_STEP = 6.0
+"""Spacing of the grid that holds the displacement, mm."""
+
+BOX = np.array([[-114.0, 114.0], [-150.0, 120.0], [-96.0, 120.0]])
+"""Scanner space that holds a head, mm; the displacement is constant beyond it."""
+
+SULCUS = (0.62, 0.28)
+"""T1 of the template at which a voxel has no CSF and at which it is all CSF.
+
+The tissue maps are averages over many people, in which narrow sulci vanish; the T1 still shows
+them."""
+
+CLOSING = 8.0
+"""Fissures narrower than twice this are closed before the skull is put around the brain, mm."""
+
+SHELL_STEP = 3.0
+AROUND = 30.0
+"""Voxel of the distances from the brain, and how far they are known beyond the template, mm."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """The template's arrays on their 1-mm grid, float32.
+
+    Parameters
+    ----------
+    grey, white, fluid : (X, Y, Z)
+        Shares of grey matter, white matter and CSF; all 0 outside the brain.
+    origin : (3,)
+        Template coordinate of the first voxel, mm; the axes run R, A, S.
+    outside : (U, V, W)
+        Distance outwards from the brain's smoothed surface, mm, negative inside; voxels of
+        `SHELL_STEP` over a larger box.
+    outside_origin : (3,)
+        Template coordinate of its first voxel, mm.
+    """
+
+    grey: np.ndarray
+    white: np.ndarray
+    fluid: np.ndarray
+    origin: np.ndarray
+    outside: np.ndarray
+    outside_origin: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """Tissue at N points.
+
+    Parameters
+    ----------
+    grey, white, fluid : (N,) float32
+        Shares, 0 to 1; their sum is 1 inside the brain and 0 outside.
+    outside : (N,) float32
+        Distance outwards from the brain's surface, mm; negative inside.
+    midline : (N,) float32
+        Distance to the right of the midline, mm.
+    """
+
+    grey: np.ndarray
+    white: np.ndarray
+    fluid: np.ndarray
+    outside: np.ndarray
+    midline: np.ndarray
+
+    @property
+    def brain(self) -> np.ndarray:
+        """(N,) share of brain, ventricles and sulci included."""
+        return self.grey + self.white + self.fluid
+
+
+@cache
+def template() -> Template:
+    """Load the MNI152 tissue maps from nilearn's wheel; nothing is downloaded.
+
+    Examples
+    --------
+    >>> maps = template()
+    >>> maps.grey.shape, maps.origin.tolist()
+    ((197, 233, 189), [-98.0, -134.0, -72.0])
+    """
+    image = _from_nilearn("t1")
+    t1, grey, white = (_values(_from_nilearn(name)) for name in ("t1", "gm", "wm"))
+    brain = t1 > 0
+    dark = (SULCUS[0] - t1) / (SULCUS[0] - SULCUS[1])
+    fluid = np.clip(np.maximum(1 - grey - white, dark), 0, 1) * brain
+    parenchyma = np.where(brain, (1 - fluid) / np.maximum(grey + white, 1e-3), 0)
+    parenchyma = np.minimum(parenchyma, 1e3).astype(np.float32)
+    grey, white = grey * parenchyma, white * parenchyma
+    fluid = np.where(brain, 1 - grey - white, 0).astype(np.float32)
+    origin = image.affine[:3, 3].copy()
+    outside, margin = _outside(brain)
+    return Template(grey, white, fluid, origin, outside, origin - margin)
+
+
+def _from_nilearn(name: str) -> nib.Nifti1Image:
+    # Read as a file, because importing nilearn takes several times as long as making a patient.
+    package = importlib.util.find_spec("nilearn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("nilearn, whose wheel carries the MNI152 template")
+    folder = Path(package.origin).parent / "datasets" / "data"
+    return nib.Nifti1Image.from_filename(
+        folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    )
+
+
+def _values(image: nib.Nifti1Image) -> np.ndarray:
+    """Scale to a largest value of 1, as nilearn does."""
+    values = np.asarray(image.dataobj, dtype=np.float32)
+    return values / values.max()
+
+
+def _outside(brain: np.ndarray) -> tuple[np.ndarray, float]:
+    """Signed distance, mm, on coarse voxels of a box that is larger on every side; by how much.
+
+    The shells are smooth, so coarse voxels are enough and take a fraction of the time.
+    """
+    step = int(SHELL_STEP)
+    pad = int(np.ceil(AROUND / step))
+    padded = np.pad(brain[::step, ::step, ::step], pad)
+    hull = _distance(_distance(~padded) <= CLOSING) > CLOSING
+    # Between voxel centres the surface lies half a voxel from the last one inside.
+    signed = np.where(hull, SHELL_STEP / 2 - _distance(hull), _distance(~hull) - SHELL_STEP / 2)
+    return ndimage.gaussian_filter(signed, 0.7).astype(np.float32), pad * SHELL_STEP
+
+
+def _distance(inside: np.ndarray) -> np.ndarray:
+    """Distance of each coarse voxel from the nearest one that is not inside, mm."""
+    return np.asarray(ndimage.distance_transform_edt(inside, sampling=SHELL_STEP))
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One patient's head: the map from scanner space to template space.
+
+    Parameters
+    ----------
+    matrix : (3, 4)
+        Affine part of the pull-back, mm to mm.
+    displacement : (3, U, V, W) float32
+        What is added to it, mm, on a grid of `GRID_STEP` over `BOX` in scanner space.
+    """
+
+    matrix: np.ndarray
+    displacement: np.ndarray
+
+    def to_template(self, points: ArrayLike) -> np.ndarray:
+        """Carry points from scanner space to template space.
+
+        Parameters
+        ----------
+        points : (N, 3) array_like
+            mm, RAS+.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, 3) float32, mm, RAS+.
+
+        Examples
+        --------
+        >>> head = make_anatomy(np.random.default_rng(0), np.array([[30.0, 20, 10]]))
+        >>> head.to_template([[30.0, 20, 10]]).round(0)
+        array([[30., 20., 10.]], dtype=float32)
+        """
+        points = np.asarray(points, dtype=np.float32)
+        matrix = self.matrix.astype(np.float32)
+        result = points @ matrix[:, :3].T + matrix[:, 3]
+        for axis in range(3):
+            result[:, axis] += sample(self.displacement[axis], points, BOX[:, 0], GRID_STEP)
+        return result
+
+    def tissue(self, points: ArrayLike) -> Tissue:
+        """Read the tissue at points of scanner space, linear between the template's voxels.
+
+        Parameters
+        ----------
+        points : (N, 3) array_like
+            mm, RAS+.
+        """
+        there = self.to_template(points)
+        maps = template()
+        outside = sample(maps.outside, there, maps.outside_origin, SHELL_STEP)
+        shares = np.zeros((3, len(there)), dtype=np.float32)
+        # Half the voxels of a head's image lie outside the brain and need no reading.
+        near = np.flatnonzero(outside < 4)
+        for share, array in zip(shares, (maps.grey, maps.white, maps.fluid), strict=True):
+            share[near] = sample(array, there[near], maps.origin, 1.0, beyond=0.0)
+        return Tissue(shares[0], shares[1], shares[2], outside, there[:, 0])
+
+
+def sample(
+    array: np.ndarray,
+    points: np.ndarray,
+    origin: ArrayLike,
+    step: float,
+    beyond: float | None = None,
+) -> np.ndarray:
+    """Read an array at points, linear between its voxels.
+
+    Parameters
+    ----------
+    array : (X, Y, Z)
+        On an isotropic grid whose axes run R, A, S.
+    points : (N, 3)
+        mm, RAS+.
+    origin : (3,)
+        Coordinate of the first voxel, mm.
+    step
+        Voxel size, mm.
+    beyond
+        Value outside the grid, or None for that of the nearest voxel in it.
+
+    Examples
+    --------
+    >>> ramp = np.arange(3.0).reshape(3, 1, 1).repeat(2, 1).repeat(2, 2)
+    >>> sample(ramp, np.array([[5.0, 0, 0]]), (0, 0, 0), 4.0)
+    array([1.25], dtype=float32)
+    """
+    index = ((points - np.asarray(origin, dtype=np.float32)) / np.float32(step)).T
+    mode: Literal["nearest", "constant"] = "nearest" if beyond is None else "constant"
+    return ndimage.map_coordinates(
+        array, index, output=np.float32, order=1, mode=mode, cval=beyond or 0.0, prefilter=False
+    )
+
+
+def smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], width: float, step: float
+) -> np.ndarray:
+    """Gaussian random field of mean 0 and standard deviation 1 over the array, float32.
+
+    Parameters
+    ----------
+    rng
+        Source of the numbers.
+    shape
+        Of the array.
+    width
+        Standard deviation of the Gaussian that smooths it, mm.
+    step
+        Voxel size, mm.
+
+    Examples
+    --------
+    >>> field = smooth_noise(np.random.default_rng(0), (20, 20, 20), 5.0, 2.0)
+    >>> abs(float(field.mean())) < 1e-5, round(float(field.std()), 3)
+    (True, 1.0)
+    """
+    white = rng.standard_normal(shape, dtype=np.float32)
+    field = ndimage.gaussian_filter(white, width / step, mode="wrap", truncate=3.0)
+    field -= field.mean()
+    return field / field.std()
+
+
+def make_anatomy(rng: np.random.Generator, targets: ArrayLike = ()) -> Anatomy:
+    """Draw one head.
+
+    Parameters
+    ----------
+    rng
+        Source of size, pose and bend.
+    targets : (N, 3) array_like
+        Points that the map leaves where they are, mm, RAS+, scanner space.
+
+    Returns
+    -------
+    Anatomy
+
+    Examples
+    --------
+    >>> head = make_anatomy(np.random.default_rng(1))
+    >>> bool(head.tissue([[25.0, -20, 30]]).brain[0] > 0.9)
+    True
+    """
+    targets = np.asarray(targets, dtype=float).reshape(-1, 3)
+    size, turn, shift = rng.standard_normal((3, 3)).clip(-2, 2)
+    linear = rotation(turn * ROTATION_SD) @ np.diag(np.exp(size * SIZE_SD))
+    matrix = np.column_stack([linear, CENTRE - linear @ CENTRE + shift * SHIFT_SD])
+    shape = tuple(np.ceil((BOX[:, 1] - BOX[:, 0]) / GRID_STEP).astype(int) + 1)
+    field = np.stack([BEND * smooth_noise(rng, shape, BEND_WIDTH, GRID_STEP) for _ in range(3)])
+    free = Anatomy(matrix, field.astype(np.float32))
+    return _pinned(free, targets) if len(targets) else free
+
+
+def rotation(degrees: ArrayLike) -> np.ndarray:
+    """Give the matrix that turns about x, then y, then z.
+
+    Parameters
+    ----------
+    degrees : (3,) array_like
+        Angle about each axis.
+
+    Examples
+    --------
+    >>> rotation([0, 0, 90]).round(12) @ [1, 0, 0]
+    array([0., 1., 0.])
+    """
+    x, y, z = np.radians(np.asarray(degrees, dtype=float))
+    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def _pinned(free: Anatomy, targets: np.ndarray) -> Anatomy:
+    """Add Gaussians about the targets that undo the displacement there."""
+    missing = targets - free.to_template(targets)
+    # The small diagonal keeps close targets, which move almost alike, from opposing one another.
+    kernel = _gaussian(targets, targets) + 1e-3 * np.eye(len(targets))
+    weight = np.linalg.solve(kernel, missing)
+    shape = free.displacement.shape[1:]
+    axes = [BOX[k, 0] + GRID_STEP * np.arange(shape[k]) for k in range(3)]
+    correction = np.zeros_like(free.displacement)
+    for target, w in zip(targets, weight, strict=True):
+        along = [np.exp(-0.5 * ((axes[k] - target[k]) / PIN_WIDTH) ** 2) for k in range(3)]
+        bump = np.einsum("i,j,k->ijk", *along).astype(np.float32)
+        correction += w[:, None, None, None].astype(np.float32) * bump
+    return Anatomy(free.matrix, free.displacement + correction)
+
+
+def _gaussian(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    squared = ((a[:, None] - b[None]) ** 2).sum(-1)
+    return np.exp(-0.5 * squared / PIN_WIDTH**2)

@@ -1,0 +1,505 @@
+"""Small local changes of the images, so that the maps extracted from them meet the sample table.
+
+The anatomy, lesion and noise of a synthetic patient are drawn; what the analysis then reads at a
+target would be some value of the right kind. Here it becomes the calibrated one. The diffusion
+image is changed first, through a smooth bump around each target, which is a linear problem; then
+T1w, T1wGd and FLAIR, through which the forest's answer moves at a given ADC.
+
+Vocabulary
+----------
+- *bump*: 1 at a target, falling smoothly to 0 within about two sphere radii.
+- *grain*: the step of the 16-bit numbers in which an image is stored; all changes are whole
+  grains, so what is solved is what a reader of the file finds.
+- *extraction*: pre-processing, prediction, normalisation and averaging as `cpmlib.maps` and
+  `cpmlib.extraction` do them; nothing here has a shortcut of its own for the final check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from cpmlib.adc import adc_from_series
+from cpmlib.cpm.features import TILE
+from cpmlib.cpm.model_file import CpmModel
+from cpmlib.cpm.predict import cellularity_map, predict_at
+from cpmlib.images import CONTRASTS, quantised
+from cpmlib.options import ImageOptions
+from cpmlib.patient import DiffusionSeries
+from cpmlib.preprocessing.brain_mask import brain_mask
+from cpmlib.preprocessing.grid import reference_grid, resample_to
+from cpmlib.roi import sphere_weights
+
+GRAIN = 0.125
+"""Worth of one stored unit, in the image's own unit: ADC to 4,096e-6 mm2/s fits into 16 bits."""
+
+BUMP_RADIUS = (7.0, 10.0)
+"""Distance, mm, at which a bump has fallen to exp(-1): from and to, by the nearest other target."""
+
+REACH = 2.0
+"""Radii beyond which nothing is changed."""
+
+CROWDED = 0.85
+"""Radius of a bump as a share of the distance to the nearest other target."""
+
+TOLERANCE = {"adc": 0.04, "cpm": 0.04}
+"""Largest difference between extracted and calibrated value: less than half of the tenth to which
+extracted values are kept."""
+
+SETTLED = 0.01
+"""Difference at which the last correction of a target stops."""
+
+LEVELS: Mapping[str, tuple[float, float, int]] = {
+    "FLAIR": (0.1, 2.0, 6),
+    "T1w": (0.3, 1.3, 4),
+    "T1wGd": (0.4, 1.9, 4),
+}
+"""Contrast, and levels towards which its surroundings of a target are drawn: from and to, as shares
+of the contrast's mean in the head, and how many."""
+
+FINE = ("FLAIR", "T1wGd")
+"""Contrasts of the last correction; not T1w, from which the brain mask is made."""
+
+ROUNDS = 20
+SWEEPS = 2
+BISECTIONS = 24
+FINE_TRIES = 6000
+SIZES = (np.log(5.0), np.log(100.0))
+"""Logarithm of the size of the changes that are tried, in the image's unit."""
+
+NEAR = 3.0
+"""Voxels within so many mm of a target are used for the last correction."""
+
+COARSE_ENOUGH = 12.0
+"""Error in cells/mm2 from which single voxels suffice."""
+
+
+class UnreachableError(ValueError):
+    """A calibrated value that no allowed change of the images gives."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What the analysis reads at the targets, and by what it divides the raw map."""
+
+    cpm: np.ndarray
+    adc: np.ndarray
+    factor: float
+
+
+def bump(image: nib.Nifti1Image, centre: np.ndarray, radius: float = 7.0) -> np.ndarray:
+    """Evaluate the bump around a target at the voxels of an image.
+
+    Parameters
+    ----------
+    image
+        Whose first three axes and affine are used.
+    centre : (3,)
+        mm, RAS+.
+    radius
+        Where it has fallen to exp(-1), mm.
+
+    Returns
+    -------
+    (X, Y, Z) float32
+
+    Examples
+    --------
+    >>> image = nib.Nifti1Image(np.zeros((31, 1, 1), np.float32), np.eye(4))
+    >>> bump(image, np.array([0.0, 0, 0]))[[0, 7, 30], 0, 0].round(3)
+    array([1.   , 0.368, 0.   ], dtype=float32)
+    """
+    shape = np.array(image.shape[:3])
+    value = np.zeros(shape, np.float32)
+    middle = nib.affines.apply_affine(np.linalg.inv(image.affine), centre)
+    # Half the edges of the box around the sphere, in voxels (as for any ellipsoid).
+    half = radius * REACH * np.linalg.norm(np.linalg.inv(image.affine[:3, :3]), axis=1)
+    low = np.clip(np.floor(middle - half).astype(int), 0, shape)
+    high = np.clip(np.ceil(middle + half).astype(int) + 1, 0, shape)
+    if (low >= high).any():
+        return value
+    part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    matrix, origin = image.affine[:3, :3], image.affine[:3, 3] - centre
+    axes = np.ogrid[part]
+    squared = np.zeros(high - low)
+    for row, start in zip(matrix, origin, strict=True):
+        squared += (sum(a * axis for a, axis in zip(row, axes, strict=True)) + start) ** 2
+    distance = np.sqrt(squared) / radius
+    value[part] = np.where(distance > REACH, 0, np.exp(-(distance**3)))
+    return value
+
+
+def grains(values: np.ndarray) -> np.ndarray:
+    """Round to whole grains, as the file will keep them.
+
+    Examples
+    --------
+    >>> grains(np.array([1.3, 2.0])).tolist()
+    [1.25, 2.0]
+    """
+    return quantised(np.nan_to_num(values), GRAIN).astype(np.float32) * np.float32(GRAIN)
+
+
+class Scene:
+    """A patient's native images, and the reference grid on which they are read.
+
+    Parameters
+    ----------
+    images
+        The contrasts in their native grids.
+    targets
+        ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm`` and ``adc``.
+    model
+        The forest.
+    series
+        Diffusion series from which the analysis makes the ADC; None where it finds the map.
+
+    Attributes
+    ----------
+    images : dict
+        The images as they stand, in whole grains.
+    series : DiffusionSeries or None
+        As it stands, in whole grains.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, nib.Nifti1Image],
+        targets: pd.DataFrame,
+        model: CpmModel,
+        series: DiffusionSeries | None = None,
+    ) -> None:
+        self.model = model
+        self.series, self._drawn = series, series
+        self.options = ImageOptions()
+        self.images = {
+            kind: nib.Nifti1Image(grains(np.asarray(images[kind].dataobj)), images[kind].affine)
+            for kind in CONTRASTS
+        }
+        self.affine, self.shape = reference_grid(self.images["T1wGd"], model.card.voxel_size)
+        if series is not None:
+            self._shift = np.zeros(series.image.shape[:3], np.float32)
+            self.add("ADC", self._shift)
+        self.centres = targets[["target_x", "target_y", "target_z"]].to_numpy(dtype=float)
+        self.wanted = targets[["cpm", "adc"]].to_numpy(dtype=float)
+        self.spheres = [self._sphere(centre) for centre in self.centres]
+        self.boxes = [
+            _Box(self, centre, voxels, self._radius(centre))
+            for centre, (voxels, _) in zip(self.centres, self.spheres, strict=True)
+        ]
+        self._mask: nib.Nifti1Image | None = None
+        heads = [np.nan_to_num(np.asarray(self.images[kind].dataobj)) for kind in CONTRASTS]
+        self.means = np.array([float(head[head > head.mean()].mean()) for head in heads])
+
+    def _sphere(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        voxels, weights = sphere_weights(
+            self.affine,
+            self.shape,
+            centre,
+            diameter=self.options.roi_diameter,
+            weighting=self.options.roi_weighting,
+        )
+        return voxels, weights / weights.sum()
+
+    def _radius(self, centre: np.ndarray) -> float:
+        distance = np.linalg.norm(self.centres - centre, axis=1)
+        others = distance[distance > 0]
+        return float(np.clip(CROWDED * others.min() if len(others) else np.inf, *BUMP_RADIUS))
+
+    def on_grid(self, kind: str) -> nib.Nifti1Image:
+        """Return a contrast on the reference grid."""
+        return resample_to(self.images[kind], self.affine, self.shape)
+
+    def extract(self, new_mask: bool = True) -> Extraction:
+        """Read both maps at the targets, as the analysis does.
+
+        Parameters
+        ----------
+        new_mask
+            Whether the brain mask is made anew; it hardly changes while the images are solved.
+        """
+        aligned = {kind: self.on_grid(kind) for kind in CONTRASTS}
+        if new_mask or self._mask is None:
+            self._mask = brain_mask(aligned["T1w"])
+        inside = np.asarray(self._mask.dataobj) > 0
+        for kind in CONTRASTS:
+            inside &= np.isfinite(np.asarray(aligned[kind].dataobj))
+        for kind in CONTRASTS:
+            values = np.nan_to_num(np.asarray(aligned[kind].dataobj))
+            aligned[kind] = nib.Nifti1Image(values, self.affine)
+        mask = nib.Nifti1Image(inside.astype(np.uint8), self.affine)
+        result = cellularity_map(self.model, aligned, mask, self.options.cpm_normalise)
+        maps = np.asarray(result.image.dataobj), np.asarray(aligned["ADC"].dataobj)
+        cpm, adc = (
+            np.array([weights @ values[tuple(voxels.T)] for voxels, weights in self.spheres])
+            for values in maps
+        )
+        return Extraction(cpm, adc, result.factor)
+
+    def add(self, kind: str, change: np.ndarray) -> None:
+        """Change a contrast by whole grains; of a series, its weighted volumes."""
+        if kind == "ADC" and self._drawn is not None:
+            self._shift = self._shift + change
+            weights = self._drawn.bvals[None, None, None] * self._shift[..., None] * 1e-6
+            values = grains(np.asarray(self._drawn.image.dataobj) * np.exp(-weights))
+            image = nib.Nifti1Image(values, self._drawn.image.affine)
+            self.series = DiffusionSeries(image, self._drawn.bvals, self._drawn.bvecs)
+            self.images["ADC"] = adc_from_series(self.series, brain_mask(self.on_grid("T1w")))
+            return
+        image = self.images[kind]
+        values = grains(np.asarray(image.dataobj) + change)
+        self.images[kind] = nib.Nifti1Image(values, image.affine)
+
+
+class _Box:
+    """The surroundings of one target, small enough to be read thousands of times."""
+
+    def __init__(self, scene: Scene, centre: np.ndarray, voxels: np.ndarray, radius: float) -> None:
+        self.scene, self.centre, self.radius = scene, centre, radius
+        low = np.maximum(voxels.min(axis=0) - TILE // 2, 0)
+        high = np.minimum(voxels.max(axis=0) + TILE // 2 + 1, scene.shape)
+        self.voxels = voxels - low
+        self.shape = tuple(int(n) for n in high - low)
+        places = np.indices(self.shape).reshape(3, -1).T + low
+        self._world = nib.affines.apply_affine(scene.affine, places)
+        self._readers = {kind: self._reader(scene.images[kind]) for kind in CONTRASTS}
+
+    def _reader(self, image: nib.Nifti1Image) -> tuple[np.ndarray, sparse.csr_array]:
+        """Return the native voxels that the box depends on, and the trilinear weights on them."""
+        at = nib.affines.apply_affine(np.linalg.inv(image.affine), self._world)
+        at = np.clip(at, 0, np.array(image.shape) - 1)
+        lower = np.minimum(np.floor(at).astype(int), np.array(image.shape) - 2)
+        rest = at - lower
+        rows, columns, weights = [], [], []
+        for corner in np.ndindex(2, 2, 2):
+            share = np.where(corner, rest, 1 - rest).prod(axis=1)
+            rows.append(np.arange(len(at)))
+            columns.append(np.ravel_multi_index(tuple((lower + corner).T), image.shape))
+            weights.append(share)
+        native, position = np.unique(np.concatenate(columns), return_inverse=True)
+        entries = np.concatenate(weights), (np.concatenate(rows), position)
+        matrix = sparse.csr_array(entries, shape=(len(at), len(native)))
+        return np.stack(np.unravel_index(native, image.shape), axis=1), matrix
+
+    def native(self, kind: str) -> np.ndarray:
+        """Return the indices, (n, 3), of the native voxels on which the box depends."""
+        return self._readers[kind][0]
+
+    def values(self, kind: str) -> np.ndarray:
+        """Return a contrast at those voxels."""
+        values = np.asarray(self.scene.images[kind].dataobj)[tuple(self.native(kind).T)]
+        return np.nan_to_num(values).astype(float)
+
+    def resample(self, values: np.ndarray, kind: str) -> np.ndarray:
+        """Return values at those voxels as they appear on the box."""
+        read = self._readers[kind][1] @ values
+        return read.reshape(self.shape).astype(np.float32)
+
+    def contrasts(self) -> np.ndarray:
+        """Return all contrasts on the box, (4, X, Y, Z) float32."""
+        return np.stack([self.resample(self.values(kind), kind) for kind in CONTRASTS])
+
+    def raw(self, contrasts: np.ndarray, weights: np.ndarray) -> float:
+        """Return the mean of the raw prediction over the sphere."""
+        return float(weights @ predict_at(self.scene.model, contrasts, self.voxels))
+
+
+def solve_targets(
+    images: Mapping[str, nib.Nifti1Image],
+    targets: pd.DataFrame,
+    model: CpmModel,
+    rng: np.random.Generator,
+    series: DiffusionSeries | None = None,
+) -> tuple[dict[str, nib.Nifti1Image], DiffusionSeries | None]:
+    """Change a patient's images so that the extracted CPM and ADC are the calibrated ones.
+
+    Parameters
+    ----------
+    images
+        Contrasts in their native grids.
+    targets
+        ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm`` (cells/mm2), ``adc``
+        (1e-6 mm2/s).
+    model
+        The forest that the analysis uses.
+    rng
+        Chooses voxels for the last correction.
+    series
+        Diffusion series from which the analysis makes the ADC; None where it finds the map.
+
+    Returns
+    -------
+    images : dict
+        The contrasts, in whole grains.
+    series : DiffusionSeries or None
+        The series, in whole grains.
+
+    Raises
+    ------
+    UnreachableError
+        If a value cannot be met.
+    """
+    scene = Scene(images, targets, model, series)
+    solve_adc(scene)
+    pulled = True
+    for _ in range(ROUNDS):
+        found = scene.extract(new_mask=pulled)
+        error = np.abs(found.cpm - scene.wanted[:, 0])
+        if error.max() < TOLERANCE["cpm"]:
+            break
+        raw = scene.wanted[:, 0] / found.factor
+        pulled = bool(error.max() > COARSE_ENOUGH)
+        if pulled:
+            _pull(scene, raw)
+            continue
+        for i in np.flatnonzero(error >= TOLERANCE["cpm"] / 2):
+            _correct(scene, int(i), raw[i], found.factor, rng)
+    else:
+        found = scene.extract()
+    errors = np.abs(np.stack([found.cpm, found.adc], axis=1) - scene.wanted)
+    limits = np.array([TOLERANCE["cpm"], TOLERANCE["adc"]])
+    if (errors > limits).any():
+        i, j = np.unravel_index(int(np.argmax(errors / limits)), errors.shape)
+        name = ("cpm", "adc")[j]
+        raise UnreachableError(
+            f"target {i + 1}: {name} is {(found.cpm, found.adc)[j][i]:.2f} after {ROUNDS} rounds;"
+            f" expected {scene.wanted[i, j]:.1f}"
+        )
+    return scene.images, scene.series
+
+
+def solve_adc(scene: Scene) -> None:
+    """Bring the ADC at all targets to its calibrated values: a linear problem, solved twice.
+
+    The second time mends what rounding to whole grains has left.
+    """
+    for _ in range(4):
+        image = scene.images["ADC"]
+        lacking = scene.wanted[:, 1] - _means(scene, np.nan_to_num(np.asarray(image.dataobj)))
+        if np.abs(lacking).max() < TOLERANCE["adc"] / 3:
+            return
+        bumps = [bump(image, box.centre, box.radius) for box in scene.boxes]
+        response = np.stack([_means(scene, change) for change in bumps], axis=1)
+        amplitudes = np.linalg.solve(response, lacking)
+        scene.add("ADC", sum(a * b for a, b in zip(amplitudes, bumps, strict=True)))
+
+
+def _means(scene: Scene, values: np.ndarray) -> np.ndarray:
+    """Return the means over the spheres of values on the ADC's own grid."""
+    means = []
+    for box, (_, weights) in zip(scene.boxes, scene.spheres, strict=True):
+        shown = box.resample(values[tuple(box.native("ADC").T)].astype(float), "ADC")
+        means.append(weights @ shown[tuple(box.voxels.T)])
+    return np.array(means)
+
+
+def _pull(scene: Scene, wanted: np.ndarray) -> None:
+    """Draw the surroundings of each target in turn towards what gives the wanted raw mean."""
+    for _ in range(SWEEPS):
+        worst = 0.0
+        for i, box in enumerate(scene.boxes):
+            lacking = abs(box.raw(box.contrasts(), scene.spheres[i][1]) - wanted[i])
+            worst = max(worst, lacking)
+            if lacking >= 1:
+                for kind, change in _change(scene, i, wanted[i]).items():
+                    scene.add(kind, change)
+        solve_adc(scene)
+        if worst < 1:
+            return
+
+
+def _change(scene: Scene, i: int, wanted: float) -> dict[str, np.ndarray]:
+    """Return the smallest change of the images that gives the wanted raw mean at a target.
+
+    Candidates draw T1w, T1wGd and FLAIR towards levels, or leave them, with and without an even
+    ADC. The best on either side of what is wanted are mixed, which the forest answers step by step.
+    """
+    box, weights = scene.boxes[i], scene.spheres[i][1]
+    sphere, start = tuple(box.voxels.T), box.contrasts()
+    options = {kind: _options(scene, i, kind) for kind in CONTRASTS}
+    found = []
+    for choice in np.ndindex(*(len(options[kind]) for kind in CONTRASTS)):
+        shift = np.stack([options[k][n][1] for k, n in zip(CONTRASTS, choice, strict=True)])
+        size = np.array([float(np.abs(part[sphere]).mean()) for part in shift])
+        found.append(
+            (choice, float(np.sum((size / scene.means) ** 2)), box.raw(start + shift, weights))
+        )
+    found.sort(key=lambda candidate: candidate[1])
+    below = next((choice for choice, _, value in found if value <= wanted), None)
+    above = next((choice for choice, _, value in found if value > wanted), None)
+    if below is None or above is None:
+        values = [value for _, _, value in found]
+        raise UnreachableError(
+            f"target {i + 1}: raw values from {min(values):.0f} to {max(values):.0f} can be"
+            f" reached; wanted {wanted:.0f}"
+        )
+    ends = [
+        np.stack([options[k][n][1] for k, n in zip(CONTRASTS, choice, strict=True)])
+        for choice in (below, above)
+    ]
+    low, high, best, closest = 0.0, 1.0, 0.0, np.inf
+    for _ in range(BISECTIONS):
+        share = (low + high) / 2
+        value = box.raw(start + (1 - share) * ends[0] + share * ends[1], weights)
+        if abs(value - wanted) < closest:
+            best, closest = share, abs(value - wanted)
+        low, high = (share, high) if value <= wanted else (low, share)
+    changes = {}
+    for n, kind in enumerate(CONTRASTS):
+        mix = ((1 - best, below[n]), (best, above[n]))
+        chosen = [(share, options[kind][m][0]) for share, m in mix if m]
+        if chosen:
+            values = np.nan_to_num(np.asarray(scene.images[kind].dataobj))
+            towards = sum(share * (level - values) for share, level in chosen)
+            changes[kind] = bump(scene.images[kind], box.centre, box.radius) * towards
+    return changes
+
+
+def _options(scene: Scene, i: int, kind: str) -> list[tuple[float, np.ndarray]]:
+    """Return levels of a contrast, and what drawing it towards each adds on the box.
+
+    The first adds nothing.
+    """
+    box, n = scene.boxes[i], CONTRASTS.index(kind)
+    places = tuple(box.native(kind).T)
+    shape = bump(scene.images[kind], box.centre, box.radius)[places].astype(float)
+    even, own = box.resample(shape, kind), box.resample(shape * box.values(kind), kind)
+    if kind == "ADC":
+        levels = [scene.wanted[i, 1]]
+    else:
+        low, high, count = LEVELS[kind]
+        levels = list(np.linspace(low, high, count) * scene.means[n])
+    return [(0.0, np.zeros_like(own)), *((float(v), np.float32(v) * even - own) for v in levels)]
+
+
+def _correct(scene: Scene, i: int, wanted: float, factor: float, rng: np.random.Generator) -> None:
+    """Change single voxels near a target until its mean is met."""
+    box, weights, kinds = scene.boxes[i], scene.spheres[i][1], FINE
+    values = {kind: box.values(kind) for kind in kinds}
+    near = {}
+    for kind in kinds:
+        world = nib.affines.apply_affine(scene.images[kind].affine, box.native(kind))
+        near[kind] = np.flatnonzero(np.linalg.norm(world - box.centre, axis=1) < NEAR)
+    shown = box.contrasts()
+    found = box.raw(shown, weights)
+    for _ in range(FINE_TRIES):
+        if abs(found - wanted) * factor < SETTLED:
+            break
+        kind = kinds[rng.integers(len(kinds))]
+        # Small changes cross few thresholds of the forest, large ones many: what is needed differs.
+        places = rng.choice(near[kind], rng.integers(1, 4))
+        change = rng.normal(0, np.exp(rng.uniform(*SIZES)), len(places))
+        changed = values[kind].copy()
+        changed[places] = np.clip(np.rint((changed[places] + change) / GRAIN) * GRAIN, 0, 4000)
+        trial = shown.copy()
+        trial[CONTRASTS.index(kind)] = box.resample(changed, kind)
+        value = box.raw(trial, weights)
+        if abs(value - wanted) < abs(found - wanted):
+            values[kind], shown, found = changed, trial, value
+    for kind in kinds:
+        np.asarray(scene.images[kind].dataobj)[tuple(box.native(kind).T)] = values[kind]

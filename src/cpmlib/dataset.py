@@ -23,15 +23,21 @@ from cpmlib import delimited
 from cpmlib.checks import check_relations, check_table, collect, require_columns, validate
 from cpmlib.delimited import TABLE_SUFFIXES, TextTable
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
+    MEASURED,
     MINIMAL_REQUIRED,
     MISSING,
     PARTICIPANTS,
     SAMPLES,
     sidecar,
 )
+from cpmlib.study_files import has_images
 
 DESCRIPTION = "dataset_description.json"
+SAMPLES_SIDECAR = "samples.json"
+COORDINATE_SYSTEM = "CoordinateSystem"
+"""Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
 LONGEST_TEXT = 200
 """Most characters of a dataset's name and label."""
 
@@ -75,7 +81,24 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
         Listing everything that is wrong, each with file, row, column, what was found and
         expected, and the remedy.
     """
-    participants, samples, description = read_tables(path)
+    return pseudonymised(*read_tables(path))
+
+
+def pseudonymised(
+    participants: pd.DataFrame, samples: pd.DataFrame, description: dict[str, object]
+) -> Dataset:
+    """Join two checked tables and replace the study's identifiers by running numbers.
+
+    Parameters
+    ----------
+    participants, samples, description
+        As `read_tables` returns them.
+
+    Returns
+    -------
+    Dataset
+        Rows in the order of the tables.
+    """
     people = {old: f"P{i:02d}" for i, old in enumerate(participants["participant_id"], start=1)}
     names = {old: f"S{i:02d}" for i, old in enumerate(samples["sample_id"], start=1)}
     participants = participants.assign(participant_id=participants["participant_id"].map(people))
@@ -93,11 +116,24 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
 
 
 def read_tables(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str], extracted: bool | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, object]]:
     """Read and check the two tables and the description, with the study's own identifiers.
 
-    Parameters, errors as `read_dataset`. Use `read_dataset` for anything that is published.
+    Use `read_dataset` for anything that is published.
+
+    Parameters
+    ----------
+    path
+        As in `read_dataset`.
+    extracted
+        Whether the measured columns may be left out since they are extracted from images; if None,
+        whether the folder holds images.
+
+    Raises
+    ------
+    DatasetError
+        As `read_dataset`.
 
     Returns
     -------
@@ -118,9 +154,12 @@ def read_tables(
             lambda: delimited.read_tsv(path / PARTICIPANTS.name),
             lambda: delimited.read_tsv(path / SAMPLES.name),
         )
+        if not (has_images(path) if extracted is None else extracted):
+            require_columns(tables[1], list(MEASURED))
         participants, samples = collect(
             lambda: check_table(tables[0], PARTICIPANTS), lambda: check_table(tables[1], SAMPLES)
         )
+        samples = _to_ras(samples, path / SAMPLES_SIDECAR)
         files = (PARTICIPANTS.name, SAMPLES.name)
     elif path.suffix.lower() in TABLE_SUFFIXES and is_table:
         description = {"Name": path.stem, "BIDSVersion": "1.10.0", "DatasetType": "raw"}
@@ -158,6 +197,21 @@ def write_dataset(
         If the tables break their schema; nothing is written then.
     """
     folder = Path(folder)
+    texts = dataset_texts(participants, samples, description)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        partial = folder / f".{name}.part"
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(folder / name)
+
+
+def dataset_texts(
+    participants: pd.DataFrame, samples: pd.DataFrame, description: dict[str, object]
+) -> dict[str, str]:
+    """Return the files of a BIDS dataset's top level by name.
+
+    Parameters, errors as `write_dataset`.
+    """
     texts = {DESCRIPTION: json.dumps(description, indent=2, ensure_ascii=False) + "\n"}
     for table, schema in ((participants, PARTICIPANTS), (samples, SAMPLES)):
         columns = [name for name in schema.columns if name in table.columns]
@@ -167,11 +221,7 @@ def write_dataset(
         json_name = schema.name.replace(".tsv", ".json")
         texts[json_name] = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
         validate(table[columns], schema, schema.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        partial = folder / f".{name}.part"
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(folder / name)
+    return texts
 
 
 def _cell_text(value: object) -> str:
@@ -182,21 +232,35 @@ def _cell_text(value: object) -> str:
     return str(value)
 
 
+def _to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return targets in RAS+; a study whose planning software wrote LPS says so in the sidecar."""
+    if not path.is_file():
+        return samples
+    content = delimited.read_json(path)
+    declared = {}
+    for axis in AXES:
+        entry = content.get(axis)
+        declared[axis] = entry.get(COORDINATE_SYSTEM, "RAS") if isinstance(entry, dict) else "RAS"
+        units = entry.get("Units", "mm") if isinstance(entry, dict) else "mm"
+        if units != "mm":
+            raise DatasetError(
+                Problem(path.name, f"units {units!r}", "mm", "give targets in mm", column=axis)
+            )
+    systems = {str(system).rstrip("+") for system in declared.values()}
+    if systems == {"LPS"}:
+        turned = samples.copy()
+        turned[["target_x", "target_y"]] = -turned[["target_x", "target_y"]] + 0.0
+        return turned
+    if systems != {"RAS"}:
+        found = ", ".join(f"{axis}: {system}" for axis, system in declared.items())
+        expected = "RAS or LPS, the same for the three coordinates"
+        remedy = f"correct '{COORDINATE_SYSTEM}'"
+        raise DatasetError(Problem(path.name, found, expected, remedy))
+    return samples
+
+
 def _read_description(path: Path) -> dict[str, object]:
-    text = delimited.read_text(path)
-    try:
-        content = json.loads(text, object_pairs_hook=_without_repeats)
-    except json.JSONDecodeError as error:
-        found = f"broken JSON ({error.msg})"
-        raise DatasetError(
-            Problem(path.name, found, "a JSON object", "correct it", error.lineno)
-        ) from None
-    except (ValueError, RecursionError) as error:
-        found = f"JSON that cannot be read ({error})"
-        raise DatasetError(Problem(path.name, found, "a JSON object", "correct it")) from None
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise DatasetError(Problem(path.name, f"a {kind}", "a JSON object", "correct it"))
+    content = delimited.read_json(path)
     problems = []
     for key in ("Name", "BIDSVersion", "DataLabel"):
         if key == "DataLabel" and key not in content:
@@ -211,13 +275,6 @@ def _read_description(path: Path) -> dict[str, object]:
             problems.append(Problem(path.name, f"'{key}'", "'DataLabel'", "write it so"))
     if problems:
         raise DatasetError(problems)
-    return content
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError("a name stands twice in one object")
     return content
 
 

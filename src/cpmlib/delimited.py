@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
 import zipfile
@@ -299,3 +300,29 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
     if _DECIMAL_COMMA.fullmatch(text):
         return "write decimals with a point"
     return "write a number, without unit or sign of comparison"
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a JSON object from a small text file; raise a DatasetError if it holds anything else."""
+    text = read_text(path)
+    try:
+        content = json.loads(text, object_pairs_hook=_without_repeats)
+    except json.JSONDecodeError as error:
+        found = f"broken JSON ({error.msg})"
+        raise DatasetError(
+            Problem(path.name, found, "a JSON object", "correct it", error.lineno)
+        ) from None
+    except (ValueError, RecursionError) as error:
+        found = f"JSON that cannot be read ({error})"
+        raise DatasetError(Problem(path.name, found, "a JSON object", "correct it")) from None
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise DatasetError(Problem(path.name, f"a {kind}", "a JSON object", "correct it"))
+    return content
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return content

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, Self, get_args, get_type_hints
 
 import numpy as np
 
@@ -17,10 +17,100 @@ SlopeTest = Literal["satterthwaite", "wald-t", "wald-z"]
 Correlation = Literal["spearman", "pearson"]
 MannWhitneyMethod = Literal["auto", "exact", "asymptotic"]
 GradeGrouping = Literal["all", "cns5"]
+CpmNormalisation = Literal["output", "input", "none"]
+RoiWeighting = Literal["voxel-centre", "partial-volume"]
+Registration = Literal["auto", "always", "never"]
+LeakageCorrection = Literal["bidirectional", "unidirectional", "none"]
+
+
+class Options:
+    """What the two sets of choices share: their checks, and how they are read."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, hint = getattr(self, field.name), hints[field.name]
+            choices = get_args(hint)
+            if choices and value not in choices:
+                raise ValueError(f"option {field.name}: found {value!r}; expected one of {choices}")
+            if not choices and type(value) is not hint:
+                kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
+                raise ValueError(f"option {field.name}: found {value!r}; expected {kind}")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the choices."""
+        return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+        """Build from plain values, as read from YAML or ``NAME=VALUE`` text.
+
+        Parameters
+        ----------
+        mapping
+            Field names and values; text is converted to the field's type.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name or a value that does not fit.
+
+        Examples
+        --------
+        >>> AnalysisOptions.from_mapping({"rout_q": "0.05"}).rout_q
+        0.05
+        """
+        hints = get_type_hints(cls)
+        unknown = sorted(set(mapping) - set(cls.names()))
+        if unknown:
+            names = ", ".join(cls.names())
+            raise ValueError(f"unknown option {unknown[0]!r}; the options are {names}")
+        return cls(**{name: _convert(name, v, hints[name]) for name, v in mapping.items()})
 
 
 @dataclass(frozen=True)
-class AnalysisOptions:
+class ImageOptions(Options):
+    """How images become the values of the sample table.
+
+    Parameters
+    ----------
+    cpm_normalise
+        What is divided by the whole-brain standard deviation: the finished map (as the paper
+        says), the input images, or nothing.
+    roi_diameter
+        Of the sphere at a target, mm.
+    roi_weighting
+        Whether a voxel counts if its centre lies in the sphere, or by the part of it that does.
+    registration
+        Whether contrasts are registered rigidly to the T1-weighted image after gadolinium.
+    bias_correction
+        Whether T1w, T1wGd and FLAIR are freed of their bias field.
+    leakage_correction
+        Of the perfusion series.
+
+    Examples
+    --------
+    >>> ImageOptions(roi_diameter=7.0).roi_diameter
+    7.0
+    """
+
+    cpm_normalise: CpmNormalisation = "output"
+    roi_diameter: float = 5.0
+    roi_weighting: RoiWeighting = "voxel-centre"
+    registration: Registration = "auto"
+    bias_correction: bool = False
+    leakage_correction: LeakageCorrection = "bidirectional"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.roi_diameter <= 50:
+            found = self.roi_diameter
+            raise ValueError(f"option roi_diameter: found {found}; expected 1 to 50 mm")
+
+
+@dataclass(frozen=True)
+class AnalysisOptions(Options):
     """How the paper's analysis is carried out.
 
     Parameters
@@ -68,15 +158,7 @@ class AnalysisOptions:
     seed: int = 20250529
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            value, hint = getattr(self, field.name), hints[field.name]
-            choices = get_args(hint)
-            if choices and value not in choices:
-                raise ValueError(f"option {field.name}: found {value!r}; expected one of {choices}")
-            if not choices and type(value) is not hint:
-                kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
-                raise ValueError(f"option {field.name}: found {value!r}; expected {kind}")
+        super().__post_init__()
         if not 0 <= self.rout_q < 1:
             raise ValueError(f"option rout_q: found {self.rout_q}; expected 0 <= Q < 1")
         if self.n_draws < 1:
@@ -95,32 +177,6 @@ class AnalysisOptions:
         np.True_
         """
         return np.random.default_rng([self.seed, *purpose.encode()])
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object]) -> AnalysisOptions:
-        """Build from plain values, as read from YAML or ``NAME=VALUE`` text.
-
-        Parameters
-        ----------
-        mapping
-            Field names and values; text is converted to the field's type.
-
-        Raises
-        ------
-        ValueError
-            For an unknown name or a value that does not fit.
-
-        Examples
-        --------
-        >>> AnalysisOptions.from_mapping({"rout_q": "0.05"}).rout_q
-        0.05
-        """
-        hints = get_type_hints(cls)
-        names = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(set(mapping) - set(names))
-        if unknown:
-            raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(names)}")
-        return cls(**{name: _convert(name, v, hints[name]) for name, v in mapping.items()})  # type: ignore[arg-type]
 
 
 def _convert(name: str, value: object, kind: type) -> object:

@@ -18,20 +18,23 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from cpmlib import markup
 from cpmlib.dataset import Dataset, read_dataset
-from cpmlib.options import AnalysisOptions
+from cpmlib.options import AnalysisOptions, ImageOptions
 from cpmlib.published import read_published
+from cpmlib.study_images import StudyImages
 
 DATASET = "CPMLIB_DATASET"
 OPTIONS = "CPMLIB_OPTIONS"
+IMAGE_OPTIONS = "CPMLIB_IMAGE_OPTIONS"
 OUTPUT = "CPMLIB_OUTPUT"
+BUILD = "CPMLIB_BUILD"
 PUBLISHED = "CPMLIB_PUBLISHED"
-"""Environment variables that the workflow sets: dataset, options as JSON, folder of results,
-table of printed values."""
+"""Environment variables that the workflow sets: dataset, both kinds of options as JSON, folder
+of results, folder of everything built, table of printed values."""
 
 NARROW = 5.0
 """Widest figure, in inches, that a phone can show whole."""
@@ -57,6 +60,14 @@ def project_root() -> Path:
     )
 
 
+def _build_of_default() -> Path:
+    """Return the folder with the default dataset's images, if they are what was built last."""
+    build = project_root() / "build"
+    study = build / "study"
+    is_default = study.is_symlink() and study.readlink().name == "surrogate"
+    return build if is_default else build / "none"
+
+
 class Page:
     """One notebook's inputs and outputs.
 
@@ -72,6 +83,9 @@ class Page:
     ----------
     dataset : Dataset
     options : AnalysisOptions
+    image_options : ImageOptions
+    images : StudyImages
+        What the workflow made of the dataset's images; empty for a study in tables.
     """
 
     def __init__(self, name: str, dataset: str | None = None) -> None:
@@ -81,6 +95,9 @@ class Page:
             chosen or project_root() / (dataset or DEFAULT_DATASET)
         )
         self.options = AnalysisOptions.from_mapping(json.loads(os.environ.get(OPTIONS) or "{}"))
+        self.images = StudyImages(os.environ.get(BUILD) or _build_of_default())
+        chosen_images = json.loads(os.environ.get(IMAGE_OPTIONS) or "{}")
+        self.image_options = ImageOptions.from_mapping(chosen_images)
         output = os.environ.get(OUTPUT)
         self.output = Path(output) if output else None
 
@@ -178,6 +195,10 @@ class Page:
         self._write(f"{key}.tex", latex)
         links = [(name, self._link(key, end)) for name, end in _TABLE_FILES]
         display(Markdown(markup.table_block(key, shown, caption, links)))
+
+    def html(self, content: str) -> None:
+        """Show a piece of HTML that the library made, such as a viewer."""
+        display(HTML(content))
 
     def _note(self) -> str:
         return f" *{markup.escape(self.dataset.label)}.*" if self.dataset.label else ""

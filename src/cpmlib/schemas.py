@@ -170,11 +170,19 @@ SAMPLES = pa.DataFrameSchema(
         "target_x": _number("Target, left to right (RAS+).", "mm", -500, 500),
         "target_y": _number("Target, posterior to anterior (RAS+).", "mm", -500, 500),
         "target_z": _number("Target, inferior to superior (RAS+).", "mm", -500, 500),
-        "cpm": _number("Mean predicted cellularity in the 5-mm sphere.", DENSITY_UNIT, 1, 50000),
-        "adc": _number(
-            "Mean apparent diffusion coefficient in the 5-mm sphere.", ADC_UNIT, 50, 5000
+        "cpm": _number(
+            "Mean predicted cellularity in the 5-mm sphere.", DENSITY_UNIT, 1, 50000, required=False
         ),
-        "he_cellularity": _number("Nuclei counted on H&E per tissue area.", DENSITY_UNIT, 1, 50000),
+        "adc": _number(
+            "Mean apparent diffusion coefficient in the 5-mm sphere.",
+            ADC_UNIT,
+            50,
+            5000,
+            required=False,
+        ),
+        "he_cellularity": _number(
+            "Nuclei counted on H&E per tissue area.", DENSITY_UNIT, 1, 50000, required=False
+        ),
         "he_nuclei": _number("Nuclei counted.", "count", 1, 1e8, required=False, whole=True),
         "he_tissue_area": _number("Tissue area counted.", "mm2", 1e-4, 1e4, required=False),
         "case": _text(
@@ -189,13 +197,14 @@ SAMPLES = pa.DataFrameSchema(
 )
 """Schema of ``samples.tsv``: one row a biopsy sample."""
 
+MEASURED = ("cpm", "adc", "he_cellularity")
+"""What a study measured, or what is extracted from its images and counts."""
+
 MINIMAL_REQUIRED = (
     "participant_id",
     "sample_id",
     "treatment",
-    "cpm",
-    "adc",
-    "he_cellularity",
+    *MEASURED,
 )
 """Columns that a study in one table must have; every other column of both schemas may follow."""
 

@@ -1,11 +1,14 @@
-"""Where the representative cases lie among all samples."""
+"""Figs. 3 and 4: the representative cases, and where they lie among all samples."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from cpmlib.figures.representative import CaseImages, figure_representative
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, say
 from cpmlib.paper.cases import cases
 
@@ -28,4 +31,14 @@ def figure_cases(samples: pd.DataFrame) -> Figure:
                 text = ax.annotate(row["case"], place, xytext=(5, 4), textcoords="offset points")
                 text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         axes[0].set_ylabel(AXIS_LABEL["he_cellularity"])
+    return figure
+
+
+def figure_case_images(cases: Sequence[CaseImages]) -> Figure:
+    """Draw the images of cases, or say that there are none."""
+    if cases:
+        return figure_representative(cases)
+    with figure_style():
+        figure = Figure(figsize=(2.4 * PANEL, 0.5 * PANEL), layout="constrained")
+        say(figure.subplots(), "the dataset holds no images of these cases")
     return figure

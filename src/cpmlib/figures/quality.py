@@ -1,0 +1,205 @@
+"""Quality control: every patient's contrasts and map on one tall figure.
+
+Vocabulary
+----------
+- *row*: one patient; it holds slices only, so that a whole cohort fits in memory.
+- *mask*: 1 in the brain, 0 or NaN elsewhere.
+- *targets*: biopsy coordinates in scanner space, mm, RAS+.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from cpmlib.figures.slice_marks import draw_outline, draw_sides, draw_target
+from cpmlib.figures.slices import (
+    LOOKS,
+    Slice,
+    box_of_brain,
+    draw_slice,
+    field_of_view,
+    take_slice,
+)
+from cpmlib.figures.style import figure_style, say
+
+SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
+"""Columns: what the map is made from, and the map."""
+
+PIXEL = 1.5
+"""Pixel of the small slices, mm; finer than the 2-mm grid of the default profile."""
+
+MARGIN = 12.0
+"""Space around the brain, mm, so that scalp and a mask that is too large can be seen."""
+
+PANEL_WIDTH, PANEL_HEIGHT = 1.15, 1.38
+"""Size of one slice, inches."""
+
+LEFT, TOP, BOTTOM, GAP = 0.5, 0.3, 0.45, 0.05
+"""Room for names, titles and the dataset's label, and between slices, inches."""
+
+RESOLUTION = 85
+"""Dots per inch of the pictures in the figure's files."""
+
+LINES_ABOVE = 10
+"""Drawing order from which lines stay lines in the figure's files."""
+
+SHADES = 24
+"""Shades of a picture: enough for small slices, and half the bytes of 256."""
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """What the figure shows of one patient.
+
+    Parameters
+    ----------
+    name
+        The patient's name in the dataset.
+    slices
+        By the names in `SHOWN`; an absent image is None.
+    mask
+        The slice of the brain mask, or None.
+    targets : (N, 3)
+        mm, RAS+.
+    """
+
+    name: str
+    slices: Mapping[str, Slice | None]
+    mask: Slice | None
+    targets: np.ndarray
+
+
+def quality_row(
+    name: str,
+    images: Mapping[str, nib.Nifti1Image | None],
+    mask: nib.Nifti1Image | None,
+    targets: ArrayLike,
+) -> QualityRow:
+    """Cut a patient's images through the target that is the middle one from below to above.
+
+    Parameters
+    ----------
+    name
+        The patient's name in the dataset.
+    images
+        By the names in `SHOWN`; absent or None where there is none.
+    mask
+        Brain mask, or None.
+    targets : (N, 3)
+        mm, RAS+; without any, the slice passes through the middle of the brain.
+
+    Returns
+    -------
+    QualityRow
+
+    Raises
+    ------
+    DatasetError
+        For an image that cannot be cut (see `cpmlib.figures.slices.take_slice`).
+    ValueError
+        If there is no image, or the targets are no points.
+
+    Examples
+    --------
+    >>> ones = nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.diag([3.0, 3, 3, 1]))
+    >>> row = quality_row("sub-01", {"T1w": ones}, None, [[3, 3, 2], [3, 3, 4], [3, 3, 9]])
+    >>> row.slices["T1w"].position
+    4.0
+    """
+    points = np.asarray(targets, dtype=float).reshape(-1, 3)
+    if not np.isfinite(points).all():
+        raise ValueError(f"targets of {name} are not finite")
+    present = {key: image for key in SHOWN if (image := images.get(key)) is not None}
+    if not present:
+        raise ValueError(f"{name} has no image to show")
+    if mask is not None:
+        box = box_of_brain(mask, MARGIN)
+    elif "CPM" in present:
+        box = box_of_brain(present["CPM"], MARGIN)
+    else:
+        box = field_of_view(next(iter(present.values())))
+    point = box.mean(axis=0)
+    if len(points):
+        point = points[np.argsort(points[:, 2], kind="stable")[(len(points) - 1) // 2]]
+    slices = {
+        key: take_slice(image, point, box=box, spacing=PIXEL, name=f"{name} {key}")
+        for key, image in present.items()
+    }
+    inside = None
+    if mask is not None:
+        inside = take_slice(
+            mask, point, box=box, spacing=PIXEL, interpolation="nearest", name=f"{name} mask"
+        )
+    return QualityRow(name, slices, inside, points)
+
+
+def figure_quality(rows: Iterable[QualityRow]) -> Figure:
+    """Draw one row of small axial slices a patient.
+
+    Parameters
+    ----------
+    rows
+        As `quality_row` makes them, in the order of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Radiological convention; the mask's outline in blue; targets as circles of the sphere's
+        size, solid where the slice passes through the sphere, dotted where it lies above or below.
+
+    Raises
+    ------
+    ValueError
+        If there is no row.
+    """
+    rows = list(rows)
+    if not rows:
+        raise ValueError("no patient; expected at least one")
+    width = LEFT + PANEL_WIDTH * len(SHOWN)
+    height = TOP + PANEL_HEIGHT * len(rows) + BOTTOM
+    with figure_style():
+        # Placed by hand: a layout engine would take longer than all the drawing.
+        figure = Figure(figsize=(width, height), dpi=RESOLUTION)
+        axes = figure.subplots(len(rows), len(SHOWN), squeeze=False)
+        figure.subplots_adjust(
+            left=LEFT / width,
+            right=1 - GAP / width,
+            bottom=BOTTOM / height,
+            top=1 - TOP / height,
+            wspace=GAP / PANEL_WIDTH,
+            hspace=GAP / PANEL_HEIGHT,
+        )
+        for i, row in enumerate(rows):
+            for ax, name in zip(axes[i], SHOWN, strict=True):
+                _draw(ax, row, name)
+                if i == 0:
+                    ax.set_title(LOOKS[name].title)
+            shown = [cut for cut in row.slices.values() if cut is not None]
+            axes[i, 0].set_ylabel(f"{row.name}\nz = {shown[0].position:.0f} mm", fontsize=7)
+            draw_sides(axes[i, 0], "axial")
+    return figure
+
+
+def _draw(ax: Axes, row: QualityRow, name: str) -> None:
+    cut = row.slices.get(name)
+    if cut is None:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        say(ax, "not available")
+        return
+    brain = None if row.mask is None else np.nan_to_num(row.mask.values) != 0
+    if draw_slice(ax, cut, LOOKS[name], brain=brain, shades=SHADES) is None:
+        return
+    # Outlines of a cohort are longer as lines than as pixels.
+    ax.set_rasterization_zorder(LINES_ABOVE)
+    if row.mask is not None:
+        draw_outline(ax, row.mask)
+    for target in row.targets:
+        draw_target(ax, target, cut, ticks=False, width=0.7)

@@ -1,0 +1,172 @@
+"""What is drawn upon a slice: targets, outlines, sides, scale bars, colour bars.
+
+Vocabulary
+----------
+- *target*: biopsy coordinate in scanner space, mm, RAS+. *ROI*: sphere of 5 mm about it.
+- *side*: which side of the patient an edge of the picture is.
+- Lengths are mm of the world, or the panel's own unit; widths of lines are points.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.image import AxesImage
+from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
+from numpy.typing import ArrayLike
+
+from cpmlib.figures.slices import PLANES, Look, Plane, Slice, world_point
+
+SIDES: dict[Plane, tuple[str, str]] = {
+    "axial": ("R", "L"),
+    "coronal": ("R", "L"),
+    "sagittal": ("A", "P"),
+}
+"""Letters at the left and right of the picture."""
+
+ROI_DIAMETER = 5.0
+"""Diameter of the sphere over which a map is averaged at a target, mm (the paper's methods)."""
+
+MARK = "#FF66E5"
+"""Colour of targets: a pink that neither greys nor the maps' colours have."""
+
+
+def draw_target(
+    ax: Axes,
+    target: ArrayLike,
+    cut: Slice,
+    *,
+    diameter: float = ROI_DIAMETER,
+    reach: float = 14.0,
+    ticks: bool = True,
+    width: float = 0.9,
+) -> None:
+    """Mark a target without covering it: the sphere's outline, and four strokes that point to it.
+
+    Parameters
+    ----------
+    ax, cut
+        The panel and the slice drawn in it.
+    target : (3,)
+        World point, mm, RAS+.
+    diameter
+        Of the sphere, mm; drawn true to scale. Solid where the slice passes through the sphere,
+        dotted where the sphere lies in front of it or behind it.
+    reach
+        Distance from the target to the outer end of a stroke, mm.
+    ticks
+        Whether to draw the strokes.
+    width
+        Of the lines, points.
+    """
+    across, up, through = PLANES[cut.plane]
+    world = world_point(target)
+    x, y = float(world[across]), float(world[up])
+    on_slice = abs(world[through] - cut.position) <= diameter / 2
+    # A dark rim keeps the mark visible on bright tissue and in print without colour.
+    rim = [withStroke(linewidth=width + 1.0, foreground="black", alpha=0.6)]
+    ax.add_patch(
+        Circle(
+            (x, y),
+            diameter / 2,
+            fill=False,
+            edgecolor=MARK,
+            linewidth=width,
+            linestyle="-" if on_slice else ":",
+            path_effects=rim,
+        )
+    )
+    if not ticks:
+        return
+    gap = reach / 2 if reach > diameter * 1.5 else diameter * 0.75
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        ax.plot(
+            [x + gap * dx, x + reach * dx],
+            [y + gap * dy, y + reach * dy],
+            color=MARK,
+            linewidth=width,
+            solid_capstyle="butt",
+            path_effects=rim,
+            scalex=False,
+            scaley=False,
+        )
+
+
+def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 0.6) -> None:
+    """Draw the outline of a mask; 0 and NaN are outside."""
+    inside = np.nan_to_num(mask.values) != 0
+    if inside.all() or not inside.any():
+        return
+    left, right, bottom, top = mask.edges
+    rows, columns = inside.shape
+    x = left + (np.arange(columns) + 0.5) * (right - left) / columns
+    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
+    ax.contour(x, y, inside.astype(float), levels=[0.5], colors=[colour], linewidths=width)
+
+
+def draw_sides(ax: Axes, plane: Plane, size: float = 6.0) -> None:
+    """Write at the left and right of the picture which side of the patient that is."""
+    left, right = SIDES[plane]
+    for x, letter, align in ((0.02, left, "left"), (0.98, right, "right")):
+        ax.text(
+            x,
+            0.5,
+            letter,
+            transform=ax.transAxes,
+            ha=align,
+            va="center",
+            color="white",
+            fontsize=size,
+            path_effects=[withStroke(linewidth=1.5, foreground="black")],
+        )
+
+
+def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") -> None:
+    """Draw a bar of a length in the panel's coordinates at its lower right, and say how long.
+
+    Parameters
+    ----------
+    ax
+        A panel whose coordinates are lengths, such as mm.
+    length
+        In these coordinates.
+    text
+        What it says, such as ``"3 cm"``.
+    colour
+        Of bar and text; the rim is the opposite.
+    """
+    rim = [withStroke(linewidth=1.5, foreground="white" if colour == "black" else "black")]
+    start, end = ax.get_xlim()
+    share = length / abs(end - start)
+    place: dict[str, Any] = {"transform": ax.transAxes, "color": colour, "path_effects": rim}
+    ax.plot([0.96 - share, 0.96], [0.045, 0.045], linewidth=1.4, solid_capstyle="butt", **place)
+    ax.text(0.96 - share / 2, 0.06, text, fontsize=5.5, ha="center", va="bottom", **place)
+
+
+def add_colour_bar(ax: Axes, drawn: AxesImage, look: Look) -> Colorbar:
+    """Fill a flat panel with the colour bar of a slice, and its unit.
+
+    Parameters
+    ----------
+    ax
+        The panel to fill.
+    drawn
+        As `cpmlib.figures.slices.draw_slice` returns it. An end of the bar is pointed where its
+        values lie beyond the window.
+    look
+        For the unit.
+    """
+    values: np.ndarray = np.ma.compressed(np.ma.asarray(drawn.get_array()))
+    low, high = drawn.get_clim()
+    below, above = bool((values < low).any()), bool((values > high).any())
+    ends = {(False, False): "neither", (True, False): "min", (False, True): "max"}
+    extend = ends.get((below, above), "both")
+    bar = ax.figure.colorbar(drawn, cax=ax, orientation="horizontal", extend=extend)
+    bar.outline.set_linewidth(0.4)
+    bar.ax.tick_params(labelsize=5.5, length=2, pad=1, width=0.4)
+    bar.set_label(look.unit, fontsize=5.5, labelpad=1)
+    return bar

@@ -1,0 +1,350 @@
+"""Slices of images as a radiologist reads them: plane, orientation, window, colours.
+
+Vocabulary
+----------
+- *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
+- *plane*: axial, coronal or sagittal in the world, also where the image's own grid is oblique.
+- *radiological convention*: the patient's right is on the left of the picture; a sagittal slice
+  looks to the left. Both mean that world coordinates fall from left to right, and rise upwards.
+- *box*: lowest and highest world coordinates that pictures of a patient share, (2, 3), mm.
+- *window*: the two values that are drawn as the darkest and the brightest.
+- *look*: how a kind of image is drawn: title, colours, window, unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import matplotlib as mpl
+import nibabel as nib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
+
+from cpmlib.figures.style import say
+from cpmlib.preprocessing.grid import Interpolation, resample_to, volume, voxel_sizes
+
+Plane = Literal["axial", "coronal", "sagittal"]
+
+PLANES: dict[Plane, tuple[int, int, int]] = {
+    "axial": (0, 1, 2),
+    "coronal": (0, 2, 1),
+    "sagittal": (1, 2, 0),
+}
+"""World axes that run across the picture, up the picture, and through it."""
+
+BACKGROUND = "black"
+
+WINDOW = (0.5, 99.7)
+"""Percentiles of the brain's values that become black and white."""
+
+FOREGROUND = 0.1
+"""Without a brain mask, voxels above this share of the 99th percentile count as head, not air."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a kind of image is drawn.
+
+    Parameters
+    ----------
+    title
+        Its name for a radiologist.
+    colours
+        Name of a Matplotlib colour map, perceptually uniform for maps.
+    limits
+        Window in the image's unit, equal for all patients so that pictures compare; None takes
+        percentiles of the patient's own brain, for images in arbitrary units.
+    unit
+        As printed; empty for arbitrary units.
+    """
+
+    title: str
+    colours: str
+    limits: tuple[float, float] | None
+    unit: str
+
+
+LOOKS = {
+    "T1w": Look("T1", "gray", None, ""),
+    "T1wGd": Look("T1+Gd", "gray", None, ""),
+    "FLAIR": Look("FLAIR", "gray", None, ""),
+    "ADC": Look("ADC", "gray", (0, 3000), "10⁻⁶ mm²/s"),
+    "CPM": Look("CPM", "viridis", (0, 3000), "cells/mm²"),
+    "rCBV": Look("rCBV", "inferno", (0, 5), "relative to white matter"),
+}
+"""The images of the study; ADC from 0 to that of free water at body temperature."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice ready to be drawn.
+
+    Parameters
+    ----------
+    values : (rows, columns) float32
+        The first row is the top of the picture, the first column its left; NaN: no value.
+    edges
+        World coordinates of the outer edges: left, right, bottom, top, mm.
+    plane
+        Its plane.
+    position
+        World coordinate of the slice along the plane's normal, mm.
+    """
+
+    values: np.ndarray
+    edges: tuple[float, float, float, float]
+    plane: Plane
+    position: float
+
+
+def take_slice(
+    image: nib.Nifti1Image,
+    point: ArrayLike,
+    plane: Plane = "axial",
+    *,
+    box: np.ndarray | None = None,
+    spacing: float | None = None,
+    interpolation: Interpolation = "linear",
+    name: str = "the image",
+) -> Slice:
+    """Cut an image along a plane of the world.
+
+    Parameters
+    ----------
+    image
+        3-D image on any grid, oblique or not.
+    point : (3,)
+        World point that the slice passes through, mm, RAS+.
+    plane
+        ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+    box : (2, 3)
+        World box to show; the image's field of view if None.
+    spacing
+        Edge of a pixel, mm; the image's smallest voxel edge if None.
+    interpolation
+        ``"linear"``, or ``"nearest"`` for masks.
+    name
+        What to call the image in a message.
+
+    Returns
+    -------
+    Slice
+        In radiological convention; NaN where the image has no value.
+
+    Raises
+    ------
+    DatasetError
+        If the image is not 3-D, its affine cannot be inverted, or it has infinite values.
+    ValueError
+        If the plane, the point, the box or the spacing is none.
+
+    Examples
+    --------
+    A voxel at the patient's right comes out on the left of the picture.
+
+    >>> data = np.zeros((3, 3, 1), np.float32)
+    >>> data[2, 1, 0] = 1
+    >>> take_slice(nib.Nifti1Image(data, np.eye(4)), (0, 0, 0)).values
+    array([[0., 0., 0.],
+           [1., 0., 0.],
+           [0., 0., 0.]], dtype=float32)
+    """
+    if plane not in PLANES:
+        raise ValueError(f"plane is {plane!r}; expected one of {', '.join(PLANES)}")
+    point = world_point(point)
+    if spacing is None:
+        volume(image, name)  # says what is wrong with an image that has no voxel size
+        spacing = float(voxel_sizes(image.affine).min())
+    if not 0 < spacing < np.inf:
+        raise ValueError(f"spacing is {spacing}; expected a size above 0 mm")
+    low, high = field_of_view(image) if box is None else np.asarray(box, dtype=float)
+    if not (np.isfinite([low, high]).all() and (high > low).all()):
+        raise ValueError(f"the box runs from {low} to {high}; expected finite and rising edges")
+    across, up, through = PLANES[plane]
+    # The allowance keeps rounding of an oblique affine from adding a row of pixels.
+    count = np.maximum(np.ceil((high - low) / spacing - 1e-3), 1).astype(int)
+    count[through] = 1
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = (low + high) / 2 - spacing * (count - 1) / 2
+    affine[through, 3] = point[through]
+    shape = (int(count[0]), int(count[1]), int(count[2]))
+    grid = resample_to(image, affine, shape, interpolation, name)
+    values = np.asarray(grid.dataobj, dtype=np.float32).transpose(up, across, through)
+    first = affine[:3, 3] - spacing / 2
+    last = first + spacing * count
+    edges = (last[across], first[across], first[up], last[up])
+    left, right, bottom, top = (float(edge) for edge in edges)
+    shown = np.ascontiguousarray(values[::-1, ::-1, 0])
+    return Slice(shown, (left, right, bottom, top), plane, float(point[through]))
+
+
+def world_point(point: ArrayLike) -> np.ndarray:
+    """Return a world point as an array, after checking that it is one; ValueError otherwise.
+
+    Examples
+    --------
+    >>> world_point([1, 2, 3])
+    array([1., 2., 3.])
+    """
+    result = np.asarray(point, dtype=float)
+    if result.shape != (3,) or not np.isfinite(result).all():
+        raise ValueError(f"the point is {point!r}; expected three finite coordinates in mm")
+    return result
+
+
+def field_of_view(image: nib.Nifti1Image) -> np.ndarray:
+    """Return the world box that holds an image to the outer edges of its voxels.
+
+    Returns
+    -------
+    (2, 3)
+        mm.
+
+    Examples
+    --------
+    >>> field_of_view(nib.Nifti1Image(np.zeros((2, 3, 4), np.float32), np.diag([-2, 1, 1, 1])))
+    array([[-3. , -0.5, -0.5],
+           [ 1. ,  2.5,  3.5]])
+    """
+    return _box_of(image.affine, np.zeros(3), np.array(image.shape) - 1.0, margin=0)
+
+
+def box_of_brain(brain: nib.Nifti1Image, margin: float = 5.0) -> np.ndarray:
+    """Return the world box around a brain.
+
+    Parameters
+    ----------
+    brain
+        A mask, or a map that is NaN outside the brain; 0 and NaN are outside.
+    margin
+        Space to leave on each side, mm.
+
+    Returns
+    -------
+    (2, 3)
+        mm. The image's field of view if nothing in it is inside.
+
+    Examples
+    --------
+    >>> mask = np.zeros((9, 9, 9), np.float32)
+    >>> mask[4, 3:6, 4] = 1
+    >>> box_of_brain(nib.Nifti1Image(mask, np.eye(4)), margin=1)
+    array([[2.5, 1.5, 2.5],
+           [5.5, 6.5, 5.5]])
+    """
+    data = volume(brain, "brain mask")
+    inside = np.isfinite(data) & (data != 0)
+    if not inside.any():
+        return field_of_view(brain)
+    spans = [np.flatnonzero(inside.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    first = np.array([span[0] for span in spans], dtype=float)
+    last = np.array([span[-1] for span in spans], dtype=float)
+    return _box_of(brain.affine, first, last, margin)
+
+
+def _box_of(affine: np.ndarray, first: np.ndarray, last: np.ndarray, margin: float) -> np.ndarray:
+    span = np.stack([first - 0.5, last + 0.5])
+    corners = np.array([[span[i, 0], span[j, 1], span[k, 2]] for i, j, k in np.ndindex(2, 2, 2)])
+    world = corners @ affine[:3, :3].T + affine[:3, 3]
+    return np.stack([world.min(axis=0) - margin, world.max(axis=0) + margin])
+
+
+def robust_window(values: np.ndarray, brain: np.ndarray | None = None) -> tuple[float, float]:
+    """Choose what is drawn black and white so that a few bright voxels do not decide it.
+
+    Parameters
+    ----------
+    values
+        Of a slice or a volume; NaN is left out.
+    brain : bool array of the same shape
+        Where the brain is. If None, or if no value is inside, what stands out from air.
+
+    Returns
+    -------
+    low, high
+        Percentiles 0.5 and 99.7 of the brain; apart by at least the smallest step of a float32.
+
+    Raises
+    ------
+    ValueError
+        If no value is finite.
+
+    Examples
+    --------
+    >>> robust_window(np.array([100.0] * 500 + [200.0] * 500 + [9999.0]))
+    (100.0, 200.0)
+    """
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ValueError("no finite value; a window needs at least one")
+    inside = finite & brain if brain is not None else np.zeros_like(finite)
+    if not inside.any():
+        inside = finite & (values >= FOREGROUND * np.percentile(values[finite], 99))
+    low, high = np.percentile(values[inside if inside.any() else finite], WINDOW)
+    least = float(np.spacing(np.float32(max(abs(low), abs(high), 1e-30))))
+    return float(low), float(max(high, low + least))
+
+
+def draw_slice(
+    ax: Axes,
+    cut: Slice,
+    look: Look,
+    *,
+    brain: np.ndarray | None = None,
+    limits: tuple[float, float] | None = None,
+    opacity: float = 1.0,
+    shades: int = 256,
+) -> AxesImage | None:
+    """Draw a slice in world coordinates; a second one goes on top of the first as an overlay.
+
+    Parameters
+    ----------
+    ax
+        Its coordinates become mm of the world.
+    cut
+        As `take_slice` returns it.
+    look
+        Colours and window.
+    brain : bool, of the shape of `cut.values`
+        For the window of images in arbitrary units.
+    limits
+        Window; the look's, or robust percentiles, if None.
+    opacity
+        0 (invisible) to 1.
+    shades
+        Number of colours; few make small files.
+
+    Returns
+    -------
+    AxesImage or None
+        For a colour bar; None if the slice has no value, and the panel says so.
+
+    Raises
+    ------
+    ValueError
+        If the opacity is not in 0-1.
+    """
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity is {opacity}; expected 0 to 1")
+    left, right, bottom, top = cut.edges
+    ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
+    ax.set_facecolor(BACKGROUND)
+    ax.spines[:].set_visible(False)
+    if not np.isfinite(cut.values).any():
+        say(ax, "no image here")
+        ax.texts[-1].set_color("white")
+        return None
+    limits = limits or look.limits or robust_window(cut.values, brain)
+    return ax.imshow(
+        np.ma.masked_invalid(cut.values),
+        cmap=mpl.colormaps[look.colours].resampled(shades).with_extremes(bad=(0, 0, 0, 0)),
+        vmin=limits[0],
+        vmax=limits[1],
+        extent=cut.edges,
+        alpha=opacity,
+        interpolation="nearest",
+        aspect="equal",
+    )

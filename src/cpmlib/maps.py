@@ -1,0 +1,256 @@
+"""A patient's images -> maps: ADC, rCBV and the cellularity prediction map on one grid.
+
+Vocabulary
+----------
+- *reference grid*: that of the T1-weighted image after gadolinium, its axes ordered right,
+  anterior, superior, in voxels of the model's size.
+- *map*: an image of a quantity: CPM (cells/mm2), ADC (1e-6 mm2/s), rCBV (relative to
+  normal-appearing white matter). NaN means no value.
+- *note*: something that was assumed or found on the way and that the author should know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+
+from cpmlib.adc import adc_from_series, first_volume, inside_of, mask_image
+from cpmlib.cpm.model_file import CpmModel
+from cpmlib.cpm.predict import CpmResult, cellularity_map
+from cpmlib.diffusion import adc_in_units
+from cpmlib.errors import DatasetError, Problem
+from cpmlib.images import CONTRASTS
+from cpmlib.options import ImageOptions
+from cpmlib.patient import PatientImages
+from cpmlib.perfusion import PerfusionFit, relative_cbv
+from cpmlib.preprocessing.bias_field import correct_bias_field
+from cpmlib.preprocessing.brain_mask import brain_mask, check_mask
+from cpmlib.preprocessing.grid import reference_grid, resample_to
+from cpmlib.preprocessing.input_checks import check_inputs
+from cpmlib.preprocessing.registration import AlignmentReport, align
+from cpmlib.preprocessing.white_matter import white_matter_mask
+
+REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True, "never": False}
+
+COVERED = 0.98
+"""Share of the brain that a contrast must cover for no note to be made."""
+
+
+@dataclass(frozen=True)
+class PatientMaps:
+    """What was made of a patient's images.
+
+    Parameters
+    ----------
+    maps
+        ``"CPM"``, ``"ADC"``, ``"rCBV"``, ``"mask"`` and what else was made; only what there is.
+    contrasts
+        The contrasts on the reference grid, as the model saw them.
+    notes
+        What was assumed or found.
+    quality
+        Numbers for quality control, by name.
+    cellularity
+        The prediction in full, where the map was predicted.
+    perfusion
+        The fit in full, where rCBV was fitted.
+    alignment
+        How each contrast came to the reference grid, where there are contrasts.
+    """
+
+    maps: Mapping[str, nib.Nifti1Image]
+    contrasts: Mapping[str, nib.Nifti1Image] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    quality: Mapping[str, float] = field(default_factory=dict)
+    cellularity: CpmResult | None = None
+    perfusion: PerfusionFit | None = None
+    alignment: AlignmentReport | None = None
+
+
+def make_maps(
+    images: PatientImages,
+    model: CpmModel | None,
+    options: ImageOptions | None = None,
+) -> PatientMaps:
+    """Make every map that a patient's images allow; what a study brings is used as it is.
+
+    Parameters
+    ----------
+    images
+        As read.
+    model
+        For the cellularity map; not needed where the study brings the map.
+    options
+        How.
+
+    Returns
+    -------
+    PatientMaps
+        A cellularity map only if it was brought, or if all contrasts and a model are there.
+
+    Raises
+    ------
+    DatasetError
+        If images cannot be used together, a unit is not clear, or a fit is not possible.
+    """
+    options = options or ImageOptions()
+    volumes, notes, quality = dict(images.volumes), [], {}
+    anatomy = volumes.get("T1wGd", volumes.get("T1w"))
+    if anatomy is None:
+        return _brought(volumes, images)
+    notes += check_inputs(_inputs(volumes, images), images.names)
+    size = model.card.voxel_size if model is not None and images.can_predict else None
+    affine, shape = reference_grid(anatomy, size)
+    reference = resample_to(anatomy, affine, shape, name="T1wGd")
+    moving = {k: v for k, v in volumes.items() if k in ("T1w", "T1wGd", "FLAIR", "ADC")}
+    aligned, report = align(moving, reference, register=REGISTER[options.registration])
+    for kind in report.registered:
+        moved = report.transforms[kind]
+        notes.append(
+            f"{kind} was registered: {moved.rotation_deg:.1f} degrees,"
+            f" {moved.translation_mm:.1f} mm"
+        )
+    mask = _mask(volumes, aligned, reference)
+    maps: dict[str, nib.Nifti1Image] = {"mask": mask}
+    result, fit = None, None
+    quality["brain_ml"] = float(inside_of(mask).sum() * _voxel_ml(mask))
+    if options.bias_correction:
+        for kind in ("T1w", "T1wGd", "FLAIR"):
+            if kind in aligned:
+                aligned[kind] = correct_bias_field(aligned[kind], mask)
+    adc = _adc(images, aligned, mask, notes)
+    if adc is not None:
+        maps["ADC"] = aligned["ADC"] = adc
+    if "CPM" in volumes:
+        maps["CPM"] = volumes["CPM"]
+    elif model is not None and images.can_predict:
+        mask = maps["mask"] = _covered(aligned, mask, notes)
+        result = cellularity_map(model, aligned, mask, options.cpm_normalise)
+        maps["CPM"], maps["extrapolation"] = result.image, result.extrapolation
+        quality["raw_sd"] = result.raw_sd
+        for kind, share in result.extrapolation_share.items():
+            quality[f"extrapolation_{kind}"] = share
+    if "rCBV" in volumes:
+        maps["rCBV"] = volumes["rCBV"]
+    elif images.perfusion is not None:
+        fit = _perfusion(images, aligned, mask, options)
+        maps["rCBV"], maps["rCBV_fit"] = fit.rcbv, fit.r2
+    return PatientMaps(maps, aligned, tuple(notes), quality, result, fit, report)
+
+
+def _brought(volumes: dict[str, nib.Nifti1Image], images: PatientImages) -> PatientMaps:
+    """Take finished maps as they are; only the unit of the ADC is looked at."""
+    brought = ("CPM", "ADC", "rCBV", "mask")
+    maps: dict[str, nib.Nifti1Image] = {k: volumes[k] for k in brought if k in volumes}
+    notes = []
+    if "ADC" in maps:
+        brain = maps.get("mask")
+        if brain is not None:
+            brain = resample_to(brain, maps["ADC"].affine, maps["ADC"].shape, "nearest", "mask")
+        else:
+            values = np.asarray(maps["ADC"].dataobj)
+            inside = np.isfinite(values) & (values > 0)
+            brain = nib.Nifti1Image(inside.astype(np.uint8), maps["ADC"].affine)
+        maps["ADC"], note = adc_in_units(maps["ADC"], brain, images.names.get("ADC", "ADC"))
+        notes.append(note)
+    return PatientMaps(maps, {}, tuple(notes), {})
+
+
+def _inputs(
+    volumes: Mapping[str, nib.Nifti1Image], images: PatientImages
+) -> dict[str, nib.Nifti1Image]:
+    """Images that must lie in one place; of a series its first volume."""
+    inputs = {kind: volumes[kind] for kind in (*CONTRASTS, "mask") if kind in volumes}
+    for kind, series in (("dwi", images.diffusion), ("dsc", images.perfusion)):
+        if series is not None:
+            inputs[kind] = first_volume(series.image)
+    return inputs
+
+
+def _mask(
+    volumes: Mapping[str, nib.Nifti1Image],
+    aligned: Mapping[str, nib.Nifti1Image],
+    reference: nib.Nifti1Image,
+) -> nib.Nifti1Image:
+    if "mask" in volumes:
+        check_mask(volumes["mask"], reference)
+        own = resample_to(volumes["mask"], reference.affine, reference.shape, "nearest", "mask")
+        return mask_image(np.asarray(own.dataobj) > 0.5, reference)
+    return brain_mask(aligned.get("T1w", reference))
+
+
+def _adc(
+    images: PatientImages,
+    aligned: Mapping[str, nib.Nifti1Image],
+    mask: nib.Nifti1Image,
+    notes: list[str],
+) -> nib.Nifti1Image | None:
+    """Return the ADC on the reference grid: a map that is there, or one made from the series."""
+    if "ADC" in aligned:
+        image, note = adc_in_units(aligned["ADC"], mask, images.names.get("ADC", "ADC"))
+        notes.append(note)
+        return image
+    series = images.diffusion
+    if series is None:
+        return None
+    fitted = adc_from_series(series, mask)
+    notes.append("ADC: mean diffusivity of the tensor fitted to the diffusion series")
+    return resample_to(fitted, mask.affine, mask.shape, name="ADC")
+
+
+def _covered(
+    aligned: dict[str, nib.Nifti1Image], mask: nib.Nifti1Image, notes: list[str]
+) -> nib.Nifti1Image:
+    """Return the part of the brain that every contrast covers.
+
+    Outside it the model may still look at a neighbour without a value; it then sees 0, as a
+    scanner's own ADC map has in air.
+    """
+    inside = inside_of(mask)
+    covered = inside.copy()
+    for kind in CONTRASTS:
+        values = np.asarray(aligned[kind].dataobj)
+        known = np.isfinite(values)
+        share = float(known[inside].mean())
+        if share < COVERED:
+            notes.append(f"{kind} covers {100 * share:.0f} % of the brain")
+        covered &= known
+        aligned[kind] = nib.Nifti1Image(np.nan_to_num(values, nan=0.0), aligned[kind].affine)
+    if not covered.any():
+        found = "no voxel of the brain that all contrasts cover"
+        raise DatasetError(
+            Problem("brain mask", found, "contrasts of one head", "check that the images belong")
+        )
+    return mask_image(covered, mask)
+
+
+def _perfusion(
+    images: PatientImages,
+    aligned: Mapping[str, nib.Nifti1Image],
+    mask: nib.Nifti1Image,
+    options: ImageOptions,
+) -> PerfusionFit:
+    series = images.perfusion
+    assert series is not None
+    grid = series.image.affine, series.image.shape[:3]
+    first = first_volume(series.image)
+    white = white_matter_mask(aligned.get("T1w", aligned["T1wGd"]), mask)
+    brain = mask_image(inside_of(resample_to(mask, *grid, "nearest", "mask")), first)
+    normal = mask_image(inside_of(resample_to(white, *grid, "nearest", "mask")), first)
+    return relative_cbv(
+        series.image,
+        series.repetition_time,
+        series.echo_time,
+        brain,
+        normal,
+        leakage=options.leakage_correction,
+        name=images.names.get("dsc", "dsc"),
+    )
+
+
+def _voxel_ml(image: nib.Nifti1Image) -> float:
+    return float(abs(np.linalg.det(image.affine[:3, :3]))) / 1000

@@ -1,0 +1,238 @@
+"""What the workflow made of a study's images, for the notebooks: by pseudonym, no path in sight.
+
+Vocabulary
+----------
+- *patient*, *sample*: pseudonyms (P01, S01), as everywhere in the book.
+- *kind*: as in `cpmlib.study_files.KINDS`; a map that was made goes before a file of the study.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from skimage import io
+
+from cpmlib.cpm.model_file import CpmModel, read_model
+from cpmlib.figures.quality import QualityRow
+from cpmlib.figures.representative import SHOWN, CaseImages
+from cpmlib.figures.roi import RoiPanel
+from cpmlib.figures.slices import Slice
+from cpmlib.histology import read_pixel_size
+from cpmlib.images import read_image
+from cpmlib.roi import COLUMNS as AXES
+from cpmlib.study_files import PatientFiles, find_patient
+
+MADE: Mapping[str, str] = {
+    "mask": "anat/{0}_space-T1wGd_desc-brain_mask.nii.gz",
+    "CPM": "anat/{0}_space-T1wGd_cpm.nii.gz",
+    "extrapolation": "anat/{0}_space-T1wGd_desc-extrapolation_mask.nii.gz",
+    "ADC": "dwi/{0}_space-T1wGd_ADC.nii.gz",
+    "rCBV": "perf/{0}_rcbv.nii.gz",
+    "rCBV_fit": "perf/{0}_desc-fit_r2.nii.gz",
+}
+"""Map and where it is written below a patient's folder of the derivatives."""
+
+PICTURES = "pictures.npz"
+"""File of a patient's slices for the quality figures."""
+
+
+class StudyImages:
+    """The images behind a sample table.
+
+    Parameters
+    ----------
+    build
+        Folder that the workflow writes to.
+
+    Attributes
+    ----------
+    patients : list of str
+        Those that have images or exports.
+
+    Examples
+    --------
+    >>> StudyImages("nowhere").patients
+    []
+    """
+
+    def __init__(self, build: str | os.PathLike[str]) -> None:
+        self.build = Path(build)
+        index = self.build / "dataset" / "images.json"
+        self._index = json.loads(index.read_text("utf-8")) if index.is_file() else {}
+        self.patients: list[str] = list(self._index)
+
+    def files(self, patient: str) -> PatientFiles:
+        """Return the study's files of a patient; samples go by their names in the files."""
+        entry = self._index[patient]
+        return find_patient(self.build / "study", entry["folder"], entry["samples"].values())
+
+    def image(self, patient: str, kind: str) -> nib.Nifti1Image | None:
+        """Return an image of a patient, or None if there is none of this kind."""
+        name = self._index[patient]["folder"]
+        if kind in MADE:
+            path = self.build / "derivatives" / "cpmlib" / name / MADE[kind].format(name)
+            if path.is_file():
+                return read_image(path)
+        path = self.files(patient).images.get(kind, Path())
+        return read_image(path) if path.is_file() else None
+
+    def tile(self, patient: str, sample: str) -> tuple[np.ndarray, float] | None:
+        """Return a sample's H&E tile, (rows, columns, 3) uint8, and its pixel size in um."""
+        own = self._index[patient]["samples"][sample]
+        exports = self.files(patient).exports.get(own, {})
+        if "tile" not in exports or "tile_sidecar" not in exports:
+            return None
+        rgb = np.asarray(io.imread(exports["tile"]))
+        if rgb.ndim != 3 or rgb.dtype != np.uint8:
+            return None
+        return rgb[..., :3], read_pixel_size(exports["tile_sidecar"])
+
+    def case(self, row: Mapping[str, Any]) -> CaseImages | None:
+        """Return what is shown of a representative case.
+
+        Parameters
+        ----------
+        row
+            Of the sample table.
+
+        Returns
+        -------
+        CaseImages or None
+            None if the patient has no images or the sample no target.
+        """
+        patient, target = row["participant_id"], np.array([row[axis] for axis in AXES])
+        if patient not in self.patients or np.isnan(target.astype(float)).any():
+            return None
+        images = {kind: self.image(patient, kind) for kind in (*SHOWN, "T1w", "mask")}
+        if all(images[kind] is None for kind in SHOWN):
+            return None
+        tile = self.tile(patient, row["sample_id"])
+        name = str(row["case"]).removeprefix("fig")
+        if tile is None:
+            return CaseImages(name, target, images)
+        return CaseImages(name, target, images, *tile)
+
+    def model(self) -> CpmModel | None:
+        """Return the model with which maps were predicted, if any was."""
+        for scaling in ("none", "whole-brain-SD"):
+            path = self.build / "model" / scaling / "model.npz"
+            if path.is_file() and self.patients:
+                return read_model(path)
+        return None
+
+    def held_out(self) -> pd.DataFrame | None:
+        """Return the tiles of the patients on whom the model was tested, if it was trained here."""
+        paths = [self.build / "model" / s / "held_out.tsv" for s in ("none", "whole-brain-SD")]
+        found = [path for path in paths if path.is_file() and self.patients]
+        return pd.read_csv(found[0], sep="\t") if found else None
+
+    def origins(self) -> pd.DataFrame:
+        """Return for each sample and measured column whether it was given or extracted."""
+        path = self.build / "dataset" / "origins.tsv"
+        columns = ["sample_id", "quantity", "used", "given", "extracted", "note"]
+        if not path.is_file():
+            return pd.DataFrame(columns=columns)
+        return pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Join one table of every patient: ``"samples"`` (regions) or ``"sensitivity"``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``participant_id`` and, where the table has it, ``sample_id`` as pseudonyms.
+        """
+        tables = []
+        for patient, entry in self._index.items():
+            path = self.build / "patients" / entry["folder"] / f"{name}.tsv"
+            table = pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+            names = {old: new for new, old in entry["samples"].items()}
+            if "sample_id" in table.columns:
+                table["sample_id"] = table["sample_id"].map(names)
+            tables.append(table.assign(participant_id=patient))
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def report(self, patient: str) -> dict[str, object]:
+        """Return what was noted of a patient on the way: ``maps``, ``notes``, ``quality``."""
+        path = self.build / "patients" / self._index[patient]["folder"] / "report.json"
+        content: dict[str, object] = json.loads(path.read_text("utf-8"))
+        return content
+
+    def quality_row(self, patient: str) -> QualityRow | None:
+        """Return a patient's row of the quality figure; None for one without images."""
+        path = self.build / "patients" / self._index[patient]["folder"] / PICTURES
+        return read_pictures(path, patient, {})[0] if path.is_file() else None
+
+    def roi_panels(self) -> list[RoiPanel]:
+        """Return each target on its slice, with the names that the book uses."""
+        panels: list[RoiPanel] = []
+        for patient, entry in self._index.items():
+            path = self.build / "patients" / entry["folder"] / PICTURES
+            names = {old: new for new, old in entry["samples"].items()}
+            if path.is_file():
+                panels += read_pictures(path, patient, names)[1]
+        return panels
+
+    def quality(self) -> pd.DataFrame:
+        """Return the numbers and notes of all patients, one row each."""
+        rows = []
+        for patient in self.patients:
+            report: Any = self.report(patient)
+            notes = "; ".join(report["notes"])
+            maps = ", ".join(kind for kind in ("CPM", "ADC", "rCBV") if kind in report["maps"])
+            row = {"participant_id": patient, "maps": maps, **report["quality"], "notes": notes}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+
+def write_pictures(path: Path, row: QualityRow | None, panels: Sequence[RoiPanel]) -> None:
+    """Write a patient's slices for the quality figures: small arrays, no image."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def put(key: str, piece: Slice) -> None:
+        arrays[f"{key}/values"] = piece.values  # noqa: PD011
+        arrays[f"{key}/place"] = np.array([*piece.edges, piece.position])
+
+    if row is not None:
+        arrays["targets"] = row.targets
+        for kind, piece in (*row.slices.items(), ("mask", row.mask)):
+            if piece is not None:
+                put(f"row/{kind}", piece)
+    for panel in panels:
+        put(f"roi/{panel.sample_id}", panel.cut)
+        arrays[f"roi/{panel.sample_id}/target"] = panel.target
+        arrays[f"roi/{panel.sample_id}/flag"] = np.array(panel.flag)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def read_pictures(
+    path: Path, name: str, samples: Mapping[str, str]
+) -> tuple[QualityRow | None, list[RoiPanel]]:
+    """Read what `write_pictures` wrote, under the names that the book uses."""
+    with np.load(path, allow_pickle=False) as arrays:
+
+        def piece(key: str) -> Slice:
+            left, right, bottom, top, position = (float(v) for v in arrays[f"{key}/place"])
+            edges = (left, right, bottom, top)
+            return Slice(arrays[f"{key}/values"], edges, "axial", position)
+
+        keys = [key.removesuffix("/values") for key in arrays.files if key.endswith("/values")]
+        slices: dict[str, Slice | None] = {
+            key.removeprefix("row/"): piece(key) for key in keys if key.startswith("row/")
+        }
+        mask = slices.pop("mask", None)
+        row = QualityRow(name, slices, mask, arrays["targets"]) if slices else None
+        panels = []
+        for key in keys:
+            own = key.removeprefix("roi/")
+            if key.startswith("roi/") and own in samples:
+                flag = str(arrays[f"{key}/flag"])
+                panels.append(RoiPanel(samples[own], flag, arrays[f"{key}/target"], piece(key)))
+    return row, panels

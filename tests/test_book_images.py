@@ -1,0 +1,183 @@
+"""The default book, which starts from images: run after `make book`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpmlib.images import read_image, write_image
+from studies import ROOT
+
+pytestmark = pytest.mark.images
+
+BUILD = ROOT / "build"
+PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built():
+    if not (BUILD / "dataset" / "images.json").is_file() or not (BUILD / "html").is_dir():
+        pytest.skip("run `make book` first")
+    if json.loads((BUILD / "settings.json").read_text("utf-8"))["surrogate"] is not True:
+        pytest.skip("the last book was not that of the default dataset")
+
+
+def table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", na_values="n/a")
+
+
+def test_what_is_extracted_is_what_was_calibrated():
+    """From native images and exports back to the table, to the tenth that is kept."""
+    found = table(BUILD / "dataset" / "samples.tsv")
+    wanted = table(ROOT / "data" / "surrogate" / "samples.tsv")
+    for column in ("cpm", "adc", "he_cellularity"):
+        np.testing.assert_allclose(found[column], wanted[column], atol=1e-9, err_msg=column)
+    np.testing.assert_array_equal(found["he_nuclei"], wanted["he_nuclei"])
+    origins = table(BUILD / "dataset" / "origins.tsv")
+    assert set(origins["used"]) == {"extracted"}
+
+
+def test_no_table_of_the_synthetic_study_holds_a_measurement():
+    columns = table(BUILD / "surrogate" / "samples.tsv").columns
+    assert not {"cpm", "adc", "he_cellularity", "he_nuclei", "he_tissue_area"} & set(columns)
+
+
+def test_the_official_validator_finds_no_error():
+    program = Path(sys.executable).with_name("bids-validator-deno")
+    run = subprocess.run(
+        [program, "--json", BUILD / "surrogate"], capture_output=True, text=True, check=False
+    )
+    issues = json.loads(run.stdout)["issues"]["issues"]
+    errors = [issue for issue in issues if issue["severity"] == "error"]
+    assert errors == []
+
+
+def test_grids_are_native_oblique_and_not_all_ras():
+    import nibabel as nib
+
+    names = ["anat/{0}_T1w", "anat/{0}_ce-gadolinium_T1w", "anat/{0}_FLAIR"]
+    axes = set()
+    for name in names:
+        image = nib.load(BUILD / "surrogate" / "sub-01" / f"{name.format('sub-01')}.nii.gz")
+        axes.add("".join(nib.aff2axcodes(image.affine)))
+        off_axis = np.sort(np.abs(image.affine[:3, :3] / nib.affines.voxel_sizes(image.affine)))
+        assert (off_axis[:, :2] > 1e-4).any(), name
+    assert len(axes) > 1
+    assert axes != {"RAS"}
+
+
+def test_no_name_of_a_file_reaches_a_page():
+    for path in (BUILD / "html").rglob("*.html"):
+        text = path.read_text("utf-8")
+        assert "build/derivatives" not in text or path.name in ("workflow.html",), path.name
+        assert str(ROOT) not in text, path.name
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """A copy of the project with what was built, so that little has to be built again."""
+    folder = tmp_path_factory.mktemp("images") / "project"
+    folder.mkdir()
+    for name in [*PARTS, "build", ".snakemake"]:
+        source = ROOT / name
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(source, folder / name, ignore=ignore, symlinks=True)
+        elif source.exists():
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    environment.pop("DATASET", None)
+    return subprocess.run(
+        [sys.executable, "workflow/build.py", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_deleted_derivative_is_made_again_and_no_other(copy):
+    before = (copy / "build" / "values.json").read_bytes()
+    kept = copy / "build" / "derivatives" / "cpmlib" / "sub-06" / "anat"
+    stamp = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    lost = copy / "build" / "derivatives" / "cpmlib" / "sub-05" / "anat"
+    content = {path.name: path.read_bytes() for path in lost.iterdir()}
+    next(iter(lost.glob("*_cpm.nii.gz"))).unlink()
+    run = build(copy)
+    assert run.returncode == 0, run.stderr
+    assert [line for line in run.stdout.splitlines() if "maps and regions" in line] == [
+        "maps and regions of sub-05"
+    ]
+    assert "making the images" not in run.stdout
+    assert {path.name: path.read_bytes() for path in lost.iterdir()} == content
+    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == stamp
+    assert (copy / "build" / "values.json").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def maps_only(tmp_path_factory) -> Path:
+    """A study of three patients that brings finished maps, coordinates in LPS, and counts."""
+    study = tmp_path_factory.mktemp("maps") / "study"
+    patients = ["sub-01", "sub-02", "sub-05"]
+    source = BUILD / "surrogate"
+    study.mkdir()
+    people = table(source / "participants.tsv")
+    people = people[people["participant_id"].isin(patients)]
+    people.to_csv(study / "participants.tsv", sep="\t", index=False, na_rep="n/a")
+    samples = table(source / "samples.tsv")
+    samples = samples[samples["participant_id"].isin(patients)].assign(case=np.nan)
+    samples[["target_x", "target_y"]] *= -1
+    samples.to_csv(study / "samples.tsv", sep="\t", index=False, na_rep="n/a")
+    declared = {axis: {"CoordinateSystem": "LPS"} for axis in ("target_x", "target_y", "target_z")}
+    (study / "samples.json").write_text(json.dumps(declared))
+    description = {"Name": "Maps only", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+    (study / "dataset_description.json").write_text(json.dumps(description))
+    for who in patients:
+        made = BUILD / "derivatives" / "cpmlib" / who
+        place = study / "derivatives" / "matlab" / who / "anat"
+        place.mkdir(parents=True)
+        shutil.copy(made / "anat" / f"{who}_space-T1wGd_cpm.nii.gz", place / f"{who}_cpm.nii.gz")
+        adc = read_image(made / "dwi" / f"{who}_space-T1wGd_ADC.nii.gz")
+        values = np.asarray(adc.dataobj) * np.float32(1e-6)  # as a scanner writes it, in mm2/s
+        write_image(place / f"{who}_ADC.nii.gz", type(adc)(values, adc.affine))
+        exports = source / "derivatives" / "qupath" / who
+        shutil.copytree(exports, study / "derivatives" / "qupath" / who)
+    return study
+
+
+def test_a_study_with_only_maps_and_lps_targets_builds(copy, maps_only):
+    run = build(copy, "--dataset", str(maps_only))
+    assert run.returncode == 0, run.stderr
+    assert "training the forest" not in run.stdout
+    found = table(copy / "build" / "dataset" / "samples.tsv")
+    wanted = table(ROOT / "data" / "surrogate" / "samples.tsv")
+    wanted = wanted[wanted["participant_id"].isin(["sub-01", "sub-02", "sub-05"])]
+    np.testing.assert_allclose(found["cpm"], wanted["cpm"], atol=1e-9)
+    # The unit's factor is applied in single precision.
+    np.testing.assert_allclose(found["adc"], wanted["adc"], atol=0.11)
+    np.testing.assert_allclose(found["target_x"], wanted["target_x"])
+
+
+def test_a_broken_image_is_refused_before_anything_is_built(copy, maps_only, tmp_path):
+    study = tmp_path / "broken"
+    shutil.copytree(maps_only, study)
+    path = study / "derivatives" / "matlab" / "sub-02" / "anat" / "sub-02_cpm.nii.gz"
+    path.write_bytes(path.read_bytes()[:100])
+    before = (copy / "build" / "values.json").read_bytes()
+    run = build(copy, "--dataset", str(study))
+    assert run.returncode != 0
+    assert "sub-02_cpm.nii.gz" in run.stderr
+    assert (copy / "build" / "values.json").read_bytes() == before

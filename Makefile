@@ -2,16 +2,17 @@
 #
 # Both set up everything they need on a machine with git, make and Python 3.11 or newer: a virtual
 # environment in .venv and the locked packages in it. DATASET=/path uses another dataset,
-# SET="name=value ..." other choices of the analysis.
+# MODEL=/path another prediction model, SET="name=value ..." other choices of the analysis;
+# PROFILE=full makes the synthetic images at the scanner's resolution.
 
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.installed
 UV     := 0.13.9
-FAST   := not r and not book and not browser and not slow
+FAST   := not r and not book and not images and not browser and not slow
 
-.PHONY: book surrogate test test-slow test-book test-r test-browser lint benchmark screenshots lock hooks clean help
+.PHONY: book surrogate test test-slow test-book test-images test-r test-browser lint benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,7 +30,8 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 book: $(READY)  ## build the book: build/html/index.html, build/values.json
-	@$(RUN) workflow/build.py $(if $(DATASET),--dataset "$(DATASET)") $(foreach pair,$(SET),--set "$(pair)")
+	@$(RUN) workflow/build.py $(if $(DATASET),--dataset "$(DATASET)") \
+	  $(if $(MODEL),--model "$(MODEL)") $(if $(PROFILE),--profile "$(PROFILE)") $(foreach pair,$(SET),--set "$(pair)")
 
 surrogate: $(READY)  ## make another synthetic cohort: make surrogate SEED=11
 	@$(if $(SEED),,$(error name a seed: make surrogate SEED=11))
@@ -37,13 +39,16 @@ surrogate: $(READY)  ## make another synthetic cohort: make surrogate SEED=11
 	  --out build/surrogate-$(SEED) --report build/surrogate-$(SEED)-report
 
 test: $(READY)  ## the fast tests
-	$(RUN) -m pytest -q -m "$(FAST)"
+	$(RUN) -m pytest -q -n 2 -m "$(FAST)"
 
 test-slow: $(READY)  ## the slow tests: every one that needs neither R nor a browser nor the book
-	$(RUN) -m pytest -q -m slow
+	$(RUN) -m pytest -q -n 2 -m slow
 
 test-book: $(READY)  ## build books from several datasets and check them
 	$(RUN) -m pytest -q -m book
+
+test-images: $(READY)  ## check the book that `make book` built from images
+	$(RUN) -m pytest -q -m images
 
 test-browser: $(READY)  ## open the built pages in headless Chromium (after make book)
 	$(RUN) -m pytest -q -m browser
@@ -59,6 +64,9 @@ lint: $(READY)  ## formatting, lint and types
 benchmark: $(READY)  ## measure again what the book says of speed (half an hour)
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_statistics.py
 	$(RUN) benchmarks/bench_book.py
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_roi.py
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_perfusion.py
+	$(RUN) benchmarks/bench_cpm.py
 	$(RUN) benchmarks/bench_surrogate.py --out benchmarks/results/surrogate.json
 
 screenshots: $(READY)  ## pictures of every page in build/screenshots

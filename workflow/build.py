@@ -1,7 +1,9 @@
 """Build the book from a dataset: `make book`.
 
-    python workflow/build.py [--dataset PATH] [--set NAME=VALUE ...] [--cores N]
+    python workflow/build.py [--dataset PATH] [--model FILE] [--profile light|full]
+                             [--set NAME=VALUE ...] [--cores N]
 
+Without a dataset, the images of the synthetic cohort are made first and the book starts from them.
 Prints a line for each step and, last, the totals of the ledger. A step that fails prints why.
 """
 
@@ -17,16 +19,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TypeVar
 
-from cpmlib.dataset import read_tables
+from cpmlib.cpm.model_file import read_model
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.options import AnalysisOptions
-from dependencies import ROOT, TABLES
+from cpmlib.options import AnalysisOptions, ImageOptions, Options
+from dependencies import BUILD, ROOT
+from prepare import prepare_study, prepare_surrogate, write_if_changed
 
-BUILD = ROOT / "build"
-DEFAULT_DATASET = "data/surrogate"
 _RULE = re.compile(r"^(?:local)?rule (\w+):")
-_NAME = re.compile(r"^\s+wildcards: name=(\w+)")
+_WILDCARD = re.compile(r"^\s+wildcards: \w+=([\w-]+)")
 _LOG = re.compile(r"^\s+log: (\S+)")
 
 
@@ -35,15 +37,11 @@ def main() -> int:
     arguments = _arguments()
     try:
         chosen = _chosen(arguments.set)
-        options = AnalysisOptions.from_mapping(chosen)
+        options = _options(AnalysisOptions, chosen)
+        image_options = _options(ImageOptions, chosen)
+        _refuse_unknown(chosen)
     except ValueError as error:
         print(f"--set: {error}", file=sys.stderr)
-        return 2
-    try:
-        source = _source(arguments.dataset)
-        read_tables(source)
-    except DatasetError as error:
-        print(error, file=sys.stderr)
         return 2
     BUILD.mkdir(exist_ok=True)
     lock = (BUILD / ".lock").open("w")
@@ -53,12 +51,34 @@ def main() -> int:
     except BlockingIOError:
         print("another build of this project is running; wait for it to end", file=sys.stderr)
         return 2
-    _write_if_changed(BUILD / "options.json", json.dumps(dataclasses.asdict(options), indent=1))
-    staged = _stage(source)
+    try:
+        model = _source(arguments.model, "a model file") if arguments.model else None
+        if model is not None:
+            read_model(model)
+        if arguments.dataset:
+            study = prepare_study(_source(arguments.dataset, _DATASET))
+        else:
+            study = prepare_surrogate()
+    except DatasetError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for name, values in (("options", options), ("image_options", image_options)):
+        text = json.dumps(dataclasses.asdict(values), indent=1)  # type: ignore[call-overload]
+        write_if_changed(BUILD / f"{name}.json", text.encode())
     if not (BUILD / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
-    status, failed = _snakemake(staged, arguments.cores)
+    if model is not None:
+        (BUILD / "given_model").unlink(missing_ok=True)
+        (BUILD / "given_model").symlink_to(model)
+    settings = {
+        "dataset": study,
+        "surrogate": not arguments.dataset,
+        "profile": arguments.profile,
+        "model": "trained" if model is None else "given",
+    }
+    write_if_changed(BUILD / "settings.json", json.dumps(settings, indent=1).encode())
+    status, failed = _snakemake(arguments.cores)
     if status:
         for log in failed:
             print(
@@ -74,9 +94,13 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Build the book from a dataset.")
-    parser.add_argument("--dataset", default=os.environ.get("DATASET") or DEFAULT_DATASET)
+    parser.add_argument("--dataset", default=os.environ.get("DATASET"))
+    parser.add_argument("--model", default=os.environ.get("MODEL"), metavar="FILE")
+    parser.add_argument(
+        "--profile", choices=("light", "full"), default=os.environ.get("PROFILE") or "light"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     return parser.parse_args()
 
 
@@ -92,51 +116,34 @@ def _chosen(pairs: list[str]) -> dict[str, str]:
     return chosen
 
 
-def _source(given: str) -> Path:
-    """Return the dataset's full path; raise a DatasetError for one that cannot be a path."""
+_Kind = TypeVar("_Kind", bound=Options)
+
+
+def _options(kind: type[_Kind], chosen: dict[str, str]) -> _Kind:
+    """Return the choices of one kind, with what was chosen of them."""
+    return kind.from_mapping({k: v for k, v in chosen.items() if k in kind.names()})
+
+
+def _refuse_unknown(chosen: dict[str, str]) -> None:
+    names = AnalysisOptions.names() + ImageOptions.names()
+    unknown = sorted(set(chosen) - set(names))
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(names)}")
+
+
+def _source(given: str, expected: str) -> Path:
+    """Return a full path; raise a DatasetError for one that cannot be a path."""
     try:
         return Path(given).expanduser().resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no such folder or table"
-        expected = "a BIDS folder, or a table ending in .csv or .xlsx"
-        shown = Path(given).name or given or "DATASET"
-        raise DatasetError(Problem(shown, reason, expected, "correct DATASET")) from None
+        reason = getattr(error, "strerror", None) or "no such folder or file"
+        shown = Path(given).name or given
+        raise DatasetError(Problem(shown, reason, expected, "correct the path")) from None
 
 
-def _stage(source: Path) -> str:
-    """Copy the dataset's tables into build/source, touching only what differs.
-
-    The workflow then sees fixed names, whatever the dataset's own path is called, and a file
-    that is written anew with the same content runs nothing again.
-    """
-    folder = BUILD / "source"
-    if source.is_dir():
-        wanted = {name: (source / name).read_bytes() for name in TABLES}
-        staged = "build/source"
-    else:
-        name = f"study{source.suffix.lower()}"
-        wanted = {name: source.read_bytes()}
-        staged = f"build/source/{name}"
-    folder.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        if path.name not in wanted:
-            path.unlink()
-    for name, content in wanted.items():
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != content:
-            path.write_bytes(content)
-    return staged
-
-
-def _write_if_changed(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text("utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-
-
-def _snakemake(source: str, cores: int) -> tuple[int, list[str]]:
+def _snakemake(cores: int) -> tuple[int, list[str]]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
     command += ["--cores", str(cores), "--rerun-incomplete", "--nolock"]
-    command += ["--config", f"dataset={source}"]
     full_log = BUILD / "snakemake.log"
     failed: list[str] = []
     with full_log.open("w", encoding="utf-8") as log:
@@ -149,11 +156,11 @@ def _snakemake(source: str, cores: int) -> tuple[int, list[str]]:
             log.write(line)
             if match := _RULE.match(line):
                 rule, in_error = match[1], False
-                if rule not in ("notebook", "all"):
+                if rule in _SAID:
                     print(_SAID[rule], flush=True)
-            elif match := _NAME.match(line):
-                if rule == "notebook" and not in_error:
-                    print(f"executing notebooks/{match[1]}", flush=True)
+            elif match := _WILDCARD.match(line):
+                if rule in _SAID_OF and not in_error:
+                    print(_SAID_OF[rule].format(match[1]), flush=True)
             elif line.startswith("Error in rule"):
                 in_error = True
             elif in_error and (match := _LOG.match(line)):
@@ -165,11 +172,18 @@ def _snakemake(source: str, cores: int) -> tuple[int, list[str]]:
     return status, [path for path in dict.fromkeys(failed) if (ROOT / path).is_file()]
 
 
+_DATASET = "a BIDS folder, or a table ending in .csv or .xlsx"
 _SAID = {
     "dataset": "checking the dataset",
     "values": "collecting the values",
     "graph": "drawing the workflow",
     "html": "building the pages",
+}
+_SAID_OF = {
+    "notebook": "executing notebooks/{}",
+    "model": "training the forest (inputs divided by: {})",
+    "surrogate_patient": "making the images of {}",
+    "patient": "maps and regions of {}",
 }
 
 

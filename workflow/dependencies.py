@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cpmlib.images import CONTRASTS
+from cpmlib.study_files import PatientFiles, find_patient
 
 ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
 PACKAGE = ROOT / "src" / "cpmlib"
 TABLES = ("dataset_description.json", "participants.tsv", "samples.tsv")
-"""The files of a BIDS folder that the workflow reads."""
+"""The tables of a BIDS folder that the workflow reads."""
+OPTIONAL = ("samples.json",)
+"""Read too if it is there: it may say that targets are LPS."""
 
 _CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CELL_OPTIONS = re.compile(r"\A(:[^\n]*\n|---\n.*?\n---\n)+", re.DOTALL)
@@ -30,7 +40,85 @@ def book_files() -> list[str]:
 def source_files(dataset: str) -> list[str]:
     """Return the files that the workflow reads of a dataset, by its path from the project."""
     path = ROOT / dataset
-    return [f"{dataset}/{name}" for name in TABLES] if path.is_dir() else [dataset]
+    if not path.is_dir():
+        return [dataset]
+    optional = [name for name in OPTIONAL if (path / name).is_file()]
+    return [f"{dataset}/{name}" for name in (*TABLES, *optional)]
+
+
+def settings() -> dict[str, Any]:
+    """Return what the driver was asked to build: dataset, profile, origin of the model."""
+    content: dict[str, Any] = json.loads((BUILD / "settings.json").read_text("utf-8"))
+    return content
+
+
+def patients() -> list[str]:
+    """Return the patients of the prepared study that have images or exports."""
+    return sorted(path.stem for path in (BUILD / "targets").glob("sub-*.tsv"))
+
+
+def read_targets(patient: str) -> pd.DataFrame:
+    """Return a patient's rows: identifiers, targets (mm, RAS+), values that the table gives."""
+    return pd.read_csv(BUILD / "targets" / f"{patient}.tsv", sep="\t", na_values="n/a")
+
+
+def read_calibrated(patient: str) -> pd.DataFrame:
+    """Return a synthetic patient's rows of the calibrated table, the patient's columns joined."""
+    path = BUILD / "calibrated" / f"{patient}.tsv"
+    return pd.read_csv(path, sep="\t", na_values="n/a", keep_default_na=False)
+
+
+def study_patient(patient: str) -> PatientFiles:
+    """Return the files of a patient of the prepared study."""
+    return find_patient(BUILD / "study", patient, read_targets(patient)["sample_id"])
+
+
+def study_files(patient: str) -> list[str]:
+    """Return the paths, from the project's folder, of a study's files of one patient."""
+    # Not resolved: the study's own path may hold anything, the link's does not.
+    return [f"build/{path.relative_to(BUILD)}" for path in study_patient(patient).all()]
+
+
+def needs_model(files: PatientFiles) -> bool:
+    """Whether a patient's cellularity map has to be predicted, and can be."""
+    kinds = set(files.images)
+    if "dwi" in kinds:
+        kinds.add("ADC")
+    return "CPM" not in kinds and kinds >= set(CONTRASTS)
+
+
+def image_jobs(patient: str | None = None) -> bool:
+    """Whether a patient's map has to be predicted; of any patient if none is named."""
+    chosen = patients() if patient is None else [patient]
+    if settings()["surrogate"]:
+        return bool(chosen)
+    return any(needs_model(study_patient(who)) for who in chosen)
+
+
+def model_scaling() -> str:
+    """Return how the model's inputs must have been scaled, for the chosen normalisation."""
+    options = json.loads((BUILD / "image_options.json").read_text("utf-8"))
+    return "whole-brain-SD" if options["cpm_normalise"] == "input" else "none"
+
+
+def shown_patients(notebook: str) -> list[str]:
+    """Return the patients whose images a notebook reads."""
+    known = patients()
+    if notebook in ("12_quality_control", "13_regions"):
+        return known
+    if notebook not in ("07_cases", "11_one_patient"):
+        return []
+    source = BUILD / "source" / "samples.tsv"
+    if not source.is_file():
+        return []
+    table = pd.read_csv(source, sep="\t", na_values="n/a", dtype=str)
+    named = []
+    if "case" in table:
+        named = table.dropna(subset="case").sort_values("case")["participant_id"]
+    cases = [who for who in dict.fromkeys(named) if who in known]
+    if notebook == "07_cases":
+        return cases
+    return (cases or known)[:1]
 
 
 def data_files(notebook: str) -> list[str]:
@@ -59,7 +147,9 @@ def library_files(script: str | None) -> list[str]:
         Paths from the project's folder.
     """
     if script is None:
-        return sorted(str(p.relative_to(ROOT)) for p in PACKAGE.rglob("*.py"))
+        kinds = (".py", ".html", ".css", ".js")
+        paths = [p for p in PACKAGE.rglob("*") if p.suffix in kinds]
+        return sorted(str(p.relative_to(ROOT)) for p in paths)
     path = ROOT / script
     source = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
@@ -70,7 +160,8 @@ def library_files(script: str | None) -> list[str]:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting |= _imported_by(module) - found
+            if module.suffix == ".py":
+                waiting |= _imported_by(module) - found
     return sorted(str(p.relative_to(ROOT)) for p in found)
 
 
@@ -101,7 +192,9 @@ def _files_of(name: str) -> set[Path]:
     found = set()
     for depth in range(1, len(parts) + 1):
         stem = PACKAGE.parent.joinpath(*parts[:depth])
-        for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        # Beside a module may lie what it reads, under the same name: a template, a style, a script.
+        beside = [stem.with_suffix(end) for end in (".html", ".css", ".js")]
+        for path in (stem.with_suffix(".py"), stem / "__init__.py", *beside):
             if path.is_file():
                 found.add(path)
     return found

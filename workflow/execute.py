@@ -34,7 +34,9 @@ def main(name: str) -> int:
     os.environ.update(
         CPMLIB_DATASET=str(build / "dataset"),
         CPMLIB_OPTIONS=(build / "options.json").read_text(encoding="utf-8"),
+        CPMLIB_IMAGE_OPTIONS=(build / "image_options.json").read_text(encoding="utf-8"),
         CPMLIB_OUTPUT=str(output),
+        CPMLIB_BUILD=str(build),
         CPMLIB_PUBLISHED=str(ROOT / "data" / "published-values.tsv"),
         # One thread each: the notebooks run beside each other, and sums keep their order.
         OMP_NUM_THREADS="1",

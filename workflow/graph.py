@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -31,7 +32,21 @@ def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
         nodes[number] = named[0] if named else lines[0]
     if not nodes:
         raise SystemExit("Snakemake printed no graph")
-    return nodes, _EDGE.findall(dot)
+    return merged(nodes, _EDGE.findall(dot))
+
+
+def merged(
+    nodes: dict[str, str], edges: list[tuple[str, str]]
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Draw the jobs that one rule has for many patients as one box."""
+    first: dict[str, str] = {}
+    stands = {number: first.setdefault(name, number) for number, name in nodes.items()}
+    count = Counter(nodes.values())
+    kept = {
+        number: name if count[name] == 1 else f"{name} (x {count[name]})"
+        for name, number in first.items()
+    }
+    return kept, sorted({(stands[a], stands[b]) for a, b in edges if stands[a] != stands[b]})
 
 
 def levels(nodes: dict[str, str], edges: list[tuple[str, str]]) -> dict[str, int]:

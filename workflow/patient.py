@@ -1,0 +1,139 @@
+"""Make the maps of one patient and read them at the targets.
+
+    python workflow/patient.py PATIENT
+
+Reads the patient's files below build/study, build/targets/PATIENT.tsv, build/image_options.json
+and, if a map has to be predicted, the model; writes build/derivatives/cpmlib/PATIENT (images) and
+build/patients/PATIENT (tables). Both appear as a whole or not at all. Exits with 2 and a list of
+problems if the images cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cpmlib.cpm.model_file import read_model
+from cpmlib.errors import DatasetError
+from cpmlib.extraction import count_samples, extract_regions
+from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
+from cpmlib.figures.roi import RoiPanel, roi_panel
+from cpmlib.images import write_image
+from cpmlib.maps import PatientMaps, make_maps
+from cpmlib.options import ImageOptions
+from cpmlib.paper.roi_sensitivity import sensitivity
+from cpmlib.patient import read_patient, require_contrasts
+from cpmlib.roi import COLUMNS as AXES
+from cpmlib.roi import suspicious_mirror
+from cpmlib.study_files import find_patient
+from cpmlib.study_images import MADE, PICTURES, write_pictures
+from dependencies import BUILD, model_scaling, needs_model, read_targets
+
+
+def main(patient: str) -> int:
+    """Do it; return the exit status."""
+    targets = read_targets(patient)
+    options = ImageOptions.from_mapping(json.loads((BUILD / "image_options.json").read_text()))
+    try:
+        files = find_patient(BUILD / "study", patient, targets["sample_id"])
+        images = read_patient(files)
+        brought = "CPM" in images.volumes
+        if not brought and images.volumes and not images.can_predict and _lacks(targets, "cpm"):
+            require_contrasts(patient, images)
+        model = None
+        if needs_model(files):
+            model = read_model(BUILD / "model" / model_scaling() / "model.npz")
+        maps = make_maps(images, model, options)
+        warnings = _mirrored(targets, maps)
+        regions = extract_regions(maps, targets, options)
+        counts = count_samples(files)
+        changes = sensitivity(maps.maps, targets, options)
+    except DatasetError as error:
+        print(f"{patient}: {error}")
+        return 2
+    tables = BUILD / "patients" / patient
+    derivatives = BUILD / "derivatives" / "cpmlib" / patient
+    written = _write_maps(derivatives, patient, maps, brought=set(images.volumes))
+    part = _fresh(tables)
+    extracted = regions.merge(counts, on="sample_id", how="outer")
+    extracted.to_csv(part / "samples.tsv", sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+    changes.to_csv(part / "sensitivity.tsv", sep="\t", index=False, lineterminator="\n")
+    write_pictures(part / PICTURES, *_pictures(patient, maps, targets, regions))
+    report = {
+        "patient": patient,
+        "images": sorted(maps.contrasts),
+        "maps": sorted(maps.maps),
+        "files": written,
+        "notes": [*maps.notes, *warnings],
+        "quality": {name: float(np.round(value, 6)) for name, value in maps.quality.items()},
+    }
+    (part / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    _put(part, tables)
+    return 0
+
+
+def _pictures(
+    patient: str, maps: PatientMaps, targets: pd.DataFrame, regions: pd.DataFrame
+) -> tuple[QualityRow | None, list[RoiPanel]]:
+    """Cut the slices of the quality figures."""
+    shown = {**maps.contrasts, **maps.maps}
+    placed = targets.dropna(subset=list(AXES))
+    row = None
+    if set(shown) & set(SHOWN):
+        row = quality_row(patient, shown, maps.maps.get("mask"), placed[list(AXES)])
+    flags = regions.set_index("sample_id")
+    column = next((c for c in ("cpm_flag", "adc_flag") if c in flags), None)
+    panels = []
+    image = shown.get("CPM", shown.get("ADC"))
+    if image is not None and column:
+        for sample, *point in placed[["sample_id", *AXES]].itertuples(index=False):
+            panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
+    return row, panels
+
+
+def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str]:
+    """Warn, before anything is read there, where targets look like LPS given as RAS."""
+    placed = targets.dropna(subset=list(AXES))
+    if "mask" not in maps.maps or placed.empty:
+        return []
+    warnings = suspicious_mirror(placed, maps.maps["mask"])
+    for warning in warnings:
+        print(f"warning: {warning}")
+    return warnings
+
+
+def _lacks(targets: pd.DataFrame, column: str) -> bool:
+    return bool(targets[column].isna().any())
+
+
+def _write_maps(folder: Path, patient: str, maps: PatientMaps, brought: set[str]) -> list[str]:
+    """Write what was made, not what the study brought; return the names."""
+    part = _fresh(folder)
+    written = []
+    for kind, image in maps.maps.items():
+        if kind in MADE and kind not in (brought - {"ADC"}):
+            written.append(MADE[kind].format(patient))
+            write_image(part / written[-1], image)
+    _put(part, folder)
+    return written
+
+
+def _fresh(folder: Path) -> Path:
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    return part
+
+
+def _put(part: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

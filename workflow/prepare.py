@@ -1,0 +1,139 @@
+"""Lay a study where the workflow finds it, touching only what differs.
+
+build/source    copies of the tables, under fixed names
+build/study     a link to the study's folder, if it holds more than tables
+build/targets   for each patient with images, its rows: what its images depend on of the tables
+build/surrogate the synthetic study, if that is what is built; its images are jobs of the workflow
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from cpmlib.dataset import read_tables
+from cpmlib.errors import DatasetError, Problem
+from cpmlib.patient import check_patient
+from cpmlib.roi import COLUMNS as AXES
+from cpmlib.schemas import MEASURED
+from cpmlib.study_files import PatientFiles, find_patient, has_images
+from cpmlib.surrogate.images.study import study_tables
+from dependencies import BUILD, OPTIONAL, ROOT, TABLES
+
+CALIBRATED = ROOT / "data" / "surrogate"
+
+
+def prepare_study(source: Path) -> str:
+    """Check a study's tables and the headers of its images; stage it; return its staged path.
+
+    Raises
+    ------
+    DatasetError
+        With everything that tables and headers show to be wrong.
+    """
+    _, samples, _ = read_tables(source)
+    if source.is_dir() and has_images(source):
+        files = _find_all(source, samples)
+        _link(source)
+    else:
+        files = {}
+        (BUILD / "study").unlink(missing_ok=True)
+    _write_targets(samples, {who for who, found in files.items() if found.all()})
+    if source.is_dir():
+        optional = [name for name in OPTIONAL if (source / name).is_file()]
+        wanted = {name: (source / name).read_bytes() for name in (*TABLES, *optional)}
+        return _stage(wanted, "build/source")
+    name = f"study{source.suffix.lower()}"
+    return _stage({name: source.read_bytes()}, f"build/source/{name}")
+
+
+def prepare_surrogate() -> str:
+    """Lay out the tables of the synthetic study; its images are made by the workflow."""
+    participants, samples, description = read_tables(CALIBRATED)
+    folder = BUILD / "surrogate"
+    texts = study_tables(participants, samples, description)
+    for name, text in texts.items():
+        write_if_changed(folder / name, text.encode())
+    joined = samples.merge(participants, on="participant_id")
+    _write_rows(joined, BUILD / "calibrated", set(participants["participant_id"]))
+    _, placed, _ = read_tables(folder, extracted=True)
+    _link(folder)
+    _write_targets(placed, set(participants["participant_id"]))
+    return _stage({name: (folder / name).read_bytes() for name in TABLES}, "build/source")
+
+
+def write_if_changed(path: Path, content: bytes) -> None:
+    """Write a file unless it holds just that already, so that nothing is run again for it."""
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _find_all(source: Path, samples: pd.DataFrame) -> dict[str, PatientFiles]:
+    files: dict[str, PatientFiles] = {}
+    problems: list[Problem] = []
+    for who, rows in samples.groupby("participant_id", sort=False):
+        try:
+            files[str(who)] = find_patient(source, str(who), rows["sample_id"])
+            problems += check_patient(files[str(who)])
+        except DatasetError as error:
+            problems += error.problems
+    if problems:
+        raise DatasetError(problems)
+    return files
+
+
+def _link(folder: Path) -> None:
+    link = BUILD / "study"
+    if not link.is_symlink() or link.resolve() != folder.resolve():
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.resolve(), target_is_directory=True)
+
+
+def _stage(wanted: dict[str, bytes], staged: str) -> str:
+    folder = BUILD / "source"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.name not in wanted:
+            path.unlink()
+    for name, content in wanted.items():
+        write_if_changed(folder / name, content)
+    return staged
+
+
+def _write_targets(samples: pd.DataFrame, patients: set[str]) -> None:
+    rows = samples.copy()
+    for column in (*AXES, *MEASURED):
+        if column not in rows.columns:
+            rows[column] = float("nan")
+    keep = ["sample_id", "participant_id", *AXES, *MEASURED]
+    _write_rows(rows[keep], BUILD / "targets", patients)
+    for folder in (BUILD / "patients", BUILD / "derivatives" / "cpmlib"):
+        if folder.is_dir():
+            for path in folder.glob("sub-*"):
+                if path.name not in patients:
+                    shutil.rmtree(path)
+    _forget_incomplete()
+
+
+def _forget_incomplete() -> None:
+    """Drop the report of a patient of whom a derivative was deleted, so that it is made again."""
+    for report in (BUILD / "patients").glob("sub-*/report.json"):
+        folder = BUILD / "derivatives" / "cpmlib" / report.parent.name
+        files = json.loads(report.read_text("utf-8")).get("files", [])
+        if not all((folder / name).is_file() for name in files):
+            shutil.rmtree(report.parent)
+
+
+def _write_rows(rows: pd.DataFrame, folder: Path, patients: set[str]) -> None:
+    folder.mkdir(exist_ok=True)
+    for path in folder.glob("*.tsv"):
+        if path.stem not in patients:
+            path.unlink()
+    for who, part in rows.groupby("participant_id", sort=False):
+        if who in patients:
+            text = part.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+            write_if_changed(folder / f"{who}.tsv", text.encode())

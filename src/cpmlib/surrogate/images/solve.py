@@ -16,7 +16,7 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -51,16 +51,24 @@ TOLERANCE = {"adc": 0.04, "cpm": 0.04}
 """Largest difference between extracted and calibrated value: less than half of the tenth to which
 extracted values are kept."""
 
+ADC_SETTLED = 0.013
+"""Difference of the ADC at which its correction stops: a third of what is tolerated."""
+
+SERIES_TRIES = 8
 SETTLED = 0.01
 """Difference at which the last correction of a target stops."""
 
-LEVELS: Mapping[str, tuple[float, float, int]] = {
-    "FLAIR": (0.1, 2.0, 6),
-    "T1w": (0.3, 1.3, 4),
-    "T1wGd": (0.4, 1.9, 4),
-}
+LEVELS: Mapping[str, tuple[float, float, int]] = {"FLAIR": (0.6, 2.4, 10), "T1w": (0.4, 1.2, 9)}
 """Contrast, and levels towards which its surroundings of a target are drawn: from and to, as shares
 of the contrast's mean in the head, and how many."""
+
+ENHANCEMENT: Mapping[str, tuple[float, float, int]] = {"CET": (1.35, 2.4, 8), "nCET": (1.0, 1.2, 5)}
+"""Ratio of the T1-weighted image after gadolinium to that before it, by the kind of tissue that was
+sampled: from and to, and how many. What is drawn of one is drawn of the other, so that tissue which
+does not enhance never does so for the sake of a number."""
+
+SLACK = 0.05
+"""By how much a ratio that was drawn with noise may leave these limits and be left as it is."""
 
 FINE = ("FLAIR", "T1wGd")
 """Contrasts of the last correction; not T1w, from which the brain mask is made."""
@@ -72,11 +80,20 @@ FINE_TRIES = 6000
 SIZES = (np.log(5.0), np.log(100.0))
 """Logarithm of the size of the changes that are tried, in the image's unit."""
 
+MOST_CHANGED = 60.0
+"""Largest change of a voxel by the last correction: a few times the noise, so that no voxel stands
+out."""
+
 NEAR = 3.0
 """Voxels within so many mm of a target are used for the last correction."""
 
-COARSE_ENOUGH = 12.0
-"""Error in cells/mm2 from which single voxels suffice."""
+COARSE_ENOUGH = 40.0
+"""Error in cells/mm2 up to which single voxels suffice. To draw whole surroundings for less would
+go on for ever where targets are near each other: what brings one closer takes another away."""
+
+
+_Levels = tuple[float | None, ...]
+"""Level of each contrast, in the order of `cpmlib.images.CONTRASTS`."""
 
 
 class UnreachableError(ValueError):
@@ -153,7 +170,7 @@ class Scene:
     images
         The contrasts in their native grids.
     targets
-        ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm`` and ``adc``.
+        ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm``, ``adc``, ``enhancement``.
     model
         The forest.
     series
@@ -187,6 +204,7 @@ class Scene:
             self.add("ADC", self._shift)
         self.centres = targets[["target_x", "target_y", "target_z"]].to_numpy(dtype=float)
         self.wanted = targets[["cpm", "adc"]].to_numpy(dtype=float)
+        self.enhancement = list(targets["enhancement"])
         self.spheres = [self._sphere(centre) for centre in self.centres]
         self.boxes = [
             _Box(self, centre, voxels, self._radius(centre))
@@ -304,6 +322,20 @@ class _Box:
         """Return all contrasts on the box, (4, X, Y, Z) float32."""
         return np.stack([self.resample(self.values(kind), kind) for kind in CONTRASTS])
 
+    def nudge_adc(self, weights: np.ndarray, lacking: float) -> None:
+        """Change single voxels of the ADC map by one grain until its mean over the sphere is met.
+
+        Voxels of large weight go first, so that each next one can mend what is left.
+        """
+        native, matrix = self._readers["ADC"]
+        rows = np.ravel_multi_index(tuple(self.voxels.T), self.shape)
+        effect = GRAIN * (matrix[rows].T @ weights)
+        values = np.asarray(self.scene.images["ADC"].dataobj)
+        for voxel in np.argsort(-effect, kind="stable"):
+            if effect[voxel] > 0 and abs(lacking) >= effect[voxel]:
+                values[tuple(native[voxel])] += np.sign(lacking) * GRAIN
+                lacking -= np.sign(lacking) * effect[voxel]
+
     def raw(self, contrasts: np.ndarray, weights: np.ndarray) -> float:
         """Return the mean of the raw prediction over the sphere."""
         return float(weights @ predict_at(self.scene.model, contrasts, self.voxels))
@@ -324,7 +356,7 @@ def solve_targets(
         Contrasts in their native grids.
     targets
         ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm`` (cells/mm2), ``adc``
-        (1e-6 mm2/s).
+        (1e-6 mm2/s), ``enhancement`` (``"CET"`` or ``"nCET"``).
     model
         The forest that the analysis uses.
     rng
@@ -346,19 +378,21 @@ def solve_targets(
     """
     scene = Scene(images, targets, model, series)
     solve_adc(scene)
-    pulled = True
+    pulled, stuck = True, np.zeros(len(scene.boxes), dtype=bool)
     for _ in range(ROUNDS):
         found = scene.extract(new_mask=pulled)
         error = np.abs(found.cpm - scene.wanted[:, 0])
         if error.max() < TOLERANCE["cpm"]:
             break
         raw = scene.wanted[:, 0] / found.factor
-        pulled = bool(error.max() > COARSE_ENOUGH)
+        coarse = (error > COARSE_ENOUGH) | stuck
+        pulled = bool(coarse.any())
         if pulled:
-            _pull(scene, raw)
+            _pull(scene, raw, np.flatnonzero(coarse))
+            stuck[:] = False
             continue
         for i in np.flatnonzero(error >= TOLERANCE["cpm"] / 2):
-            _correct(scene, int(i), raw[i], found.factor, rng)
+            stuck[i] = not _correct(scene, int(i), raw[i], found.factor, rng)
     else:
         found = scene.extract()
     errors = np.abs(np.stack([found.cpm, found.adc], axis=1) - scene.wanted)
@@ -374,19 +408,30 @@ def solve_targets(
 
 
 def solve_adc(scene: Scene) -> None:
-    """Bring the ADC at all targets to its calibrated values: a linear problem, solved twice.
+    """Bring the ADC at all targets to its calibrated values: a linear problem.
 
-    The second time mends what rounding to whole grains has left.
+    Solving it again mends what rounding to whole grains has left; of a map, single voxels do the
+    rest, while the noise of a series makes each try another one.
     """
-    for _ in range(4):
-        image = scene.images["ADC"]
-        lacking = scene.wanted[:, 1] - _means(scene, np.nan_to_num(np.asarray(image.dataobj)))
-        if np.abs(lacking).max() < TOLERANCE["adc"] / 3:
+    for _ in range(2 if scene.series is None else SERIES_TRIES):
+        lacking = _lacking_adc(scene)
+        if np.abs(lacking).max() < ADC_SETTLED:
             return
+        image = scene.images["ADC"]
         bumps = [bump(image, box.centre, box.radius) for box in scene.boxes]
         response = np.stack([_means(scene, change) for change in bumps], axis=1)
         amplitudes = np.linalg.solve(response, lacking)
         scene.add("ADC", sum(a * b for a, b in zip(amplitudes, bumps, strict=True)))
+    if scene.series is not None:
+        return
+    for _ in range(SWEEPS):  # neighbouring spheres may share voxels
+        for i, box in enumerate(scene.boxes):
+            box.nudge_adc(scene.spheres[i][1], _lacking_adc(scene)[i])
+
+
+def _lacking_adc(scene: Scene) -> np.ndarray:
+    image = np.nan_to_num(np.asarray(scene.images["ADC"].dataobj))
+    return scene.wanted[:, 1] - _means(scene, image)
 
 
 def _means(scene: Scene, values: np.ndarray) -> np.ndarray:
@@ -398,50 +443,45 @@ def _means(scene: Scene, values: np.ndarray) -> np.ndarray:
     return np.array(means)
 
 
-def _pull(scene: Scene, wanted: np.ndarray) -> None:
-    """Draw the surroundings of each target in turn towards what gives the wanted raw mean."""
-    for _ in range(SWEEPS):
-        worst = 0.0
-        for i, box in enumerate(scene.boxes):
-            lacking = abs(box.raw(box.contrasts(), scene.spheres[i][1]) - wanted[i])
-            worst = max(worst, lacking)
-            if lacking >= 1:
-                for kind, change in _change(scene, i, wanted[i]).items():
-                    scene.add(kind, change)
-        solve_adc(scene)
-        if worst < 1:
-            return
+def _pull(scene: Scene, wanted: np.ndarray, targets: np.ndarray) -> None:
+    """Draw the surroundings of targets in turn towards what gives the wanted raw mean."""
+    for i in targets:
+        for kind, change in _change(scene, int(i), wanted[i]).items():
+            scene.add(kind, change)
+    solve_adc(scene)
 
 
 def _change(scene: Scene, i: int, wanted: float) -> dict[str, np.ndarray]:
     """Return the smallest change of the images that gives the wanted raw mean at a target.
 
-    Candidates draw T1w, T1wGd and FLAIR towards levels, or leave them, with and without an even
-    ADC. The best on either side of what is wanted are mixed, which the forest answers step by step.
+    Candidates draw the contrasts towards levels. The best on either side of what is wanted are
+    mixed, which the forest answers step by step.
     """
     box, weights = scene.boxes[i], scene.spheres[i][1]
     sphere, start = tuple(box.voxels.T), box.contrasts()
-    options = {kind: _options(scene, i, kind) for kind in CONTRASTS}
-    found = []
-    for choice in np.ndindex(*(len(options[kind]) for kind in CONTRASTS)):
-        shift = np.stack([options[k][n][1] for k, n in zip(CONTRASTS, choice, strict=True)])
-        size = np.array([float(np.abs(part[sphere]).mean()) for part in shift])
-        found.append(
-            (choice, float(np.sum((size / scene.means) ** 2)), box.raw(start + shift, weights))
+    shapes = [_shape(scene, i, kind) for kind in CONTRASTS]
+
+    def shift(levels: _Levels) -> np.ndarray:
+        pairs = zip(shapes, levels, strict=True)
+        return np.stack(
+            [0 * own if v is None else np.float32(v) * even - own for (even, own), v in pairs]
         )
-    found.sort(key=lambda candidate: candidate[1])
-    below = next((choice for choice, _, value in found if value <= wanted), None)
-    above = next((choice for choice, _, value in found if value > wanted), None)
+
+    found = []
+    for levels in _candidates(scene, i, start):
+        change = shift(levels)
+        size = np.abs(change[(slice(None), *sphere)]).mean(axis=1) / scene.means
+        found.append((float(size @ size), levels, box.raw(start + change, weights)))
+    found.sort(key=lambda candidate: candidate[0])
+    below = next((levels for _, levels, value in found if value <= wanted), None)
+    above = next((levels for _, levels, value in found if value > wanted), None)
     if below is None or above is None:
         values = [value for _, _, value in found]
         raise UnreachableError(
             f"target {i + 1}: raw values from {min(values):.0f} to {max(values):.0f} can be"
             f" reached; wanted {wanted:.0f}"
         )
-    ends = [
-        np.stack([options[k][n][1] for k, n in zip(CONTRASTS, choice, strict=True)])
-        for choice in (below, above)
-    ]
+    ends = shift(below), shift(above)
     low, high, best, closest = 0.0, 1.0, 0.0, np.inf
     for _ in range(BISECTIONS):
         share = (low + high) / 2
@@ -450,9 +490,9 @@ def _change(scene: Scene, i: int, wanted: float) -> dict[str, np.ndarray]:
             best, closest = share, abs(value - wanted)
         low, high = (share, high) if value <= wanted else (low, share)
     changes = {}
-    for n, kind in enumerate(CONTRASTS):
-        mix = ((1 - best, below[n]), (best, above[n]))
-        chosen = [(share, options[kind][m][0]) for share, m in mix if m]
+    for kind, *pair in zip(CONTRASTS, below, above, strict=True):
+        mixed = zip((1 - best, best), pair, strict=True)
+        chosen = [(share, level) for share, level in mixed if level is not None]
         if chosen:
             values = np.nan_to_num(np.asarray(scene.images[kind].dataobj))
             towards = sum(share * (level - values) for share, level in chosen)
@@ -460,27 +500,41 @@ def _change(scene: Scene, i: int, wanted: float) -> dict[str, np.ndarray]:
     return changes
 
 
-def _options(scene: Scene, i: int, kind: str) -> list[tuple[float, np.ndarray]]:
-    """Return levels of a contrast, and what drawing it towards each adds on the box.
-
-    The first adds nothing.
-    """
-    box, n = scene.boxes[i], CONTRASTS.index(kind)
+def _shape(scene: Scene, i: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a target's bump on its box, and what a contrast has under it."""
+    box = scene.boxes[i]
     places = tuple(box.native(kind).T)
     shape = bump(scene.images[kind], box.centre, box.radius)[places].astype(float)
-    even, own = box.resample(shape, kind), box.resample(shape * box.values(kind), kind)
-    if kind == "ADC":
-        levels = [scene.wanted[i, 1]]
-    else:
-        low, high, count = LEVELS[kind]
-        levels = list(np.linspace(low, high, count) * scene.means[n])
-    return [(0.0, np.zeros_like(own)), *((float(v), np.float32(v) * even - own) for v in levels)]
+    return box.resample(shape, kind), box.resample(shape * box.values(kind), kind)
 
 
-def _correct(scene: Scene, i: int, wanted: float, factor: float, rng: np.random.Generator) -> None:
-    """Change single voxels near a target until its mean is met."""
+def _candidates(scene: Scene, i: int, start: np.ndarray) -> Iterator[_Levels]:
+    """Yield levels of the contrasts around a target, in their order; None leaves one as it is."""
+    now = [float(weight) for weight in start[(slice(None), *scene.boxes[i].voxels.T)].mean(axis=1)]
+    before, after = CONTRASTS.index("T1w"), CONTRASTS.index("T1wGd")
+    least, most, count = ENHANCEMENT[scene.enhancement[i]]
+    ratios = np.linspace(least, most, count)
+    as_it_should = least - SLACK <= now[after] / now[before] <= most + SLACK
+    t1 = _levels(scene, "T1w")
+    for flair in (None, *_levels(scene, "FLAIR")):
+        for adc in (None, scene.wanted[i, 1]):
+            if as_it_should:
+                yield None, None, flair, adc
+            yield from ((None, ratio * now[before], flair, adc) for ratio in ratios)
+            yield from ((level, level * ratio, flair, adc) for level in t1 for ratio in ratios)
+
+
+def _levels(scene: Scene, kind: str) -> np.ndarray:
+    low, high, count = LEVELS[kind]
+    return np.linspace(low, high, count) * scene.means[CONTRASTS.index(kind)]
+
+
+def _correct(scene: Scene, i: int, wanted: float, factor: float, rng: np.random.Generator) -> bool:
+    """Change single voxels near a target until its mean is met; say whether it nearly is."""
     box, weights, kinds = scene.boxes[i], scene.spheres[i][1], FINE
     values = {kind: box.values(kind) for kind in kinds}
+    least = {kind: np.maximum(drawn - MOST_CHANGED, 0) for kind, drawn in values.items()}
+    most = {kind: drawn + MOST_CHANGED for kind, drawn in values.items()}
     near = {}
     for kind in kinds:
         world = nib.affines.apply_affine(scene.images[kind].affine, box.native(kind))
@@ -495,7 +549,8 @@ def _correct(scene: Scene, i: int, wanted: float, factor: float, rng: np.random.
         places = rng.choice(near[kind], rng.integers(1, 4))
         change = rng.normal(0, np.exp(rng.uniform(*SIZES)), len(places))
         changed = values[kind].copy()
-        changed[places] = np.clip(np.rint((changed[places] + change) / GRAIN) * GRAIN, 0, 4000)
+        changed[places] = np.rint((changed[places] + change) / GRAIN) * GRAIN
+        changed[places] = changed[places].clip(least[kind][places], most[kind][places])
         trial = shown.copy()
         trial[CONTRASTS.index(kind)] = box.resample(changed, kind)
         value = box.raw(trial, weights)
@@ -503,3 +558,4 @@ def _correct(scene: Scene, i: int, wanted: float, factor: float, rng: np.random.
             values[kind], shown, found = changed, trial, value
     for kind in kinds:
         np.asarray(scene.images[kind].dataobj)[tuple(box.native(kind).T)] = values[kind]
+    return abs(found - wanted) * factor < TOLERANCE["cpm"]

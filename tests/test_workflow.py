@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from cpmlib.images import write_image
 from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
 import dependencies
 import graph
+
+RAW = (
+    "{0}/anat/{0}_T1w",
+    "{0}/anat/{0}_ce-gadolinium_T1w",
+    "{0}/anat/{0}_FLAIR",
+    "{0}/dwi/{0}_ADC",
+)
+
+
+def put_images(study: Path, patient: str, *names: str) -> None:
+    """Add images, too small to be used but whole."""
+    for name in names:
+        image = nib.Nifti1Image(np.ones((3, 3, 3), np.float32), np.eye(4))
+        write_image(study / f"{name.format(patient)}.nii.gz", image)
 
 
 def modules(script: str) -> set[str]:
@@ -61,3 +80,37 @@ def test_implied_edges_are_left_out_of_the_drawing():
     edges = [("a", "b"), ("b", "c"), ("a", "c")]
     assert graph.needed(edges) == [("a", "b"), ("b", "c")]
     assert graph.levels(dict.fromkeys("abc", ""), edges) == {"a": 0, "b": 1, "c": 2}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Point the workflow at an empty folder for what it builds."""
+    import prepare
+
+    for module in (dependencies, prepare):
+        monkeypatch.setattr(module, "BUILD", tmp_path / "build")
+    (tmp_path / "build").mkdir()
+    return tmp_path
+
+
+def settle(project, **options: str) -> None:
+    """Write what the driver writes for a study."""
+    chosen = {"cpm_normalise": "output"} | options
+    (project / "build" / "image_options.json").write_text(json.dumps(chosen))
+    settings = {"dataset": "build/source", "surrogate": False, "profile": "light"}
+    (project / "build" / "settings.json").write_text(json.dumps(settings | {"model": "trained"}))
+
+
+def test_a_model_is_needed_only_by_a_patient_whose_map_is_predicted(project, study):
+    import prepare
+
+    put_images(study, "sub-01", *RAW)
+    put_images(study, "sub-02", "derivatives/x/{0}/anat/{0}_cpm", "derivatives/x/{0}/dwi/{0}_ADC")
+    settle(project)
+    prepare.prepare_study(study)
+    assert dependencies.patients() == ["sub-01", "sub-02"]
+    assert dependencies.image_jobs(["sub-01"])
+    assert not dependencies.image_jobs(["sub-02"])
+    assert dependencies.model_scaling() == "none"
+    settle(project, cpm_normalise="input")
+    assert dependencies.model_scaling() == "whole-brain-SD"

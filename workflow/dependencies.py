@@ -87,9 +87,8 @@ def needs_model(files: PatientFiles) -> bool:
     return "CPM" not in kinds and kinds >= set(CONTRASTS)
 
 
-def image_jobs(patient: str | None = None) -> bool:
-    """Whether a patient's map has to be predicted; of any patient if none is named."""
-    chosen = patients() if patient is None else [patient]
+def image_jobs(chosen: list[str]) -> bool:
+    """Whether the map of one of these patients has to be predicted."""
     if settings()["surrogate"]:
         return bool(chosen)
     return any(needs_model(study_patient(who)) for who in chosen)
@@ -102,9 +101,9 @@ def model_scaling() -> str:
 
 
 def shown_patients(notebook: str) -> list[str]:
-    """Return the patients whose images a notebook reads."""
+    """Return the patients whose results a notebook reads."""
     known = patients()
-    if notebook in ("12_quality_control", "13_regions"):
+    if notebook in ("12_quality_control", "13_regions", "14_training"):
         return known
     if notebook not in ("07_cases", "11_one_patient"):
         return []

@@ -68,6 +68,7 @@ def main(patient: str) -> int:
         "patient": patient,
         "images": sorted(maps.contrasts),
         "maps": sorted(maps.maps),
+        "model": None if maps.cellularity is None else model_scaling(),
         "files": written,
         "notes": [*maps.notes, *warnings],
         "quality": {name: float(np.round(value, 6)) for name, value in maps.quality.items()},

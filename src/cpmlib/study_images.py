@@ -119,19 +119,26 @@ class StudyImages:
             return CaseImages(name, target, images)
         return CaseImages(name, target, images, *tile)
 
-    def model(self) -> CpmModel | None:
-        """Return the model with which maps were predicted, if any was."""
-        for scaling in ("none", "whole-brain-SD"):
-            path = self.build / "model" / scaling / "model.npz"
-            if path.is_file() and self.patients:
-                return read_model(path)
-        return None
+    def model(self, patient: str | None = None) -> CpmModel | None:
+        """Return the model that predicted a patient's map; that of any patient if none is named.
+
+        None where no map was predicted, whatever models earlier builds left.
+        """
+        folder = self._model_folder(self.patients if patient is None else [patient])
+        return read_model(folder / "model.npz") if folder else None
 
     def held_out(self) -> pd.DataFrame | None:
         """Return the tiles of the patients on whom the model was tested, if it was trained here."""
-        paths = [self.build / "model" / s / "held_out.tsv" for s in ("none", "whole-brain-SD")]
-        found = [path for path in paths if path.is_file() and self.patients]
-        return pd.read_csv(found[0], sep="\t") if found else None
+        folder = self._model_folder(self.patients)
+        path = folder / "held_out.tsv" if folder else None
+        return pd.read_csv(path, sep="\t") if path and path.is_file() else None
+
+    def _model_folder(self, patients: Sequence[str]) -> Path | None:
+        for patient in patients:
+            name = self.report(patient).get("model")
+            if name:
+                return self.build / "model" / str(name)
+        return None
 
     def origins(self) -> pd.DataFrame:
         """Return for each sample and measured column whether it was given or extracted."""
@@ -160,7 +167,7 @@ class StudyImages:
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def report(self, patient: str) -> dict[str, object]:
-        """Return what was noted of a patient on the way: ``maps``, ``notes``, ``quality``."""
+        """Return what was noted of a patient: ``maps``, ``model``, ``notes``, ``quality``."""
         path = self.build / "patients" / self._index[patient]["folder"] / "report.json"
         content: dict[str, object] = json.loads(path.read_text("utf-8"))
         return content

@@ -13,7 +13,6 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.cpm.model_file import CpmModel
 from cpmlib.extraction import MAPS, extract_regions
 from cpmlib.maps import PatientMaps, make_maps
 from cpmlib.options import ImageOptions
@@ -80,7 +79,6 @@ def choose_patient(images: StudyImages, samples: pd.DataFrame) -> str | None:
 def walk(
     images: StudyImages,
     samples: pd.DataFrame,
-    model: CpmModel | None,
     options: ImageOptions | None = None,
 ) -> Walk:
     """Take one patient through every step.
@@ -88,9 +86,7 @@ def walk(
     Parameters
     ----------
     images, samples
-        Of the study.
-    model
-        For the cellularity map.
+        Of the study; a map is predicted by the model that predicted it in the workflow.
     options
         How.
 
@@ -101,14 +97,14 @@ def walk(
 
     Examples
     --------
-    >>> walk(StudyImages("nowhere"), pd.DataFrame({"participant_id": ["P01"]}), None).patient
+    >>> walk(StudyImages("nowhere"), pd.DataFrame({"participant_id": ["P01"]})).patient
     """
     patient = choose_patient(images, samples)
     if patient is None:
         return Walk()
     rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
     read = read_patient(images.files(patient))
-    maps = make_maps(read, model, options or ImageOptions())
+    maps = make_maps(read, images.model(patient), options or ImageOptions())
     regions = extract_regions(maps, rows, options or ImageOptions())
     return Walk(patient, rows, read, maps, regions)
 

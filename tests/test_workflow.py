@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from cpmlib.cpm.model_file import write_model
 from cpmlib.images import write_image
 from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
+sys.path.insert(0, str(ROOT / "tests" / "cpm"))
+from toy import trained
+
 import dependencies
 import graph
+import prepare
 
 RAW = (
     "{0}/anat/{0}_T1w",
@@ -56,8 +65,6 @@ def test_the_whole_library_is_every_module():
 @pytest.mark.slow
 def test_real_imports_are_among_the_declared_ones():
     """Python itself says which modules a notebook loads; each must be declared."""
-    import subprocess
-
     for name in dependencies.notebook_names():
         source = (ROOT / "notebooks" / f"{name}.md").read_text("utf-8")
         imports = [
@@ -85,8 +92,6 @@ def test_implied_edges_are_left_out_of_the_drawing():
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Point the workflow at an empty folder for what it builds."""
-    import prepare
-
     for module in (dependencies, prepare):
         monkeypatch.setattr(module, "BUILD", tmp_path / "build")
     (tmp_path / "build").mkdir()
@@ -102,8 +107,6 @@ def settle(project, **options: str) -> None:
 
 
 def test_a_model_is_needed_only_by_a_patient_whose_map_is_predicted(project, study):
-    import prepare
-
     put_images(study, "sub-01", *RAW)
     put_images(study, "sub-02", "derivatives/x/{0}/anat/{0}_cpm", "derivatives/x/{0}/dwi/{0}_ADC")
     settle(project)
@@ -114,3 +117,91 @@ def test_a_model_is_needed_only_by_a_patient_whose_map_is_predicted(project, stu
     assert dependencies.model_scaling() == "none"
     settle(project, cpm_normalise="input")
     assert dependencies.model_scaling() == "whole-brain-SD"
+
+
+def test_the_files_of_a_patient_are_listed_without_the_study_s_path(project, study):
+    put_images(study, "sub-01", *RAW)
+    put_images(study, "sub-02", "derivatives/x/{0}/anat/{0}_cpm")
+    prepare.prepare_study(study)
+    manifests = project / "build" / "manifests"
+    before = (manifests / "sub-01.tsv").read_text()
+    assert [line.split("\t")[0] for line in before.splitlines()[1:]] == sorted(
+        f"{name.format('sub-01')}.nii.gz" for name in RAW
+    )
+    assert str(study) not in before
+    path = study / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
+    os.utime(path, ns=(1, 1))  # as `cp -p` would leave another image in its place
+    other = (manifests / "sub-02.tsv").stat().st_mtime_ns
+    prepare.prepare_study(study)
+    assert (manifests / "sub-01.tsv").read_text() != before
+    assert (manifests / "sub-02.tsv").stat().st_mtime_ns == other
+    shutil.rmtree(study / "sub-01")
+    prepare.prepare_study(study)
+    assert [path.name for path in manifests.iterdir()] == ["sub-02.tsv"]
+
+
+@pytest.fixture
+def copied(tmp_path, study) -> Path:
+    """A copy of the project in which Snakemake can be asked for single files."""
+    folder = tmp_path / "project"
+    for name in ("workflow", "src", "notebooks", "book", "benchmarks"):
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    (folder / "build").mkdir()
+    settle(folder)
+    return folder
+
+
+def ask(folder: Path, *arguments: str) -> str:
+    """Run a program of the copied project; return what it said."""
+    run = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    return run.stdout
+
+
+def prepared(folder: Path, study: Path) -> None:
+    code = f"import prepare; from pathlib import Path; prepare.prepare_study(Path({str(study)!r}))"
+    ask(folder, "-c", f"import sys; sys.path.insert(0, 'workflow'); {code}")
+
+
+SNAKEMAKE = ("-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1")
+
+
+@pytest.mark.slow
+def test_an_image_replaced_by_an_older_one_is_seen(copied, study):
+    """Snakemake's own answer to what would run, before and after."""
+    put_images(study, "sub-01", "derivatives/x/{0}/anat/{0}_cpm")
+    prepared(copied, study)
+    target = "build/patients/sub-01"
+    for name in (target, "build/derivatives/cpmlib/sub-01"):
+        (copied / name).mkdir(parents=True)
+    ask(copied, *SNAKEMAKE, "--touch", target)
+    assert "Nothing to be done" in ask(copied, *SNAKEMAKE, "--dry-run", target)
+    image = study / "derivatives" / "x" / "sub-01" / "anat" / "sub-01_cpm.nii.gz"
+    os.utime(image, ns=(1, 1))
+    prepared(copied, study)
+    assert "Updated input files: build/manifests/sub-01.tsv" in ask(
+        copied, *SNAKEMAKE, "--dry-run", target
+    )
+
+
+@pytest.mark.slow
+def test_another_model_takes_the_place_of_the_first(copied, study):
+    prepared(copied, study)
+    settings = json.loads((copied / "build" / "settings.json").read_text())
+    (copied / "build" / "settings.json").write_text(json.dumps(settings | {"model": "given"}))
+    given = copied / "build" / dependencies.GIVEN_MODEL.name
+    made = copied / "build" / "model" / "none" / "model.npz"
+    model = trained()[0]
+    for label in ("The first", "The second"):
+        write_model(given, replace(model, card=replace(model.card, label=label)))
+        ask(copied, *SNAKEMAKE, "build/model/none")
+        assert made.read_bytes() == given.read_bytes()

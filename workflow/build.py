@@ -24,7 +24,7 @@ from typing import TypeVar
 from cpmlib.cpm.model_file import read_model
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.options import AnalysisOptions, ImageOptions, Options
-from dependencies import BUILD, ROOT
+from dependencies import BUILD, GIVEN_MODEL, ROOT
 from prepare import prepare_study, prepare_surrogate, write_if_changed
 
 _RULE = re.compile(r"^(?:local)?rule (\w+):")
@@ -69,8 +69,8 @@ def main() -> int:
         (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
     if model is not None:
-        (BUILD / "given_model").unlink(missing_ok=True)
-        (BUILD / "given_model").symlink_to(model)
+        # A copy, so that the workflow sees when another model is given, wherever it lies.
+        write_if_changed(GIVEN_MODEL, model.read_bytes())
     settings = {
         "dataset": study,
         "surrogate": not arguments.dataset,

@@ -16,6 +16,8 @@ from cpmlib.study_files import PatientFiles, find_patient
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
+GIVEN_MODEL = BUILD / "given_model.npz"
+"""Copy of the model that a study brings."""
 PACKAGE = ROOT / "src" / "cpmlib"
 TABLES = ("dataset_description.json", "participants.tsv", "samples.tsv")
 """The tables of a BIDS folder that the workflow reads."""

@@ -3,6 +3,8 @@
 build/source    copies of the tables, under fixed names
 build/study     a link to the study's folder, if it holds more than tables
 build/targets   for each patient with images, its rows: what its images depend on of the tables
+build/manifests for each patient of a study, its files with size and time: a file that is replaced
+                by an older one, or a study by another of the same names, is seen here alone
 build/surrogate the synthetic study, if that is what is built; its images are jobs of the workflow
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +45,7 @@ def prepare_study(source: Path) -> str:
         files = {}
         (BUILD / "study").unlink(missing_ok=True)
     _write_targets(samples, {who for who, found in files.items() if found.all()})
+    _write_manifests(source, files)
     if source.is_dir():
         optional = [name for name in OPTIONAL if (source / name).is_file()]
         wanted = {name: (source / name).read_bytes() for name in (*TABLES, *optional)}
@@ -62,6 +66,7 @@ def prepare_surrogate() -> str:
     _, placed, _ = read_tables(folder, extracted=True)
     _link(folder)
     _write_targets(placed, set(participants["participant_id"]))
+    _write_manifests(folder, {})  # its images are jobs
     return _stage({name: (folder / name).read_bytes() for name in TABLES}, "build/source")
 
 
@@ -94,13 +99,7 @@ def _link(folder: Path) -> None:
 
 
 def _stage(wanted: dict[str, bytes], staged: str) -> str:
-    folder = BUILD / "source"
-    folder.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        if path.name not in wanted:
-            path.unlink()
-    for name, content in wanted.items():
-        write_if_changed(folder / name, content)
+    _write_only(BUILD / "source", wanted)
     return staged
 
 
@@ -128,12 +127,31 @@ def _forget_incomplete() -> None:
             shutil.rmtree(report.parent)
 
 
-def _write_rows(rows: pd.DataFrame, folder: Path, patients: set[str]) -> None:
+def _write_manifests(source: Path, files: Mapping[str, PatientFiles]) -> None:
+    texts = {}
+    for who, found in files.items():
+        # Paths from the study's folder: where that lies is nobody's business.
+        stats = ((path.relative_to(source).as_posix(), path.stat()) for path in found.all())
+        rows = [f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n" for path, stat in stats]
+        if rows:
+            texts[f"{who}.tsv"] = "".join(["path\tsize\tmtime_ns\n", *rows]).encode()
+    _write_only(BUILD / "manifests", texts)
+
+
+def _write_only(folder: Path, wanted: Mapping[str, bytes]) -> None:
+    """Make a folder hold these files and no others."""
     folder.mkdir(exist_ok=True)
-    for path in folder.glob("*.tsv"):
-        if path.stem not in patients:
+    for path in folder.iterdir():
+        if path.name not in wanted:
             path.unlink()
-    for who, part in rows.groupby("participant_id", sort=False):
-        if who in patients:
-            text = part.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-            write_if_changed(folder / f"{who}.tsv", text.encode())
+    for name, content in wanted.items():
+        write_if_changed(folder / name, content)
+
+
+def _write_rows(rows: pd.DataFrame, folder: Path, patients: set[str]) -> None:
+    texts = {
+        f"{who}.tsv": part.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n").encode()
+        for who, part in rows.groupby("participant_id", sort=False)
+        if who in patients
+    }
+    _write_only(folder, texts)

@@ -17,7 +17,7 @@ from cpmlib.cpm.training import train
 from cpmlib.errors import DatasetError
 from cpmlib.surrogate.images.autopsy import autopsy_cohort
 from cpmlib.surrogate.images.profiles import PROFILES
-from dependencies import BUILD
+from dependencies import BUILD, GIVEN_MODEL
 
 SEED = 93
 """Of the autopsy cohort and the forest."""
@@ -30,7 +30,7 @@ def main(origin: str, scaling: str, profile: str) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if origin == "given":
         try:
-            model = read_model(BUILD / "given_model")
+            model = read_model(GIVEN_MODEL)
         except DatasetError as error:
             print(error)
             return 2

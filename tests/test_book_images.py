@@ -50,10 +50,11 @@ def test_no_table_of_the_synthetic_study_holds_a_measurement():
     assert not {"cpm", "adc", "he_cellularity", "he_nuclei", "he_tissue_area"} & set(columns)
 
 
-def test_the_official_validator_finds_no_error():
+@pytest.mark.parametrize("folder", ["surrogate", "derivatives/cpmlib"])
+def test_the_official_validator_finds_no_error(folder):
     program = Path(sys.executable).with_name("bids-validator-deno")
     run = subprocess.run(
-        [program, "--json", BUILD / "surrogate"], capture_output=True, text=True, check=False
+        [program, "--json", BUILD / folder], capture_output=True, text=True, check=False
     )
     issues = json.loads(run.stdout)["issues"]["issues"]
     errors = [issue for issue in issues if issue["severity"] == "error"]

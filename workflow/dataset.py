@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-import cpmlib
 from cpmlib.dataset import pseudonymised, read_tables, write_dataset
+from cpmlib.derivatives import FOLDER, IGNORED
+from cpmlib.derivatives import description as description_of_maps
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import fill_measured
 from dependencies import BUILD, patients
@@ -78,14 +79,9 @@ def _of(samples: pd.DataFrame, who: str, names: dict[str, str]) -> dict[str, str
 
 
 def _describe_derivatives(name: str) -> None:
-    content = {
-        "Name": f"Maps of: {name}",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "cpmlib", "Version": cpmlib.__version__}],
-    }
-    path = BUILD / "derivatives" / "cpmlib" / "dataset_description.json"
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(description_of_maps(name), indent=2) + "\n"
+    (BUILD / FOLDER / "dataset_description.json").write_text(text, encoding="utf-8")
+    (BUILD / FOLDER / ".bidsignore").write_text(IGNORED, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.cpm.model_file import read_model
+from cpmlib.derivatives import FOLDER, MADE, sidecar
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import count_samples, extract_regions
 from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
@@ -30,8 +31,8 @@ from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.patient import read_patient, require_contrasts
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.roi import suspicious_mirror
-from cpmlib.study_files import find_patient
-from cpmlib.study_images import MADE, PICTURES, write_pictures
+from cpmlib.study_files import PatientFiles, find_patient
+from cpmlib.study_images import PICTURES, write_pictures
 from dependencies import BUILD, model_scaling, needs_model, read_targets
 
 
@@ -57,8 +58,7 @@ def main(patient: str) -> int:
         print(f"{patient}: {error}")
         return 2
     tables = BUILD / "patients" / patient
-    derivatives = BUILD / "derivatives" / "cpmlib" / patient
-    written = _write_maps(derivatives, patient, maps, brought=set(images.volumes))
+    written = _write_maps(BUILD / FOLDER / patient, files, maps)
     part = _fresh(tables)
     extracted = regions.merge(counts, on="sample_id", how="outer")
     extracted.to_csv(part / "samples.tsv", sep="\t", index=False, na_rep="n/a", lineterminator="\n")
@@ -112,14 +112,19 @@ def _lacks(targets: pd.DataFrame, column: str) -> bool:
     return bool(targets[column].isna().any())
 
 
-def _write_maps(folder: Path, patient: str, maps: PatientMaps, brought: set[str]) -> list[str]:
-    """Write what was made, not what the study brought; return the names."""
+def _write_maps(folder: Path, files: PatientFiles, maps: PatientMaps) -> list[str]:
+    """Write what was made, not what the study brought, with its sidecars; return the names."""
     part = _fresh(folder)
+    # The ADC is written in any case: in the unit that the book has.
+    made = [kind for kind in maps.maps if kind in MADE and kind not in {*files.images} - {"ADC"}]
     written = []
-    for kind, image in maps.maps.items():
-        if kind in MADE and kind not in (brought - {"ADC"}):
-            written.append(MADE[kind].format(patient))
-            write_image(part / written[-1], image)
+    for kind in made:
+        name = MADE[kind].format(files.participant_id)
+        write_image(part / name, maps.maps[kind])
+        text = name.replace(".nii.gz", ".json")
+        content = sidecar(kind, files, BUILD / "study", made)
+        (part / text).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        written += [name, text]
     _put(part, folder)
     return written
 

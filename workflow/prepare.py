@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from cpmlib.dataset import read_tables
+from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.patient import check_patient
 from cpmlib.roi import COLUMNS as AXES
@@ -110,7 +111,7 @@ def _write_targets(samples: pd.DataFrame, patients: set[str]) -> None:
             rows[column] = float("nan")
     keep = ["sample_id", "participant_id", *AXES, *MEASURED]
     _write_rows(rows[keep], BUILD / "targets", patients)
-    for folder in (BUILD / "patients", BUILD / "derivatives" / "cpmlib"):
+    for folder in (BUILD / "patients", BUILD / FOLDER):
         if folder.is_dir():
             for path in folder.glob("sub-*"):
                 if path.name not in patients:
@@ -121,7 +122,7 @@ def _write_targets(samples: pd.DataFrame, patients: set[str]) -> None:
 def _forget_incomplete() -> None:
     """Drop the report of a patient of whom a derivative was deleted, so that it is made again."""
     for report in (BUILD / "patients").glob("sub-*/report.json"):
-        folder = BUILD / "derivatives" / "cpmlib" / report.parent.name
+        folder = BUILD / FOLDER / report.parent.name
         files = json.loads(report.read_text("utf-8")).get("files", [])
         if not all((folder / name).is_file() for name in files):
             shutil.rmtree(report.parent)

@@ -20,6 +20,7 @@ import pandas as pd
 from skimage import io
 
 from cpmlib.cpm.model_file import CpmModel, read_model
+from cpmlib.derivatives import FOLDER, MADE
 from cpmlib.figures.quality import QualityRow
 from cpmlib.figures.representative import SHOWN, CaseImages
 from cpmlib.figures.roi import RoiPanel
@@ -28,16 +29,6 @@ from cpmlib.histology import read_pixel_size
 from cpmlib.images import read_image
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
-
-MADE: Mapping[str, str] = {
-    "mask": "anat/{0}_space-T1wGd_desc-brain_mask.nii.gz",
-    "CPM": "anat/{0}_space-T1wGd_cpm.nii.gz",
-    "extrapolation": "anat/{0}_space-T1wGd_desc-extrapolation_mask.nii.gz",
-    "ADC": "dwi/{0}_space-T1wGd_ADC.nii.gz",
-    "rCBV": "perf/{0}_rcbv.nii.gz",
-    "rCBV_fit": "perf/{0}_desc-fit_r2.nii.gz",
-}
-"""Map and where it is written below a patient's folder of the derivatives."""
 
 PICTURES = "pictures.npz"
 """File of a patient's slices for the quality figures."""
@@ -77,7 +68,7 @@ class StudyImages:
         """Return an image of a patient, or None if there is none of this kind."""
         name = self._index[patient]["folder"]
         if kind in MADE:
-            path = self.build / "derivatives" / "cpmlib" / name / MADE[kind].format(name)
+            path = self.build / FOLDER / name / MADE[kind].format(name)
             if path.is_file():
                 return read_image(path)
         path = self.files(patient).images.get(kind, Path())

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from cpmlib.cpm.model_file import write_model
+from cpmlib.errors import DatasetError
 from cpmlib.images import write_image
-from studies import ROOT
+from cpmlib.patient import PatientImages
+from studies import ROOT, rewrite
 
 sys.path.insert(0, str(ROOT / "workflow"))
 sys.path.insert(0, str(ROOT / "tests" / "cpm"))
@@ -24,6 +27,7 @@ from toy import trained
 
 import dependencies
 import graph
+import patient
 import prepare
 
 RAW = (
@@ -205,3 +209,34 @@ def test_another_model_takes_the_place_of_the_first(copied, study):
         write_model(given, replace(model, card=replace(model.card, label=label)))
         ask(copied, *SNAKEMAKE, "build/model/none")
         assert made.read_bytes() == given.read_bytes()
+
+
+def test_a_missing_contrast_stops_only_a_study_that_counts_on_its_images():
+    image = nib.Nifti1Image(np.ones((3, 3, 3), np.float32), np.eye(4))
+    some = PatientImages({"T1w": image, "T1wGd": image, "ADC": image})
+    samples = pd.DataFrame({"sample_id": ["a", "b"]})
+    with pytest.raises(DatasetError, match=r"sub-01: found no FLAIR.*finished map, or the samples"):
+        patient._without_map("sub-01", some, samples)
+    stated = samples.assign(cpm=[1200.0, np.nan])
+    assert patient._without_map("sub-01", some, stated) == [
+        "no cellularity map, for want of: FLAIR"
+    ]
+    assert patient._without_map("sub-01", some, samples.assign(cpm=1200.0)) == []
+    assert patient._without_map("sub-01", PatientImages(), samples) == []
+    whole = PatientImages(dict.fromkeys(("T1w", "T1wGd", "FLAIR", "ADC"), image))
+    assert patient._without_map("sub-01", whole, stated) == []
+
+
+def test_a_column_that_a_study_leaves_out_stays_out_of_what_its_images_need(project, study):
+    put_images(study, "sub-01", *RAW)
+    prepare.prepare_study(study)
+    assert "cpm" in dependencies.read_targets("sub-01").columns
+
+    def leave_out(rows: list[list[str]]) -> None:
+        place = rows[0].index("cpm")
+        for row in rows:
+            del row[place]
+
+    rewrite(study / "samples.tsv", leave_out)
+    prepare.prepare_study(study)
+    assert "cpm" not in dependencies.read_targets("sub-01").columns

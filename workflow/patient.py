@@ -28,7 +28,7 @@ from cpmlib.images import write_image
 from cpmlib.maps import PatientMaps, make_maps
 from cpmlib.options import ImageOptions
 from cpmlib.paper.roi_sensitivity import sensitivity
-from cpmlib.patient import read_patient, require_contrasts
+from cpmlib.patient import PatientImages, missing_contrasts, read_patient, require_contrasts
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.roi import suspicious_mirror
 from cpmlib.study_files import PatientFiles, find_patient
@@ -43,9 +43,7 @@ def main(patient: str) -> int:
     try:
         files = find_patient(BUILD / "study", patient, targets["sample_id"])
         images = read_patient(files)
-        brought = "CPM" in images.volumes
-        if not brought and images.volumes and not images.can_predict and _lacks(targets, "cpm"):
-            require_contrasts(patient, images)
+        unpredicted = _without_map(patient, images, targets)
         model = None
         if needs_model(files):
             model = read_model(BUILD / "model" / model_scaling() / "model.npz")
@@ -70,7 +68,7 @@ def main(patient: str) -> int:
         "maps": sorted(maps.maps),
         "model": None if maps.cellularity is None else model_scaling(),
         "files": written,
-        "notes": [*maps.notes, *warnings],
+        "notes": [*maps.notes, *unpredicted, *warnings],
         "quality": {name: float(np.round(value, 6)) for name, value in maps.quality.items()},
     }
     (part / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -108,8 +106,19 @@ def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str]:
     return warnings
 
 
-def _lacks(targets: pd.DataFrame, column: str) -> bool:
-    return bool(targets[column].isna().any())
+def _without_map(patient: str, images: PatientImages, targets: pd.DataFrame) -> list[str]:
+    """Say which contrasts a map lacks that some sample needs.
+
+    A study that leaves the column out counts on its images, which must then be whole; one that
+    writes n/a knows that a sample has no value, and it is only noted.
+    """
+    if "CPM" in images.volumes or images.can_predict or not images.volumes:
+        return []
+    if "cpm" not in targets.columns:
+        require_contrasts(patient, images)
+    if not targets["cpm"].isna().any():
+        return []
+    return [f"no cellularity map, for want of: {', '.join(missing_contrasts(images))}"]
 
 
 def _write_maps(folder: Path, files: PatientFiles, maps: PatientMaps) -> list[str]:

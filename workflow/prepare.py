@@ -106,10 +106,12 @@ def _stage(wanted: dict[str, bytes], staged: str) -> str:
 
 def _write_targets(samples: pd.DataFrame, patients: set[str]) -> None:
     rows = samples.copy()
-    for column in (*AXES, *MEASURED):
-        if column not in rows.columns:
-            rows[column] = float("nan")
-    keep = ["sample_id", "participant_id", *AXES, *MEASURED]
+    for axis in AXES:
+        if axis not in rows.columns:
+            rows[axis] = float("nan")
+    # A measured column that the study leaves out stays out: its images are to give it.
+    given = [column for column in MEASURED if column in rows.columns]
+    keep = ["sample_id", "participant_id", *AXES, *given]
     _write_rows(rows[keep], BUILD / "targets", patients)
     for folder in (BUILD / "patients", BUILD / FOLDER):
         if folder.is_dir():

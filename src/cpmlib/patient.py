@@ -121,7 +121,7 @@ def require_contrasts(participant_id: str, images: PatientImages) -> None:
     """Raise a DatasetError that names each contrast that a cellularity map lacks."""
     problems = []
     for kind in missing_contrasts(images):
-        remedy = "add the image, a finished map, or the sample's cpm in samples.tsv"
+        remedy = "add the image, a finished map, or the samples' cpm (or n/a) in samples.tsv"
         found = f"no {KINDS[kind]} ({kind})"
         problems.append(
             Problem(participant_id, found, "the four contrasts of a cellularity map", remedy)

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from cpmlib.cpm.model_file import write_model
+from cpmlib.cpm.traversal import usable_processors
 from cpmlib.errors import DatasetError
 from cpmlib.images import write_image
 from cpmlib.patient import PatientImages
@@ -29,6 +30,7 @@ import dependencies
 import graph
 import patient
 import prepare
+import scheduler
 
 RAW = (
     "{0}/anat/{0}_T1w",
@@ -240,3 +242,66 @@ def test_a_column_that_a_study_leaves_out_stays_out_of_what_its_images_need(proj
     rewrite(study / "samples.tsv", leave_out)
     prepare.prepare_study(study)
     assert "cpm" not in dependencies.read_targets("sub-01").columns
+
+
+def test_jobs_beside_each_other_share_the_processors(monkeypatch):
+    """Snakemake tells a job its threads by this variable."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert usable_processors() == 1
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert usable_processors() == len(os.sched_getaffinity(0))
+
+
+class Free:
+    """What the scheduler knows of free cores."""
+
+    def __init__(self) -> None:
+        self.resources = {"_cores": 2}
+
+    def update_available_resources(self, jobs: list[int]) -> None:
+        self.resources["_cores"] -= sum(jobs)
+
+
+@pytest.mark.parametrize("faulty", [True, False])
+def test_cores_are_taken_once(faulty):
+    def select(free: Free, jobs: list[int]) -> list[int]:
+        if not faulty:
+            free.update_available_resources(jobs)
+        return jobs
+
+    free = Free()
+    assert scheduler.accounted(select)(free, [1]) == [1]
+    assert free.resources["_cores"] == 1
+
+
+CHAIN = """
+import sys
+sys.path.insert(0, {workflow!r})
+import scheduler
+rule all:
+    input: expand("w{{i}}", i=range(4))
+rule first:
+    output: "first"
+    shell: "touch {{output}}"
+rule second:
+    input: "first"
+    output: "second"
+    shell: "touch {{output}}"
+rule wide:
+    input: "second"
+    output: "w{{i}}"
+    shell: "date +%s.%N > {{output}}; sleep 1; date +%s.%N >> {{output}}"
+"""
+
+
+@pytest.mark.slow
+def test_a_chain_of_single_jobs_makes_no_cores(tmp_path):
+    """The whole of Snakemake: after two jobs in a row, four that are ready at once."""
+    (tmp_path / "Snakefile").write_text(CHAIN.format(workflow=str(ROOT / "workflow")))
+    ask(tmp_path, "-m", "snakemake", "--cores", "2")
+    steps = []
+    for path in tmp_path.glob("w*"):
+        began, ended = map(float, path.read_text().split())
+        steps += [(began, 1), (ended, -1)]
+    at_once = np.cumsum([step for _, step in sorted(steps)])
+    assert at_once.max() == 2

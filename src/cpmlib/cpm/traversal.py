@@ -113,11 +113,17 @@ def add_up_trees(
 
 
 def usable_processors() -> int:
-    """Return how many processors this process may use."""
+    """Return how many processors this process may use.
+
+    No more than ``OMP_NUM_THREADS`` where it is set, as other libraries have it: jobs that run side
+    by side share the processors.
+    """
+    limit = os.environ.get("OMP_NUM_THREADS", "")
     try:
-        return len(os.sched_getaffinity(0))
+        found = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+        found = os.cpu_count() or 1
+    return min(found, max(int(limit), 1)) if limit.isdecimal() else found
 
 
 @njit(nogil=True, cache=True, inline="always")

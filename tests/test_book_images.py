@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +24,40 @@ BUILD = ROOT / "build"
 PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
 
 
+def absent(build: Path) -> str | None:
+    """What is missing for these tests, or None."""
+    if not (build / "dataset" / "images.json").is_file() or not (build / "html").is_dir():
+        return "run `make book` first"
+    if json.loads((build / "settings.json").read_text("utf-8"))["surrogate"] is not True:
+        return "the last book was not that of the default dataset"
+    return None
+
+
+def require_book(build: Path) -> None:
+    """Skip where there is no book; fail where one must have been built, as continuous tests do."""
+    reason = absent(build)
+    if reason and os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def built():
-    if not (BUILD / "dataset" / "images.json").is_file() or not (BUILD / "html").is_dir():
-        pytest.skip("run `make book` first")
-    if json.loads((BUILD / "settings.json").read_text("utf-8"))["surrogate"] is not True:
-        pytest.skip("the last book was not that of the default dataset")
+    require_book(BUILD)
 
 
 def table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", na_values="n/a")
+
+
+def test_continuous_tests_do_not_pass_over_a_missing_book(tmp_path, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="make book"):
+        require_book(tmp_path)
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="make book"):
+        require_book(tmp_path)
 
 
 def test_what_is_extracted_is_what_was_calibrated():
@@ -128,13 +154,60 @@ def test_a_deleted_derivative_is_made_again_and_no_other(copy):
     assert (copy / "build" / "values.json").read_bytes() == before
 
 
-@pytest.fixture(scope="module")
-def maps_only(tmp_path_factory) -> Path:
-    """A study of three patients that brings finished maps, coordinates in LPS, and counts."""
-    study = tmp_path_factory.mktemp("maps") / "study"
-    patients = ["sub-01", "sub-02", "sub-05"]
+QUICK = "sub-12"
+"""A patient whose images are made sooner than those of most."""
+
+
+def of_patient(folder: Path, who: str) -> list[Path]:
+    built = folder / "build"
+    return [
+        built / "surrogate" / who,
+        built / "surrogate" / "derivatives" / "qupath" / who,
+        built / "derivatives" / "cpmlib" / who,
+        built / "patients" / who,
+    ]
+
+
+def content_of(folder: Path, who: str) -> dict[str, bytes]:
+    """Everything of a patient, and what was made of all of them."""
+    paths = [path for part in of_patient(folder, who) for path in part.rglob("*") if path.is_file()]
+    paths += (folder / "build" / "dataset").iterdir()
+    paths.append(folder / "build" / "values.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def killed(folder: Path, when: str) -> None:
+    """Start a build and kill all of it while it does what it says in such a line."""
+    with subprocess.Popen(
+        [sys.executable, "workflow/build.py"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src")},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.strip() == when for line in process.stdout), when
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_killed_build_ends_with_the_same_bytes(copy):
+    before = content_of(copy, QUICK)
+    for part in of_patient(copy, QUICK):
+        shutil.rmtree(part)
+    killed(copy, f"making the images of {QUICK}")
+    killed(copy, f"maps and regions of {QUICK}")
+    run = build(copy)
+    assert run.returncode == 0, run.stderr
+    after = content_of(copy, QUICK)
+    assert after.keys() == before.keys()
+    assert [name for name in before if after[name] != before[name]] == []
+    assert not list((copy / "build" / "surrogate").glob(".*.part"))
+
+
+def write_tables(study: Path, patients: list[str]) -> None:
     source = BUILD / "surrogate"
-    study.mkdir()
     people = table(source / "participants.tsv")
     people = people[people["participant_id"].isin(patients)]
     people.to_csv(study / "participants.tsv", sep="\t", index=False, na_rep="n/a")
@@ -146,16 +219,31 @@ def maps_only(tmp_path_factory) -> Path:
     (study / "samples.json").write_text(json.dumps(declared))
     description = {"Name": "Maps only", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     (study / "dataset_description.json").write_text(json.dumps(description))
-    for who in patients:
-        made = BUILD / "derivatives" / "cpmlib" / who
-        place = study / "derivatives" / "matlab" / who / "anat"
-        place.mkdir(parents=True)
-        shutil.copy(made / "anat" / f"{who}_space-T1wGd_cpm.nii.gz", place / f"{who}_cpm.nii.gz")
-        adc = read_image(made / "dwi" / f"{who}_space-T1wGd_ADC.nii.gz")
-        values = np.asarray(adc.dataobj) * np.float32(1e-6)  # as a scanner writes it, in mm2/s
-        write_image(place / f"{who}_ADC.nii.gz", type(adc)(values, adc.affine))
-        exports = source / "derivatives" / "qupath" / who
-        shutil.copytree(exports, study / "derivatives" / "qupath" / who)
+
+
+def write_maps(study: Path, who: str) -> None:
+    made = BUILD / "derivatives" / "cpmlib" / who
+    place = study / "derivatives" / "matlab" / who / "anat"
+    place.mkdir(parents=True)
+    shutil.copy(made / "anat" / f"{who}_space-T1wGd_cpm.nii.gz", place / f"{who}_cpm.nii.gz")
+    adc = read_image(made / "dwi" / f"{who}_space-T1wGd_ADC.nii.gz")
+    values = np.asarray(adc.dataobj) * np.float32(1e-6)  # as a scanner writes it, in mm2/s
+    write_image(place / f"{who}_ADC.nii.gz", type(adc)(values, adc.affine))
+    exports = BUILD / "surrogate" / "derivatives" / "qupath" / who
+    shutil.copytree(exports, study / "derivatives" / "qupath" / who)
+
+
+PATIENTS = ["sub-01", "sub-02", "sub-05"]
+
+
+@pytest.fixture(scope="module")
+def maps_only(tmp_path_factory) -> Path:
+    """A study of three patients that brings finished maps, coordinates in LPS, and counts."""
+    study = tmp_path_factory.mktemp("maps") / "study"
+    study.mkdir()
+    write_tables(study, PATIENTS)
+    for who in PATIENTS:
+        write_maps(study, who)
     return study
 
 
@@ -165,11 +253,45 @@ def test_a_study_with_only_maps_and_lps_targets_builds(copy, maps_only):
     assert "training the forest" not in run.stdout
     found = table(copy / "build" / "dataset" / "samples.tsv")
     wanted = table(ROOT / "data" / "surrogate" / "samples.tsv")
-    wanted = wanted[wanted["participant_id"].isin(["sub-01", "sub-02", "sub-05"])]
+    wanted = wanted[wanted["participant_id"].isin(PATIENTS)]
     np.testing.assert_allclose(found["cpm"], wanted["cpm"], atol=1e-9)
     # The unit's factor is applied in single precision.
     np.testing.assert_allclose(found["adc"], wanted["adc"], atol=0.11)
     np.testing.assert_allclose(found["target_x"], wanted["target_x"])
+    # The model of the build before still lies there; no map was predicted by it.
+    page = (copy / "build" / "html" / "notebooks" / "14_training.html").read_text("utf-8")
+    assert "Forest trained on" not in page
+
+
+def test_of_a_new_patient_alone_images_are_processed(copy, maps_only):
+    write_tables(maps_only, [*PATIENTS, QUICK])
+    write_maps(maps_only, QUICK)
+    run = build(copy, "--dataset", str(maps_only))
+    assert run.returncode == 0, run.stderr
+    assert [line for line in run.stdout.splitlines() if "maps and regions" in line] == [
+        f"maps and regions of {QUICK}"
+    ]
+    assert len(table(copy / "build" / "dataset" / "participants.tsv")) == len(PATIENTS) + 1
+
+
+def test_all_images_with_damaged_data_are_named_and_the_pages_kept(copy, maps_only, tmp_path):
+    study = tmp_path / "damaged"
+    shutil.copytree(maps_only, study)
+    broken = ["sub-01", "sub-02"]
+    for who in broken:
+        path = study / "derivatives" / "matlab" / who / "anat" / f"{who}_cpm.nii.gz"
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    pages = {path: path.read_bytes() for path in (copy / "build" / "html").rglob("*.html")}
+    before = (copy / "build" / "values.json").read_bytes()
+    run = build(copy, "--dataset", str(study))
+    assert run.returncode != 0
+    for who in broken:
+        assert run.stderr.count(f"{who}_cpm.nii.gz: found a file that cannot be read") == 1
+        assert not any(path.exists() for path in of_patient(copy, who)[2:])
+    assert "Traceback" not in run.stderr
+    assert {path: path.read_bytes() for path in pages} == pages
+    assert (copy / "build" / "values.json").read_bytes() == before
 
 
 def test_a_broken_image_is_refused_before_anything_is_built(copy, maps_only, tmp_path):

@@ -144,6 +144,8 @@ def _source(given: str, expected: str) -> Path:
 def _snakemake(cores: int) -> tuple[int, list[str]]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
     command += ["--cores", str(cores), "--rerun-incomplete", "--nolock"]
+    # What does not need the failed job is done all the same, so that all faults are told at once.
+    command += ["--keep-going"]
     full_log = BUILD / "snakemake.log"
     failed: list[str] = []
     with full_log.open("w", encoding="utf-8") as log:

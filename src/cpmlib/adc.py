@@ -1,4 +1,4 @@
-"""ADC of a patient whose study has the diffusion series instead of the scanner's map."""
+"""ADC of a patient: the scanner's map without its background, or the map made from the series."""
 
 from __future__ import annotations
 
@@ -8,11 +8,38 @@ from scipy import ndimage
 
 from cpmlib.diffusion import apparent_diffusion_coefficient
 from cpmlib.patient import DiffusionSeries
-from cpmlib.preprocessing.grid import resample_to
+from cpmlib.preprocessing.grid import make_image, resample_to
 
 MARGIN = 2
 """Voxels by which the brain mask is widened before the tensor is fitted, so that the interpolation
 at the brain's edge has neighbours."""
+
+
+def without_background(adc: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return an ADC map with no value where it is not above 0.
+
+    No tissue has such an ADC; scanners and fits write 0 in air and where they failed. To be done
+    before the map is resampled: interpolation would mix the 0 into the brain's edge, where it
+    looks like a low ADC.
+
+    Parameters
+    ----------
+    adc
+        3-D, in any unit.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        float32, NaN where there is no value.
+
+    Examples
+    --------
+    >>> scanned = np.array([0, 800, -3], np.float32).reshape(3, 1, 1)
+    >>> without_background(make_image(scanned, np.eye(4))).get_fdata().ravel()
+    array([ nan, 800.,  nan])
+    """
+    values = np.asarray(adc.dataobj, dtype=np.float32)
+    return make_image(np.where(values > 0, values, np.float32(np.nan)), adc.affine)
 
 
 def first_volume(series: nib.Nifti1Image) -> nib.Nifti1Image:

@@ -18,7 +18,13 @@ from typing import Literal
 import nibabel as nib
 import numpy as np
 
-from cpmlib.adc import adc_from_series, first_volume, inside_of, mask_image
+from cpmlib.adc import (
+    adc_from_series,
+    first_volume,
+    inside_of,
+    mask_image,
+    without_background,
+)
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import CpmResult, cellularity_map
 from cpmlib.diffusion import adc_in_units
@@ -106,7 +112,9 @@ def make_maps(
     size = model.card.voxel_size if model is not None and images.can_predict else None
     affine, shape = reference_grid(anatomy, size)
     reference = resample_to(anatomy, affine, shape, name="T1wGd")
-    moving = {k: v for k, v in volumes.items() if k in ("T1w", "T1wGd", "FLAIR", "ADC")}
+    if "ADC" in volumes:
+        volumes["ADC"] = without_background(volumes["ADC"])
+    moving = {k: v for k, v in volumes.items() if k in CONTRASTS}
     aligned, report = align(moving, reference, register=REGISTER[options.registration])
     for kind in report.registered:
         moved = report.transforms[kind]

@@ -37,10 +37,14 @@ from cpmlib.preprocessing.bias_field import correct_bias_field
 from cpmlib.preprocessing.brain_mask import brain_mask, check_mask
 from cpmlib.preprocessing.grid import reference_grid, resample_to
 from cpmlib.preprocessing.input_checks import check_inputs
+from cpmlib.preprocessing.padding import padding
 from cpmlib.preprocessing.registration import AlignmentReport, align
 from cpmlib.preprocessing.white_matter import white_matter_mask
 
 REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True, "never": False}
+
+BROUGHT = ("CPM", "ADC", "rCBV", "mask")
+"""What a study may have made itself."""
 
 COVERED = 0.98
 """Share of the brain that a contrast must cover for no note to be made."""
@@ -151,19 +155,26 @@ def make_maps(
 
 
 def _brought(volumes: dict[str, nib.Nifti1Image], images: PatientImages) -> PatientMaps:
-    """Take finished maps as they are; only the unit of the ADC is looked at."""
-    brought = ("CPM", "ADC", "rCBV", "mask")
-    maps: dict[str, nib.Nifti1Image] = {k: volumes[k] for k in brought if k in volumes}
-    notes = []
+    """Take finished maps as they are, and say what cannot be used without a T1-weighted image."""
+    maps: dict[str, nib.Nifti1Image] = {k: volumes[k] for k in BROUGHT if k in volumes}
+    notes = check_inputs(maps, images.names)
+    unused = [kind for kind in CONTRASTS if kind in volumes and kind not in maps]
+    unused += [k for k, s in (("dwi", images.diffusion), ("dsc", images.perfusion)) if s]
+    for kind in unused:
+        name = images.names.get(kind, kind)
+        notes.append(f"{name}: not used; no T1-weighted image shows where the brain is")
+    finished = [kind for kind in maps if kind != "mask"]
+    if "mask" in maps and finished:
+        check_mask(maps["mask"], maps[finished[0]])
+    elif finished:
+        first = maps[finished[0]]
+        maps["mask"] = mask_image(~padding(np.asarray(first.dataobj)), first)
+        name = images.names.get(finished[0], finished[0])
+        notes.append(f"no brain mask: the brain is what the zeros around {name} enclose")
     if "ADC" in maps:
-        brain = maps.get("mask")
-        if brain is not None:
-            brain = resample_to(brain, maps["ADC"].affine, maps["ADC"].shape, "nearest", "mask")
-        else:
-            values = np.asarray(maps["ADC"].dataobj)
-            inside = np.isfinite(values) & (values > 0)
-            brain = nib.Nifti1Image(inside.astype(np.uint8), maps["ADC"].affine)
-        maps["ADC"], note = adc_in_units(maps["ADC"], brain, images.names.get("ADC", "ADC"))
+        adc = without_background(maps["ADC"])
+        brain = resample_to(maps["mask"], adc.affine, adc.shape, "nearest", "mask")
+        maps["ADC"], note = adc_in_units(adc, brain, images.names.get("ADC", "ADC"))
         notes.append(note)
     return PatientMaps(maps, {}, tuple(notes), {})
 
@@ -172,7 +183,7 @@ def _inputs(
     volumes: Mapping[str, nib.Nifti1Image], images: PatientImages
 ) -> dict[str, nib.Nifti1Image]:
     """Images that must lie in one place; of a series its first volume."""
-    inputs = {kind: volumes[kind] for kind in (*CONTRASTS, "mask") if kind in volumes}
+    inputs = {kind: volumes[kind] for kind in (*CONTRASTS, *BROUGHT) if kind in volumes}
     for kind, series in (("dwi", images.diffusion), ("dsc", images.perfusion)):
         if series is not None:
             inputs[kind] = first_volume(series.image)

@@ -13,6 +13,9 @@ from nilearn.datasets import (
 )
 from scipy import ndimage
 
+from cpmlib.surrogate.images.diffusion import directions
+from cpmlib.surrogate.images.dsc import simulate_dsc
+
 FLUID, BONE, MARROW, FAT, MUSCLE, DURA = 0.18, 0.06, 0.35, 1.0, 0.6, 0.8
 """Brightness on T1; the template's white matter is 0.87 and its grey matter 0.65."""
 
@@ -97,3 +100,68 @@ def smooth(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> np
 def dice(first: nib.Nifti1Image, second: nib.Nifti1Image) -> float:
     a, b = (np.asarray(image.dataobj) > 0.5 for image in (first, second))
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+@cache
+def examination() -> tuple[dict[str, nib.Nifti1Image], nib.Nifti1Image]:
+    """Return the four contrasts of the template, with a lesion, and its brain mask; 2 mm.
+
+    By formula from the template's T1: dark fluid and bright grey matter on FLAIR, a high ADC in
+    fluid. The ranges are those of the small model of `cpm.toy`; there is no signal outside.
+    """
+    t1, mask, _ = template()
+    d, brain = np.asarray(t1.dataobj), np.asarray(mask.dataobj) > 0
+    x = nib.affines.apply_affine(t1.affine, np.moveaxis(np.indices(d.shape), 0, -1))
+    lesion = np.exp(-((np.linalg.norm(x - [28, -15, 28], axis=-1) / 15) ** 4))
+    ramp = 0.02 * (x[..., 0] + 2 * x[..., 1] - x[..., 2])  # so that no two places are alike
+    images = {
+        "T1w": 380 + 140 * d - 20 * lesion + ramp,
+        "T1wGd": 380 + 140 * d + 120 * lesion + ramp,
+        "FLAIR": 560 - 200 * d + 150 * lesion - ramp,
+        "ADC": 1300 - 500 * d - 250 * lesion + ramp,
+    }
+    made = {k: nib.Nifti1Image((v * brain).astype("f4"), t1.affine) for k, v in images.items()}
+    return made, mask
+
+
+@cache
+def bolus() -> nib.Nifti1Image:
+    """Return a susceptibility series of the template in 4-mm voxels, 1.5 s apart, echo at 30 ms.
+
+    Blood volume is 1 in white matter and 2.2 elsewhere, nothing leaks.
+    """
+    _, mask, white = template()
+    affine = mask.affine @ np.diag([2.0, 2, 2, 1])
+    affine[:3, 3] = mask.affine[:3, 3] + 1
+    share, brain = _halved(white), _halved(mask) > 0.5
+    volume = np.where(brain, 2.2 - 1.2 * share, 0)
+    before = np.where(brain, 900 - 400 * share, 1.0)
+    series = simulate_dsc(
+        volume,
+        np.zeros_like(volume),
+        brain.astype(float),
+        1.5 * np.arange(60),
+        0.03,
+        before,
+        np.random.default_rng(0),
+        100,
+    )
+    return nib.Nifti1Image(series.astype(np.float32), affine)
+
+
+def _halved(image: nib.Nifti1Image) -> np.ndarray:
+    x, y, z = (n // 2 for n in image.shape)
+    values = np.asarray(image.dataobj)[: 2 * x, : 2 * y, : 2 * z]
+    return values.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5))
+
+
+def diffusion(count: int = 6) -> tuple[nib.Nifti1Image, np.ndarray, np.ndarray]:
+    """Return a series whose mean diffusivity is the ADC of `examination`, b-values, directions."""
+    adc = np.asarray(examination()[0]["ADC"].dataobj)
+    t1, mask, _ = template()
+    inside = np.asarray(mask.dataobj) > 0
+    base = np.where(inside, np.clip(1500 * (1.15 - np.asarray(t1.dataobj)), 300, 1500), 0)
+    bvals = np.r_[0.0, np.full(count, 1000.0)]
+    bvecs = np.vstack([np.zeros(3), directions(count)])
+    series = base[..., None] * np.exp(-bvals * 1e-6 * adc[..., None])
+    return nib.Nifti1Image(series.astype(np.float32), t1.affine), bvals, bvecs

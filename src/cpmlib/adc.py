@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from cpmlib.diffusion import apparent_diffusion_coefficient
+from cpmlib.diffusion import B0, apparent_diffusion_coefficient
 from cpmlib.patient import DiffusionSeries
-from cpmlib.preprocessing.grid import make_image, resample_to
+from cpmlib.preprocessing.grid import resample_to
 
 MARGIN = 2
 """Voxels by which the brain mask is widened before the tensor is fitted, so that the interpolation
@@ -35,11 +35,11 @@ def without_background(adc: nib.Nifti1Image) -> nib.Nifti1Image:
     Examples
     --------
     >>> scanned = np.array([0, 800, -3], np.float32).reshape(3, 1, 1)
-    >>> without_background(make_image(scanned, np.eye(4))).get_fdata().ravel()
+    >>> without_background(nib.Nifti1Image(scanned, np.eye(4))).get_fdata().ravel()
     array([ nan, 800.,  nan])
     """
     values = np.asarray(adc.dataobj, dtype=np.float32)
-    return make_image(np.where(values > 0, values, np.float32(np.nan)), adc.affine)
+    return nib.Nifti1Image(np.where(values > 0, values, np.float32(np.nan)), adc.affine)
 
 
 def first_volume(series: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -52,6 +52,23 @@ def first_volume(series: nib.Nifti1Image) -> nib.Nifti1Image:
     """
     values = np.asarray(series.dataobj[..., 0], dtype=np.float32)
     return nib.Nifti1Image(values, series.affine)
+
+
+def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
+    """Return the mean of the volumes without diffusion weighting, or the least weighted one.
+
+    Examples
+    --------
+    >>> image = nib.Nifti1Image(np.arange(3, dtype=np.float32).reshape(1, 1, 1, 3), np.eye(4))
+    >>> series = DiffusionSeries(image, np.array([1000.0, 0, 5]), np.eye(3))
+    >>> float(without_weighting(series).get_fdata().item())
+    1.5
+    """
+    chosen = np.flatnonzero(series.bvals <= max(B0, series.bvals.min()))
+    values = np.zeros(series.image.shape[:3], np.float32)
+    for volume in chosen:
+        values += np.asarray(series.image.dataobj[..., volume], dtype=np.float32)
+    return nib.Nifti1Image(values / np.float32(len(chosen)), series.image.affine)
 
 
 def adc_from_series(series: DiffusionSeries, mask: nib.Nifti1Image) -> nib.Nifti1Image:

@@ -12,7 +12,7 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import nibabel as nib
@@ -24,6 +24,7 @@ from cpmlib.adc import (
     inside_of,
     mask_image,
     without_background,
+    without_weighting,
 )
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import CpmResult, cellularity_map
@@ -37,8 +38,8 @@ from cpmlib.preprocessing.bias_field import correct_bias_field
 from cpmlib.preprocessing.brain_mask import brain_mask, check_mask
 from cpmlib.preprocessing.grid import reference_grid, resample_to
 from cpmlib.preprocessing.input_checks import check_inputs
-from cpmlib.preprocessing.padding import padding
-from cpmlib.preprocessing.registration import AlignmentReport, align
+from cpmlib.preprocessing.padding import padding, without_padding
+from cpmlib.preprocessing.registration import AlignmentReport, align, apply_rigid
 from cpmlib.preprocessing.white_matter import white_matter_mask
 
 REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True, "never": False}
@@ -109,17 +110,20 @@ def make_maps(
     """
     options = options or ImageOptions()
     volumes, notes, quality = dict(images.volumes), [], {}
-    anatomy = volumes.get("T1wGd", volumes.get("T1w"))
-    if anatomy is None:
+    fixed = next((kind for kind in ("T1wGd", "T1w") if kind in volumes), None)
+    if fixed is None:
         return _brought(volumes, images)
     notes += check_inputs(_inputs(volumes, images), images.names)
     size = model.card.voxel_size if model is not None and images.can_predict else None
-    affine, shape = reference_grid(anatomy, size)
-    reference = resample_to(anatomy, affine, shape, name="T1wGd")
-    if "ADC" in volumes:
-        volumes["ADC"] = without_background(volumes["ADC"])
-    moving = {k: v for k, v in volumes.items() if k in CONTRASTS}
-    aligned, report = align(moving, reference, register=REGISTER[options.registration])
+    affine, shape = reference_grid(volumes[fixed], size)
+    reference = resample_to(volumes[fixed], affine, shape, name=fixed)
+    if "mask" in volumes:
+        check_mask(volumes["mask"], reference)
+    moving = {k: v for k, v in volumes.items() if k in CONTRASTS} | _unweighted(images)
+    how = REGISTER[options.registration]
+    aligned, report = align(moving, reference, how, volumes.get("mask"), stay=(fixed,))
+    images = _moved(images, report)
+    aligned = {kind: image for kind, image in aligned.items() if kind in CONTRASTS}
     for kind in report.registered:
         moved = report.transforms[kind]
         notes.append(
@@ -127,6 +131,7 @@ def make_maps(
             f" {moved.translation_mm:.1f} mm"
         )
     mask = _mask(volumes, aligned, reference)
+    aligned |= _without_fill(volumes, aligned, report, mask)
     maps: dict[str, nib.Nifti1Image] = {"mask": mask}
     result, fit = None, None
     quality["brain_ml"] = float(inside_of(mask).sum() * _voxel_ml(mask))
@@ -182,12 +187,33 @@ def _brought(volumes: dict[str, nib.Nifti1Image], images: PatientImages) -> Pati
 def _inputs(
     volumes: Mapping[str, nib.Nifti1Image], images: PatientImages
 ) -> dict[str, nib.Nifti1Image]:
-    """Images that must lie in one place; of a series its first volume."""
+    """Images that must lie in one place; of a series one volume."""
     inputs = {kind: volumes[kind] for kind in (*CONTRASTS, *BROUGHT) if kind in volumes}
-    for kind, series in (("dwi", images.diffusion), ("dsc", images.perfusion)):
-        if series is not None:
-            inputs[kind] = first_volume(series.image)
-    return inputs
+    return inputs | _unweighted(images)
+
+
+def _unweighted(images: PatientImages) -> dict[str, nib.Nifti1Image]:
+    """Return of each series what shows the head best: no diffusion weighting, no bolus."""
+    found = {}
+    if images.diffusion is not None:
+        found["dwi"] = without_weighting(images.diffusion)
+    if images.perfusion is not None:
+        found["dsc"] = first_volume(images.perfusion.image)
+    return found
+
+
+def _moved(images: PatientImages, report: AlignmentReport) -> PatientImages:
+    """Return a patient's images with each series where its registration puts it.
+
+    Only its affine changes, and with it the place of all that is made of it. The gradients stay:
+    they are used for the mean diffusivity, which no rotation changes.
+    """
+    for part, kind in (("diffusion", "dwi"), ("perfusion", "dsc")):
+        if kind in report.registered:
+            series = getattr(images, part)
+            image = apply_rigid(series.image, report.transforms[kind])
+            images = replace(images, **{part: replace(series, image=image)})
+    return images
 
 
 def _mask(
@@ -196,10 +222,41 @@ def _mask(
     reference: nib.Nifti1Image,
 ) -> nib.Nifti1Image:
     if "mask" in volumes:
-        check_mask(volumes["mask"], reference)
         own = resample_to(volumes["mask"], reference.affine, reference.shape, "nearest", "mask")
         return mask_image(np.asarray(own.dataobj) > 0.5, reference)
     return brain_mask(aligned.get("T1w", reference))
+
+
+def _without_fill(
+    volumes: Mapping[str, nib.Nifti1Image],
+    aligned: Mapping[str, nib.Nifti1Image],
+    report: AlignmentReport,
+    mask: nib.Nifti1Image,
+) -> dict[str, nib.Nifti1Image]:
+    """Read the contrasts again in which 0 stands for no value, so that no 0 is interpolated.
+
+    That is the ADC, and others where zeros around them reach into the brain: a slab that was
+    padded, or a head that was cut out by a smaller mask.
+    """
+    inside, again = inside_of(mask), {}
+    for kind in aligned:
+        if kind == "ADC":
+            image = without_background(volumes[kind])
+        elif _padded(aligned[kind], inside):
+            image = without_padding(volumes[kind])
+        else:
+            continue
+        if kind in report.registered:
+            image = apply_rigid(image, report.transforms[kind])
+        again[kind] = resample_to(image, mask.affine, mask.shape, name=kind)
+    return again
+
+
+def _padded(image: nib.Nifti1Image, inside: np.ndarray) -> bool:
+    values = np.asarray(image.dataobj)
+    zeros = inside & (values == 0)
+    # To find out whether they lie within the tissue takes longer.
+    return bool(zeros.any() and (zeros & padding(values)).any())
 
 
 def _adc(
@@ -257,7 +314,7 @@ def _perfusion(
     assert series is not None
     grid = series.image.affine, series.image.shape[:3]
     first = first_volume(series.image)
-    white = white_matter_mask(aligned.get("T1w", aligned["T1wGd"]), mask)
+    white = white_matter_mask(aligned["T1w" if "T1w" in aligned else "T1wGd"], mask)
     brain = mask_image(inside_of(resample_to(mask, *grid, "nearest", "mask")), first)
     normal = mask_image(inside_of(resample_to(white, *grid, "nearest", "mask")), first)
     return relative_cbv(

@@ -12,8 +12,6 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from cpmlib.preprocessing.grid import make_image
-
 
 def padding(values: np.ndarray) -> np.ndarray:
     """Say where an image is padding, or has no value and lies outside its content.
@@ -48,8 +46,8 @@ def without_padding(image: nib.Nifti1Image) -> nib.Nifti1Image:
     --------
     >>> slab = np.ones((3, 3, 4), np.float32)
     >>> slab[:, :, 2:] = 0
-    >>> without_padding(make_image(slab, np.eye(4))).get_fdata()[1, 1]
+    >>> without_padding(nib.Nifti1Image(slab, np.eye(4))).get_fdata()[1, 1]
     array([ 1.,  1., nan, nan])
     """
     values = np.asarray(image.dataobj, dtype=np.float32)
-    return make_image(np.where(padding(values), np.float32(np.nan), values), image.affine)
+    return nib.Nifti1Image(np.where(padding(values), np.float32(np.nan), values), image.affine)

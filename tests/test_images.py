@@ -194,3 +194,43 @@ def test_other_files(tmp_path):
 def test_messages_hold_no_path(tmp_path):
     (tmp_path / "a.nii").write_text("nothing")
     assert str(tmp_path) not in problem(tmp_path / "a.nii")
+
+
+def test_both_descriptions_of_the_orientation_are_kept(tmp_path, image):
+    """So that `check_inputs` can compare them."""
+    shifted = OBLIQUE.copy()
+    shifted[2, 3] += 7
+    image.set_sform(OBLIQUE, 1)
+    image.set_qform(shifted, 2)
+    nib.save(image, tmp_path / "a.nii.gz")
+    theirs, ours = nib.load(tmp_path / "a.nii.gz"), read_image(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(ours.affine, theirs.affine)
+    for form in ("get_sform", "get_qform"):
+        kept, code = getattr(ours.header, form)(coded=True)
+        expected, expected_code = getattr(theirs.header, form)(coded=True)
+        np.testing.assert_allclose(kept, expected, atol=1e-5)  # single precision
+        assert code == expected_code
+
+
+def test_a_qform_that_is_no_rotation_does_no_harm_beside_an_sform(tmp_path, image):
+    image.set_qform(OBLIQUE, 1)
+    image.set_sform(OBLIQUE, 1)
+    nib.save(image, tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[256:268] = np.array([9, 9, 9], "<f4").tobytes()  # the quaternion
+    (tmp_path / "a.nii").write_bytes(content)
+    np.testing.assert_allclose(read_image(tmp_path / "a.nii").affine, OBLIQUE, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("unit", "worth", "name"), [("meter", 1e-3, "metres"), ("micron", 1e3, "micrometres")]
+)
+def test_another_unit_is_named(tmp_path, image, unit, worth, name):
+    other = nib.Nifti1Image(image.get_fdata(dtype=np.float32), np.diag([worth] * 3 + [1]) @ OBLIQUE)
+    other.header.set_xyzt_units(unit, "sec")
+    nib.save(other, tmp_path / "a.nii.gz")
+    assert f"coordinates in {name}" in problem(tmp_path / "a.nii.gz")
+    other.header["xyzt_units"] = 0
+    other = nib.Nifti1Image(image.get_fdata(dtype=np.float32), OBLIQUE, other.header)
+    nib.save(other, tmp_path / "a.nii.gz")
+    assert read_image(tmp_path / "a.nii.gz").shape == image.shape

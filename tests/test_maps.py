@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from cpm import toy
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import extract_regions
+from cpmlib.images import read_image
 from cpmlib.maps import PatientMaps, make_maps
 from cpmlib.options import ImageOptions
 from cpmlib.patient import DiffusionSeries, PatientImages, PerfusionSeries
@@ -257,3 +260,24 @@ def test_zeros_within_the_brain_are_values() -> None:
     made = make_maps(images, toy.trained()[0], AS_THEY_ARE)
     assert not any(note.startswith("FLAIR") for note in made.notes)
     assert np.isfinite(np.asarray(made.maps["CPM"].dataobj)[44:52, 54:62, 44:52]).all()
+
+
+def test_a_header_that_contradicts_itself_is_mentioned(tmp_path: Path) -> None:
+    """From the file to the note: nothing on the way may drop half of the header."""
+    contrasts, mask = examination()
+    series, bvals, bvecs = diffusion()
+    torn = {}
+    for kind, image in (("T1wGd", contrasts["T1wGd"]), ("dwi", series)):
+        image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+        qform = image.affine.copy()
+        qform[2, 3] += 7
+        image.set_sform(image.affine, 1)
+        image.set_qform(qform, 1)
+        nib.save(image, tmp_path / f"{kind}.nii.gz")
+        torn[kind] = read_image(tmp_path / f"{kind}.nii.gz", len(image.shape))
+    images = PatientImages(
+        {"T1wGd": torn["T1wGd"], "mask": mask}, DiffusionSeries(torn["dwi"], bvals, bvecs)
+    )
+    notes = " ".join(make_maps(images, None, AS_THEY_ARE).notes)
+    for kind in torn:
+        assert f"{kind}: the header's sform and qform put its corners up to 7.0 mm" in notes

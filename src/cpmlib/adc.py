@@ -51,7 +51,7 @@ def first_volume(series: nib.Nifti1Image) -> nib.Nifti1Image:
     (2, 2, 2)
     """
     values = np.asarray(series.dataobj[..., 0], dtype=np.float32)
-    return nib.Nifti1Image(values, series.affine)
+    return nib.Nifti1Image(values, series.affine, series.header)
 
 
 def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
@@ -68,7 +68,8 @@ def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
     values = np.zeros(series.image.shape[:3], np.float32)
     for volume in chosen:
         values += np.asarray(series.image.dataobj[..., volume], dtype=np.float32)
-    return nib.Nifti1Image(values / np.float32(len(chosen)), series.image.affine)
+    mean = values / np.float32(len(chosen))
+    return nib.Nifti1Image(mean, series.image.affine, series.image.header)
 
 
 def adc_from_series(series: DiffusionSeries, mask: nib.Nifti1Image) -> nib.Nifti1Image:

@@ -10,6 +10,7 @@ Vocabulary
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -32,6 +33,9 @@ MOST_VOXELS = 2**29
 
 SMALLEST_DETERMINANT = 1e-6
 """Volume of a voxel, in mm3, below which an affine counts as singular."""
+
+OTHER_UNITS = {1: "metres", 3: "micrometres"}
+"""Codes of the units that a header may name instead of mm (2) or none (0)."""
 
 _HEADER_BYTES = 352
 _MOST_AFTER = 2**20
@@ -65,14 +69,15 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     Returns
     -------
     nibabel.Nifti1Image
-        float32, scaled by the header's slope and intercept; NaN where the file has NaN.
+        float32, scaled by the header's slope and intercept; NaN where the file has NaN. Of the
+        header only sform and qform are kept.
 
     Raises
     ------
     DatasetError
         For a file that is absent, truncated, corrupt or of another kind; a header with absurd or
-        unexpected dimensions, or without scanner coordinates; a singular affine; infinities; an
-        image without any value.
+        unexpected dimensions, or without scanner coordinates, or in another unit than mm; a
+        singular affine; infinities; an image without any value.
 
     Examples
     --------
@@ -100,7 +105,9 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
         raise DatasetError(Problem(path.name, found, "finite values", "write the image again"))
     if np.isnan(values).all():
         raise DatasetError(Problem(path.name, "no finite value", "an image", "replace the file"))
-    return nib.Nifti1Image(values, image.affine)
+    read = nib.Nifti1Image(values, image.affine)
+    _keep_qform(read, image)
+    return read
 
 
 def check_file(path: str | os.PathLike[str], dimensions: int = 3) -> None:
@@ -127,6 +134,10 @@ def check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[in
     affine = image.affine
     if affine is None or not np.isfinite(affine).all():
         raise _fault(file, "an affine with values that are not finite", "a finite affine")
+    unit = OTHER_UNITS.get(int(image.header["xyzt_units"]) & 7)
+    if unit is not None:
+        remedy = "convert it again, or write the affine in mm and the unit with it"
+        raise _fault(file, f"coordinates in {unit}", "coordinates in mm", remedy)
     volume = abs(float(np.linalg.det(affine[:3, :3])))
     if volume < SMALLEST_DETERMINANT:
         raise _fault(file, f"a singular affine (a voxel of {volume:g} mm3)", "an invertible affine")
@@ -220,6 +231,15 @@ def _open(path: Path) -> nib.Nifti1Image:
     if not isinstance(image, nib.Nifti1Image):
         raise _fault(path.name, f"a {type(image).__name__}", "a NIfTI image")
     return image
+
+
+def _keep_qform(read: nib.Nifti1Image, image: nib.Nifti1Image) -> None:
+    """Keep the header's second description of where the image lies, for whoever compares them."""
+    if int(image.header["sform_code"]) and int(image.header["qform_code"]):
+        with contextlib.suppress(HeaderDataError, ValueError):  # numbers that are no rotation
+            qform = image.header.get_qform()
+            read.set_sform(image.affine, int(image.header["sform_code"]))
+            read.set_qform(qform, int(image.header["qform_code"]), update_affine=False)
 
 
 def _decompressed(path: Path, image: nib.Nifti1Image) -> bytes:

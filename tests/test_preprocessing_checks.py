@@ -8,7 +8,7 @@ import pytest
 
 from cpmlib.errors import DatasetError
 from cpmlib.preprocessing.input_checks import check_inputs, covered_share
-from heads import template
+from heads import head, template
 from orientations import same_image_in_orientations
 
 NAMES = {"T1wGd": "t1gd.nii.gz", "FLAIR": "flair.nii.gz", "ADC": "adc.nii.gz"}
@@ -84,6 +84,27 @@ def test_what_can_be_used_but_is_odd() -> None:
     assert [text[:2] for text in said] == ["B:", "C:", "D:", "A:"]
     for text, words in zip(said, ("right angles", "15 mm", "7.0 mm apart", "covers"), strict=True):
         assert words in text
+
+
+@pytest.mark.parametrize("kind", ["dwi", "dsc", "rCBV", "ADC"])
+def test_a_slab_about_the_lesion_can_be_used(kind: str) -> None:
+    """Ten slices of 5 mm, as many centres acquire their perfusion."""
+    whole = head()[0]
+    affine = np.diag([2.0, 2, 5, 1])
+    affine[:3, 3] = [-110, -130, -10]
+    data = np.random.default_rng(0).random((110, 120, 10), dtype=np.float32)
+    slab = nib.Nifti1Image(data, affine)
+    (said,) = check_inputs({"T1wGd": whole, kind: slab}, {})
+    assert said.startswith(f"{kind}: covers ")
+    with pytest.raises(DatasetError, match="a field of view of 220 x 240 x 50 mm"):
+        check_inputs({"T1wGd": whole, "FLAIR": slab}, {})
+    thin = nib.Nifti1Image(data[:, :, :3], affine)
+    with pytest.raises(DatasetError, match="room for a slab of the brain, at least 20 mm"):
+        check_inputs({"T1wGd": whole, kind: thin}, {})
+    affine = affine.copy()
+    affine[2, 3] = 80  # only the crown
+    with pytest.raises(DatasetError, match="at least 10 %"):
+        check_inputs({"T1wGd": whole, kind: nib.Nifti1Image(data, affine)}, {})
 
 
 def test_share_of_the_head_is_that_of_its_voxels() -> None:

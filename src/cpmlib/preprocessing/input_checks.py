@@ -21,9 +21,18 @@ SMALLEST_VOXEL, LARGEST_VOXEL = 0.1, 20.0
 """Edges of a voxel between which a clinical image lies, mm."""
 
 SMALLEST_EDGE = 60.0
-"""An image shorter than this along any axis cannot hold a brain, mm."""
+"""An image shorter than this along any axis cannot hold a brain, mm; it may be a slab."""
 
-LITTLE = 0.3
+SLABS = ("ADC", "rCBV", "dwi", "dsc")
+"""Kinds that are often acquired as a slab about the lesion."""
+
+SLAB = 100.0
+"""One that is thinner than this does not reach from the crown to the skull base, mm."""
+
+SMALLEST_SLAB = 20.0
+"""A slab thinner than this has hardly room for a sphere and its surroundings, mm."""
+
+LITTLE, LITTLE_OF_A_SLAB = 0.3, 0.1
 """An image that covers a smaller share of the reference's head is of another place or patient."""
 
 MOST = 0.9
@@ -88,7 +97,7 @@ def check_inputs(
     usable: dict[str, nib.Nifti1Image] = {}
     for kind, image in images.items():
         name = names.get(kind, kind)
-        faults = _geometry(image, name) or _values(image, name)
+        faults = _geometry(image, name, kind in SLABS) or _values(image, name)
         problems += faults
         if not faults:
             usable[kind] = image
@@ -101,7 +110,7 @@ def check_inputs(
     return warnings
 
 
-def _geometry(image: nib.Nifti1Image, name: str) -> list[Problem]:
+def _geometry(image: nib.Nifti1Image, name: str, may_be_slab: bool) -> list[Problem]:
     """Return what makes it impossible to say where the voxels are."""
     if len(image.shape) != 3 or 0 in image.shape:
         found = f"an image of shape {image.shape}"
@@ -116,9 +125,11 @@ def _geometry(image: nib.Nifti1Image, name: str) -> list[Problem]:
         found = f"voxels of {_by(size)} mm"
         expected = f"{SMALLEST_VOXEL:g} to {LARGEST_VOXEL:g} mm"
         return [Problem(name, found, expected, "check the unit of the header's voxel size")]
-    if edge.min() < SMALLEST_EDGE:
+    least = SMALLEST_SLAB if may_be_slab else SMALLEST_EDGE
+    if edge.min() < least:
         found = f"a field of view of {_by(edge)} mm"
-        expected = f"room for a brain, at least {SMALLEST_EDGE:g} mm along each axis"
+        holds = "a slab of the brain" if may_be_slab else "a brain"
+        expected = f"room for {holds}, at least {least:g} mm along each axis"
         return [Problem(name, found, expected, "supply the whole series")]
     return []
 
@@ -177,12 +188,14 @@ def _overlaps(
         if kind == reference:
             continue
         name, share = names.get(kind, kind), covered_share(images[reference], image)
-        if share < LITTLE:
+        slab = kind in SLABS and _thickness(image) < SLAB
+        least = LITTLE_OF_A_SLAB if slab else LITTLE
+        if share < least:
             problems.append(
                 Problem(
                     name,
                     f"a field of view with {100 * share:.0f} % of the head in {known}",
-                    f"at least {100 * LITTLE:.0f} %",
+                    f"at least {100 * least:.0f} %",
                     "check that both are of the same patient and in scanner space, RAS+ in mm",
                 )
             )
@@ -212,6 +225,10 @@ def covered_share(reference: nib.Nifti1Image, other: nib.Nifti1Image) -> float:
     head = data > np.nanmean(data)
     there = inside(np.linalg.inv(other.affine) @ affine, data.shape, other.shape)
     return float(there[head].mean()) if head.any() else 0.0
+
+
+def _thickness(image: nib.Nifti1Image) -> float:
+    return float((voxel_sizes(image.affine) * np.array(image.shape)).min())
 
 
 def _by(lengths: np.ndarray) -> str:

@@ -33,14 +33,14 @@ from cpmlib.errors import DatasetError, Problem
 from cpmlib.images import CONTRASTS
 from cpmlib.options import ImageOptions
 from cpmlib.patient import PatientImages
-from cpmlib.perfusion import PerfusionFit, relative_cbv
+from cpmlib.perfusion import PerfusionFit
 from cpmlib.preprocessing.bias_field import correct_bias_field
 from cpmlib.preprocessing.brain_mask import brain_mask, check_mask
 from cpmlib.preprocessing.grid import reference_grid, resample_to
 from cpmlib.preprocessing.input_checks import check_inputs
 from cpmlib.preprocessing.padding import padding, without_padding
 from cpmlib.preprocessing.registration import AlignmentReport, align, apply_rigid
-from cpmlib.preprocessing.white_matter import white_matter_mask
+from cpmlib.rcbv import rcbv_from_series
 
 REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True, "never": False}
 
@@ -154,8 +154,9 @@ def make_maps(
     if "rCBV" in volumes:
         maps["rCBV"] = volumes["rCBV"]
     elif images.perfusion is not None:
-        fit = _perfusion(images, aligned, mask, options)
-        maps["rCBV"], maps["rCBV_fit"] = fit.rcbv, fit.r2
+        name = images.names.get("dsc", "dsc")
+        fit, found = rcbv_from_series(images.perfusion, aligned, mask, options, name)
+        maps["rCBV"], maps["rCBV_fit"], notes = fit.rcbv, fit.r2, [*notes, *found]
     return PatientMaps(maps, aligned, tuple(notes), quality, result, fit, report)
 
 
@@ -302,30 +303,6 @@ def _covered(
             Problem("brain mask", found, "contrasts of one head", "check that the images belong")
         )
     return mask_image(covered, mask)
-
-
-def _perfusion(
-    images: PatientImages,
-    aligned: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
-    options: ImageOptions,
-) -> PerfusionFit:
-    series = images.perfusion
-    assert series is not None
-    grid = series.image.affine, series.image.shape[:3]
-    first = first_volume(series.image)
-    white = white_matter_mask(aligned["T1w" if "T1w" in aligned else "T1wGd"], mask)
-    brain = mask_image(inside_of(resample_to(mask, *grid, "nearest", "mask")), first)
-    normal = mask_image(inside_of(resample_to(white, *grid, "nearest", "mask")), first)
-    return relative_cbv(
-        series.image,
-        series.repetition_time,
-        series.echo_time,
-        brain,
-        normal,
-        leakage=options.leakage_correction,
-        name=images.names.get("dsc", "dsc"),
-    )
 
 
 def _voxel_ml(image: nib.Nifti1Image) -> float:

@@ -148,3 +148,7 @@ def test_a_patient_s_grey_matter_has_its_blood_volume() -> None:
     rcbv = np.asarray(maps.maps["rCBV"].dataobj)
     grey = brain & (share < 0.01)
     assert np.nanmean(rcbv[grey]) == pytest.approx(GREY, rel=0.02)
+    # Beside it what it was without the correction, here the same; and how well the model fits.
+    uncorrected = np.asarray(maps.maps["rCBV_uncorrected"].dataobj)
+    np.testing.assert_array_equal(uncorrected, rcbv)
+    assert 0.5 < maps.quality["perfusion_r2"] <= 1

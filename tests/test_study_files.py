@@ -124,3 +124,11 @@ def test_tables_alone_are_no_images(tmp_path):
     assert not has_images(make(tmp_path, "participants.tsv", "code/x.py"))
     assert has_images(make(tmp_path / "a", RAW.format("T1w")))
     assert has_images(make(tmp_path / "b", "derivatives/x/sub-01/anat/sub-01_cpm.nii.gz"))
+
+
+def test_an_uncorrected_rcbv_beside_the_corrected_one_is_not_the_map(tmp_path: Path) -> None:
+    folder = tmp_path / "derivatives" / "cpmlib" / "sub-01" / "perf"
+    folder.mkdir(parents=True)
+    for name in ("sub-01_rcbv.nii.gz", "sub-01_desc-uncorrected_rcbv.nii.gz"):
+        (folder / name).touch()
+    assert find_patient(tmp_path, "sub-01", []).images["rCBV"].name == "sub-01_rcbv.nii.gz"

@@ -21,6 +21,7 @@ MADE: Mapping[str, str] = {
     "extrapolation": "anat/{0}_space-T1wGd_extrapolation.nii.gz",
     "ADC": "dwi/{0}_space-T1wGd_ADC.nii.gz",
     "rCBV": "perf/{0}_rcbv.nii.gz",
+    "rCBV_uncorrected": "perf/{0}_desc-uncorrected_rcbv.nii.gz",
     "rCBV_fit": "perf/{0}_desc-fit_r2.nii.gz",
 }
 """Map and where it is written below a patient's folder of the derivatives."""
@@ -45,6 +46,11 @@ SAID: Mapping[str, Mapping[str, object]] = {
         "Units": "1",
         "SkullStripped": True,
     },
+    "rCBV_uncorrected": {
+        "Description": "The same without correction for leakage.",
+        "Units": "1",
+        "SkullStripped": True,
+    },
     "rCBV_fit": {
         "Description": "Share of the variance of a voxel's curve that the perfusion fit explains.",
         "Units": "1",
@@ -58,6 +64,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "extrapolation": ("T1w", "T1wGd", "FLAIR", "ADC", "mask"),
     "ADC": ("ADC", "dwi"),
     "rCBV": ("dsc", "mask"),
+    "rCBV_uncorrected": ("dsc", "mask"),
     "rCBV_fit": ("dsc", "mask"),
 }
 """Map and what it is made from; of mask and ADC the first that there is."""

@@ -157,6 +157,7 @@ def make_maps(
         name = images.names.get("dsc", "dsc")
         fit, found = rcbv_from_series(images.perfusion, aligned, mask, options, name)
         maps["rCBV"], maps["rCBV_fit"], notes = fit.rcbv, fit.r2, [*notes, *found]
+        maps["rCBV_uncorrected"], quality = fit.rcbv_uncorrected, {**quality, **fit.quality}
     return PatientMaps(maps, aligned, tuple(notes), quality, result, fit, report)
 
 

@@ -9,6 +9,12 @@ not enhance, a voxel's curve is modelled as (Leu 2016, equations of OSIPI's CAPL
 
 and corrected to dR2*(t) + K2 int_0^t R(u) exp(-k (t - u)) du.
 
+The model knows one arrival and one width of the bolus, those of R(t). Where it comes later or
+passes more slowly, as behind a narrowed artery or in white matter, the difference is fitted as
+leakage of the T2* kind, with k at its upper bound, and the corrected blood volume is too low; where
+it comes earlier, too high. R2 does not show it. So the share of the brain with k at its bound is
+reported, and the uncorrected map is kept beside the corrected one.
+
 Vocabulary
 ----------
 - ``dR2*``: change of the relaxation rate from that before the bolus, -ln(S / S0) / TE, 1/s.
@@ -37,7 +43,7 @@ import numpy as np
 
 from cpmlib.bolus import Bolus, find_bolus
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.leakage import Leakage, fit_leakage
+from cpmlib.leakage import HIGHEST_RATE, Leakage, fit_leakage
 from cpmlib.series import check_series, inside_mask, map_of
 
 ReferenceRule = Literal["baseline", "circulation"]
@@ -66,6 +72,10 @@ LEAST_WHITE = 10
 LOW_SIGNAL = 0.1
 """Share of the brain's median baseline below which a voxel is air, bone or a susceptibility hole,
 where noise would pass for blood."""
+
+MOST_AT_BOUND = 0.45
+"""Share of the brain with k at its upper bound from which a note is made. By noise alone, at any
+level, it is at most 0.38: in tissue that does not leak every k fits as well."""
 
 VOXELS_AT_ONCE = 8192
 
@@ -112,6 +122,32 @@ class PerfusionFit:
     reference: np.ndarray
     baseline: tuple[int, int]
     leakage: Leakage
+
+    @property
+    def at_bound(self) -> float:
+        """Share of the fitted brain in which k is at its upper bound."""
+        k = np.asarray(self.k.dataobj)
+        # The map is float32.
+        return float(np.mean(k[np.isfinite(k)] >= HIGHEST_RATE * (1 - 1e-6)))
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """Numbers for quality control: median R2, and of a bidirectional fit `at_bound`."""
+        numbers = {"perfusion_r2": float(np.nanmedian(np.asarray(self.r2.dataobj)))}
+        if self.leakage == "bidirectional":
+            numbers["perfusion_k_at_bound"] = self.at_bound
+        return numbers
+
+    @property
+    def notes(self) -> list[str]:
+        """What the author should know of the fit."""
+        if self.leakage != "bidirectional" or self.at_bound <= MOST_AT_BOUND:
+            return []
+        share = f"{100 * self.at_bound:.0f} % of the brain"
+        return [
+            f"rCBV: k is at its upper bound in {share}; a bolus that comes late or slowly passes"
+            " for leakage, so compare with the uncorrected map"
+        ]
 
 
 def relative_cbv(

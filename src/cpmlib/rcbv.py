@@ -75,7 +75,7 @@ def rcbv_from_series(
         leakage=options.leakage_correction,
         name=name,
     )
-    return fit, [*notes, *more]
+    return fit, [*notes, *more, *fit.notes]
 
 
 def normal_white_matter(

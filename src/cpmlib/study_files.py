@@ -38,7 +38,7 @@ PATTERNS: Mapping[str, str] = {
     "ADC": r"sub-.*_(ADC|adc)(map)?",
     "dwi": r"sub-.*_dwi",
     "dsc": r"sub-.*_(dsc|DSC)",
-    "rCBV": r"sub-.*_(rcbv|rCBV|RCBV)(map)?",
+    "rCBV": r"(?!.*_desc-uncorrected_)sub-.*_(rcbv|rCBV|RCBV)(map)?",
     "CPM": r"sub-.*_(cpm|CPM)(map)?",
     "mask": r"sub-.*_desc-brain_mask",
 }

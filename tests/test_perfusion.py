@@ -643,3 +643,29 @@ def test_figure_shows_curves_and_says_where_there_is_none() -> None:
     fit = relative_cbv(made.series, STEP, ECHO, image(mask), made.white)
     left = figure_perfusion(made.series, fit, ECHO, (1010, 0, 0)).axes[0]
     assert left.texts[0].get_text() == "no value in this voxel"
+
+
+@pytest.mark.parametrize("flips", [(), (0,), (1,), (0, 1)])
+def test_the_fit_is_shown_with_the_patient_s_right_on_the_left(flips: tuple[int, ...]) -> None:
+    """However the axes are stored, and with the sides written on it as on every slice."""
+    shape = (20, 11, 5)
+    signal = phantom(50).series.get_fdata()[:1100].reshape(*shape, -1)
+    white = (np.arange(1100) < 600).reshape(shape).astype(np.float32)
+    mask = np.ones(shape, np.float32)
+    mask[0, 0] = 0  # no value at the patient's left and back
+    turn = nib.orientations.inv_ornt_aff([(i, -1 if i in flips else 1) for i in range(3)], shape)
+    affine = np.diag([2.0, 2, 4, 1]) @ turn
+    series, mask, white = (
+        nib.Nifti1Image(np.flip(values, flips).astype(np.float32), affine)
+        for values in (signal, mask, white)
+    )
+    fit = relative_cbv(series, STEP, ECHO, mask, white, reference="circulation")
+    panel = figure_perfusion(series, fit, ECHO, (10, 5, 2)).axes[1]
+    unknown = np.ma.getmaskarray(panel.images[0].get_array())
+    rows, columns = np.nonzero(unknown[~unknown.all(axis=1)][:, ~unknown.all(axis=0)])
+    # Lower right of 11 x 20 voxels or, since the box may cut voxels in half, one pixel more.
+    assert len(rows)
+    assert rows.min() >= 9
+    assert columns.min() >= 18
+    assert {"R", "L"} <= {text.get_text() for text in panel.texts}
+    assert panel.patches  # the sphere at the voxel

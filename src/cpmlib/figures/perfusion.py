@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from cpmlib.figures.slice_marks import draw_sides, draw_target
+from cpmlib.figures.slices import Look, box_of_brain, draw_slice, take_slice
 from cpmlib.figures.style import PANEL, figure_style, name_panels, say
 from cpmlib.leakage import escaped_curve
 from cpmlib.perfusion import PerfusionFit
@@ -20,6 +22,8 @@ LINES = (
     ("corrected", "corrected", "#0072B2", "-"),
 )
 """Curve, label, colour and line style; colours of Okabe & Ito's palette."""
+
+FIT = Look("R² of the fit", "viridis", (0.0, 1.0), "")
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def figure_perfusion(
     Returns
     -------
     matplotlib.figure.Figure
-        Panel A: measured, fitted and corrected curve; B: R2 of the slice, the voxel marked.
+        Panel A: measured, fitted and corrected curve; B: R2 in the axial slice through
+        the voxel, which is marked as a target is.
     """
     with figure_style():
         figure = Figure(figsize=(4.2 * PANEL, 1.6 * PANEL), layout="constrained")
@@ -107,7 +112,7 @@ def figure_perfusion(
         draw_voxel(left, voxel_curves(series, fit, echo_time, voxel))
         shown = draw_fit_quality(right, fit, voxel)
         if shown is not None:
-            figure.colorbar(shown, ax=right, label="R² of the fit", shrink=0.8)
+            figure.colorbar(shown, ax=right, label=FIT.title, shrink=0.8)
         name_panels([left, right])
     return figure
 
@@ -130,12 +135,12 @@ def draw_voxel(ax: Axes, curves: VoxelCurves) -> None:
 
 
 def draw_fit_quality(ax: Axes, fit: PerfusionFit, voxel: tuple[int, int, int]) -> AxesImage | None:
-    """Draw R2 in the voxel's slice along the third axis; return the picture, if there is one."""
-    ax.set_axis_off()
-    values = np.asarray(fit.r2.dataobj)[:, :, voxel[2]]
-    if not np.isfinite(values).any():
-        say(ax, "no value in this slice")
-        return None
-    shown = ax.imshow(values.T, origin="lower", vmin=0, vmax=1, cmap="viridis")
-    ax.plot(voxel[0], voxel[1], "+", color="red", markersize=9)
+    """Draw R2 in the axial slice through a voxel, marked as a target is; return the picture."""
+    place = nib.affines.apply_affine(fit.r2.affine, voxel)
+    box = box_of_brain(fit.r2)
+    cut = take_slice(fit.r2, place, box=box, interpolation="nearest", name="R2 of the fit")
+    shown = draw_slice(ax, cut, FIT)
+    if shown is not None:
+        draw_sides(ax, cut.plane)
+        draw_target(ax, place, cut)
     return shown

@@ -55,6 +55,13 @@ UNEVEN = 0.1
 LEAST_ADC = 1.0
 """ADC (1e-6 mm2/s) below which the signal does not fall with b: the voxel has no ADC."""
 
+HIGHEST_ADC = 5000.0
+"""ADC (1e-6 mm2/s) above which a value is a fault: free water at body temperature has 3000, and
+noise takes fluid to 4100 in a real series of 64 directions."""
+
+MOST_LOST = 0.1
+"""Share of a voxel's weighted signals that may be lost, not being above 0."""
+
 BRAIN_MEDIAN = (400.0, 2000.0)
 """Median ADC of a brain with its fluid, 1e-6 mm2/s, with a wide margin."""
 
@@ -126,8 +133,9 @@ def apparent_diffusion_coefficient(
     :math:`\ln S_i = \ln S_0 - b_i\, g_i^T D\, g_i` (Basser 1994). With ``"trace-weighted"`` it is
     :math:`\sum_i \ln(S_0 / S_i) / \sum_i b_i`, which for one b-value is the logarithm of S0 over
     the geometric mean of the weighted volumes, divided by b. A weighted signal that is not
-    positive is lost in noise: dipy's fit takes it as nearly 0, the trace as the smallest positive
-    signal of its voxel.
+    positive is lost in noise; it counts as the smallest positive one of its voxel, since a
+    logarithm of nearly 0 would outweigh all others (among 12 directions it would make an ADC of
+    800 one of 2700 by least squares).
 
     Parameters
     ----------
@@ -148,7 +156,8 @@ def apparent_diffusion_coefficient(
     -------
     nibabel.Nifti1Image
         ADC, 1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, where b = 0
-        gives no signal, and where the signal does not fall with b.
+        gives no signal, where more than `MOST_LOST` of the weighted signals are lost, where the
+        signal does not fall with b, and where the ADC would be above `HIGHEST_ADC`.
 
     Raises
     ------
@@ -376,12 +385,15 @@ def _adc_of_voxels(signal: np.ndarray, b: np.ndarray, g: np.ndarray, method: Met
     """Return the ADC (N,), 1e-6 mm2/s, of signals (N, V); NaN where there is none."""
     unweighted = b <= B0
     usable = np.isfinite(signal).all(axis=1) & (signal[:, unweighted] > 0).all(axis=1)
-    usable &= (signal[:, ~unweighted] > 0).any(axis=1)
+    usable &= (signal[:, ~unweighted] <= 0).mean(axis=1) <= MOST_LOST
     adc = np.full(len(signal), np.nan)
     if not usable.any():
         return adc
+    signal = signal[usable]
+    smallest = np.where(signal > 0, signal, np.inf).min(axis=1, keepdims=True)
+    signal = np.where(signal > 0, signal, smallest)
     if method == "trace-weighted":
-        diffusivity = _trace(signal[usable], b)
+        diffusivity = _trace(signal, b)
     else:
         # Here, since most patients need no fit and dipy takes as long to load as they take.
         from dipy.core.gradients import gradient_table
@@ -390,14 +402,13 @@ def _adc_of_voxels(signal: np.ndarray, b: np.ndarray, g: np.ndarray, method: Met
         # A gradient at b = 0 has no meaning; if it is NaN, so would be every tensor
         vectors = np.where(unweighted[:, None], 0.0, g)
         table = gradient_table(np.where(unweighted, 0.0, b), bvecs=vectors, b0_threshold=0)
-        diffusivity = TensorModel(table, fit_method=method).fit(signal[usable]).md
+        diffusivity = TensorModel(table, fit_method=method).fit(signal).md
     adc[usable] = 1e6 * diffusivity
-    adc[~(adc >= LEAST_ADC)] = np.nan
+    adc[~((adc >= LEAST_ADC) & (adc <= HIGHEST_ADC))] = np.nan
     return adc
 
 
 def _trace(signal: np.ndarray, b: np.ndarray) -> np.ndarray:
-    smallest = np.where(signal > 0, signal, np.inf).min(axis=1, keepdims=True)
-    log = np.log(np.where(signal > 0, signal, smallest))
+    log = np.log(signal)
     fall = log[:, b <= B0].mean(axis=1, keepdims=True) - log[:, b > B0]
     return np.asarray(fall.sum(axis=1) / b[b > B0].sum())

@@ -161,6 +161,43 @@ def test_published_reference_rule_follows_its_words() -> None:
     np.testing.assert_allclose(fit.reference, rate, rtol=1e-12, atol=1e-12)  # sums in chunks
 
 
+def quiet_brain(snr: float) -> tuple[tuple[nib.Nifti1Image, ...], np.ndarray]:
+    """White matter, grey matter and fluid with hardly any blood."""
+    tissue = np.repeat([0, 1, 2], [2000, 2000, 600])
+    pure = np.array([blood * bolus(TIMES) for blood in (1.0, 2.2, 0.1)])
+    real, imaginary = np.random.default_rng(0).normal(0, 500 / snr, (2, len(tissue), len(TIMES)))
+    signal = np.hypot(500 * np.exp(-ECHO * pure)[tissue] + real, imaginary)
+    ones = np.ones((len(tissue), 1, 1))
+    return (image(signal[:, None, None]), image(ones), image((tissue == 0)[:, None, None])), tissue
+
+
+@pytest.mark.parametrize("snr", [40, 60])
+@pytest.mark.parametrize("rule", ["baseline", "circulation"])
+def test_fluid_is_no_reference(snr: float, rule: str) -> None:
+    (series, ones, white), tissue = quiet_brain(snr)
+    fit = relative_cbv(series, STEP, ECHO, ones, white, reference=rule)
+    chosen = fit.non_enhancing.get_fdata().ravel() > 0
+    assert chosen[tissue == 2].mean() < 0.02
+    assert chosen[tissue == 0].mean() > (0.2 if rule == "baseline" else 0.9)
+
+
+def test_where_noise_is_small_the_published_rule_says_so_and_the_other_works() -> None:
+    """At an SNR of 200 all but fluid lies lower at the end than before the bolus."""
+    (series, ones, white), tissue = quiet_brain(200)
+    with pytest.raises(DatasetError, match="set perfusion_reference=circulation"):
+        relative_cbv(series, STEP, ECHO, ones, white)
+    fit = relative_cbv(series, STEP, ECHO, ones, white, reference="circulation")
+    assert np.nanmean(fit.rcbv.get_fdata().ravel()[tissue == 1]) == pytest.approx(2.2, abs=0.02)
+    assert fit.quality["perfusion_reference"] > 0.8
+
+
+def test_a_small_reference_is_noted() -> None:
+    (series, ones, white), _ = quiet_brain(80)
+    fit = relative_cbv(series, STEP, ECHO, ones, white)
+    assert fit.quality["perfusion_reference"] < 0.1
+    assert "perfusion_reference=circulation" in fit.notes[0]
+
+
 def test_circulation_rule_leaves_out_what_leaks() -> None:
     chosen = phantom().fit().non_enhancing.get_fdata().ravel()
     tissue = phantom().tissue

@@ -145,6 +145,8 @@ def test_a_patient_s_grey_matter_has_its_blood_volume() -> None:
     series = PerfusionSeries(nib.Nifti1Image(signal, like.affine), 1.5, 0.03)
     images = PatientImages({**made, "mask": mask}, perfusion=series)
     maps = make_maps(images, None, ImageOptions(leakage_correction="none"))
+    other = ImageOptions(leakage_correction="none", perfusion_reference="circulation")
+    assert make_maps(images, None, other).quality != maps.quality  # the choice arrives
     rcbv = np.asarray(maps.maps["rCBV"].dataobj)
     grey = brain & (share < 0.01)
     assert np.nanmean(rcbv[grey]) == pytest.approx(GREY, rel=0.02)

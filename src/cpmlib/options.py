@@ -21,6 +21,7 @@ CpmNormalisation = Literal["output", "input", "none"]
 RoiWeighting = Literal["voxel-centre", "partial-volume"]
 Registration = Literal["auto", "always", "never"]
 LeakageCorrection = Literal["bidirectional", "unidirectional", "none"]
+ReferenceRule = Literal["baseline", "circulation"]
 
 
 class Options:
@@ -88,6 +89,9 @@ class ImageOptions(Options):
         Whether T1w, T1wGd and FLAIR are freed of their bias field.
     leakage_correction
         Of the perfusion series.
+    perfusion_reference
+        By which rule the voxels are chosen whose mean is the reference curve of the correction:
+        their signal returns to its baseline, or to what the circulating agent leaves.
 
     Examples
     --------
@@ -101,6 +105,7 @@ class ImageOptions(Options):
     registration: Registration = "auto"
     bias_correction: bool = False
     leakage_correction: LeakageCorrection = "bidirectional"
+    perfusion_reference: ReferenceRule = "baseline"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import nibabel as nib
 import numpy as np
@@ -44,9 +44,8 @@ import numpy as np
 from cpmlib.bolus import Bolus, find_bolus
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.leakage import HIGHEST_RATE, Leakage, fit_leakage
+from cpmlib.options import ReferenceRule
 from cpmlib.series import check_series, inside_mask, map_of
-
-ReferenceRule = Literal["baseline", "circulation"]
 
 REPETITION_TIMES = (0.2, 6.0)
 """Seconds between volumes of a series that can follow a bolus."""
@@ -62,6 +61,14 @@ WITHIN = 1.0
 
 EXACT = 1e-3
 """Share of the signal by which a tail may differ in a series without noise."""
+
+LEAST_BLOOD = 0.25
+"""Share of the brain's median dR2* of the first pass that a voxel of the reference has at least:
+white matter has more than half, fluid some hundredths. Fluid's signal is at its baseline in the
+end since it never left it."""
+
+SMALL_REFERENCE = 0.1
+"""Share of the brain below which a note says how small the reference is."""
 
 LEAST_REFERENCE = 50
 """Voxels of non-enhancing brain without which there is no reference curve."""
@@ -132,8 +139,13 @@ class PerfusionFit:
 
     @property
     def quality(self) -> dict[str, float]:
-        """Numbers for quality control: median R2, and of a bidirectional fit `at_bound`."""
-        numbers = {"perfusion_r2": float(np.nanmedian(np.asarray(self.r2.dataobj)))}
+        """Numbers for quality control: median R2, share of the brain whose mean is the reference,
+        and of a bidirectional fit `at_bound`.
+        """
+        numbers = {
+            "perfusion_r2": float(np.nanmedian(np.asarray(self.r2.dataobj))),
+            "perfusion_reference": float(np.nanmean(np.asarray(self.non_enhancing.dataobj))),
+        }
         if self.leakage == "bidirectional":
             numbers["perfusion_k_at_bound"] = self.at_bound
         return numbers
@@ -141,13 +153,19 @@ class PerfusionFit:
     @property
     def notes(self) -> list[str]:
         """What the author should know of the fit."""
-        if self.leakage != "bidirectional" or self.at_bound <= MOST_AT_BOUND:
-            return []
-        share = f"{100 * self.at_bound:.0f} % of the brain"
-        return [
-            f"rCBV: k is at its upper bound in {share}; a bolus that comes late or slowly passes"
-            " for leakage, so compare with the uncorrected map"
-        ]
+        notes = []
+        if (share := self.quality["perfusion_reference"]) < SMALL_REFERENCE:
+            notes.append(
+                f"rCBV: the reference curve is the mean of {100 * share:.1g} % of the brain;"
+                " perfusion_reference=circulation takes more where noise is small"
+            )
+        if self.leakage == "bidirectional" and self.at_bound > MOST_AT_BOUND:
+            notes.append(
+                f"rCBV: k is at its upper bound in {100 * self.at_bound:.0f} % of the brain; a"
+                " bolus that comes late or slowly passes for leakage, so compare with the"
+                " uncorrected map"
+            )
+        return notes
 
 
 def relative_cbv(
@@ -163,8 +181,9 @@ def relative_cbv(
     """Compute rCBV from a DSC series.
 
     The baseline ends where the bolus arrives on the brain's mean curve (`cpmlib.bolus`). The
-    reference curve is the mean of the voxels that do not enhance: see `non_enhancing_voxels`. CBV
-    is the trapezoidal integral of the corrected curve from the last baseline volume to the end.
+    reference curve is the mean of the voxels that do not enhance (`non_enhancing_voxels`) and that
+    the bolus darkens by at least `LEAST_BLOOD` of what it darkens the brain. CBV is the
+    trapezoidal integral of the corrected curve from the last baseline volume to the end.
 
     Parameters
     ----------
@@ -226,10 +245,12 @@ def relative_cbv(
     stats = _baselines(values, voxels, bolus, name)
     usable = stats.usable
     still = usable & non_enhancing_voxels(stats.tail, stats.spread, stats.passed, reference)
+    if still.any():
+        still &= stats.first_pass >= LEAST_BLOOD * np.median(stats.first_pass[usable])
     if still.sum() < LEAST_REFERENCE:
         found = f"{int(still.sum())} voxels of brain that do not enhance"
         expected = f"at least {LEAST_REFERENCE}, whose mean is the reference curve"
-        remedy = "check the brain mask, or take the reference by 'circulation'"
+        remedy = "check the brain mask; where noise is small, set perfusion_reference=circulation"
         raise DatasetError(Problem(name, found, expected, remedy))
     first = bolus.end - 1
     mean = np.full(values.shape[3], np.nan)
@@ -311,12 +332,15 @@ def non_enhancing_voxels(
 
 @dataclass(frozen=True)
 class _Baselines:
-    """Of each voxel of the brain: see `non_enhancing_voxels`; whether it can be fitted."""
+    """Of each voxel of the brain: see `non_enhancing_voxels`; the mean of -ln(S / S0) while the
+    bolus passes for the first time; whether it can be fitted.
+    """
 
     s0: np.ndarray
     tail: np.ndarray
     spread: np.ndarray
     passed: np.ndarray
+    first_pass: np.ndarray
     usable: np.ndarray
 
 
@@ -362,7 +386,8 @@ def _mean_curve(values: np.ndarray, voxels: np.ndarray, name: str) -> np.ndarray
 
 
 def _baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) -> _Baselines:
-    s0, tail, spread, passed = np.full((4, len(voxels)), np.nan)
+    s0, tail, spread, passed, first_pass = np.full((5, len(voxels)), np.nan)
+    gone = 2 * bolus.peak - bolus.end + 1  # as long after the peak as the arrival is before it
     for part in _parts(len(voxels)):
         signal = _signals(values, voxels[part])
         base = signal[:, bolus.start : bolus.end].mean(axis=1)
@@ -371,14 +396,16 @@ def _baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) 
         ok, signal = np.flatnonzero(positive) + part.start, signal[positive] / base[positive, None]
         tail[ok] = signal[:, -TAIL:].mean(axis=1)
         spread[ok] = signal[:, bolus.start : bolus.end].std(axis=1, ddof=1)
-        passed[ok] = -np.log(signal[:, bolus.end :]).mean(axis=1)
+        fall = -np.log(signal[:, bolus.end :])
+        passed[ok] = fall.mean(axis=1)
+        first_pass[ok] = fall[:, : gone - bolus.end].mean(axis=1)
     with_signal = s0 > 0
     if with_signal.mean() < 0.5:
         found = f"no signal above 0 before the bolus in {np.mean(~with_signal):.0%} of the brain"
         expected, remedy = "magnitudes", "check the series and the brain mask"
         raise DatasetError(Problem(name, found, expected, remedy))
     usable = np.isfinite(tail) & (s0 >= LOW_SIGNAL * np.median(s0[with_signal]))
-    return _Baselines(s0, tail, spread, passed, usable)
+    return _Baselines(s0, tail, spread, passed, first_pass, usable)
 
 
 def _mean_rate(values: np.ndarray, voxels: np.ndarray, s0: np.ndarray, bolus: Bolus) -> np.ndarray:

@@ -74,6 +74,7 @@ def rcbv_from_series(
         normal,
         leakage=options.leakage_correction,
         name=name,
+        reference=options.perfusion_reference,
     )
     return fit, [*notes, *more, *fit.notes]
 

@@ -145,6 +145,31 @@ def test_times_of_a_perfusion_series(study, content, expected):
         read_patient(patient(study))
 
 
+@pytest.mark.parametrize(
+    ("step", "unit", "differs"),
+    [
+        (1.5, "sec", False),
+        (1.51, "sec", False),  # rounded by the converter
+        (2.0, "sec", True),
+        (1500.0, "msec", False),
+        (1600.0, "msec", True),
+        (1.0, "unknown", False),  # what a converter leaves that does not know
+        (0.0, "sec", False),
+    ],
+)
+def test_another_step_in_the_header_of_a_perfusion_series_is_noted(study, step, unit, differs):
+    stem = study / "sub-01" / "perf" / "sub-01_dsc"
+    image = nib.Nifti1Image(np.ones((4, 4, 4, 3), np.float32), np.eye(4))
+    image.header.set_xyzt_units("mm", unit)
+    image.header["pixdim"][4] = step
+    stem.parent.mkdir()
+    nib.save(image, stem.with_suffix(".nii.gz"))
+    stem.with_suffix(".json").write_text('{"RepetitionTime": 1.5, "EchoTime": 0.03}')
+    notes = read_patient(patient(study)).perfusion.notes
+    assert len(notes) == differs
+    assert all("RepetitionTime is 1.5 s, but the header's step is" in note for note in notes)
+
+
 def test_finished_maps_are_used_as_they_are(tmp_path):
     folder = tmp_path / "derivatives" / "mine" / "sub-01"
     write_image(folder / "sub-01_cpm.nii.gz", head(1300))

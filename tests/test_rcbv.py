@@ -142,11 +142,12 @@ def test_a_patient_s_grey_matter_has_its_blood_volume() -> None:
     base = np.where(brain, 500.0, 20.0)
     rng = np.random.default_rng(0)
     signal = simulate_dsc(blood, 0 * blood, brain, times, 0.03, base, rng, 50)
-    series = PerfusionSeries(nib.Nifti1Image(signal, like.affine), 1.5, 0.03)
+    series = PerfusionSeries(nib.Nifti1Image(signal, like.affine), 1.5, 0.03, ("odd",))
     images = PatientImages({**made, "mask": mask}, perfusion=series)
     maps = make_maps(images, None, ImageOptions(leakage_correction="none"))
     other = ImageOptions(leakage_correction="none", perfusion_reference="circulation")
     assert make_maps(images, None, other).quality != maps.quality  # the choice arrives
+    assert "odd" in maps.notes
     rcbv = np.asarray(maps.maps["rCBV"].dataobj)
     grey = brain & (share < 0.01)
     assert np.nanmean(rcbv[grey]) == pytest.approx(GREY, rel=0.02)

@@ -24,6 +24,12 @@ from cpmlib.study_files import KINDS, PatientFiles, sidecars
 VOLUMES = ("T1w", "T1wGd", "FLAIR", "ADC", "rCBV", "CPM", "mask")
 SERIES = ("dwi", "dsc")
 
+STEPS_DIFFER = 0.01
+"""Share by which a sidecar's repetition time and the header's may differ: both are rounded."""
+
+SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+"""Units of time in a header; without one, the step in it means nothing (often it is 1)."""
+
 
 @dataclass(frozen=True)
 class DiffusionSeries:
@@ -36,11 +42,15 @@ class DiffusionSeries:
 
 @dataclass(frozen=True)
 class PerfusionSeries:
-    """A susceptibility series with the seconds between its volumes and to its echo."""
+    """A susceptibility series with the seconds between its volumes and to its echo.
+
+    Notes say what was odd about them.
+    """
 
     image: nib.Nifti1Image
     repetition_time: float
     echo_time: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,4 +177,20 @@ def _read_perfusion(path: Path) -> PerfusionSeries:
             times.append(float(value))
     if problems:
         raise DatasetError(problems)
-    return PerfusionSeries(read_image(path, dimensions=4), *times)
+    image = read_image(path, dimensions=4)
+    return PerfusionSeries(image, times[0], times[1], _other_step(path, times[0]))
+
+
+def _other_step(path: Path, repetition_time: float) -> tuple[str, ...]:
+    """Say so if the header of a series gives another time between volumes than the sidecar.
+
+    Only the header is read.
+    """
+    image = nib.load(path)
+    assert isinstance(image, nib.Nifti1Image)  # it was read before
+    header = image.header
+    step = float(header.get_zooms()[3]) * SECONDS.get(header.get_xyzt_units()[1], 0.0)
+    if step <= 0 or abs(step / repetition_time - 1) <= STEPS_DIFFER:
+        return ()
+    found = f"RepetitionTime is {repetition_time:g} s, but the header's step is {step:g} s"
+    return (f"{path.name}: {found}; the former is used",)

@@ -76,7 +76,7 @@ def rcbv_from_series(
         name=name,
         reference=options.perfusion_reference,
     )
-    return fit, [*notes, *more, *fit.notes]
+    return fit, [*series.notes, *notes, *more, *fit.notes]
 
 
 def normal_white_matter(

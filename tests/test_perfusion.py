@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -680,6 +682,22 @@ def test_figure_shows_curves_and_says_where_there_is_none() -> None:
     fit = relative_cbv(made.series, STEP, ECHO, image(mask), made.white)
     left = figure_perfusion(made.series, fit, ECHO, (1010, 0, 0)).axes[0]
     assert left.texts[0].get_text() == "no value in this voxel"
+
+
+def test_what_the_book_says_of_the_measured_phantom() -> None:
+    path = Path(__file__).parents[1] / "benchmarks" / "results" / "perfusion.json"
+    rows = json.loads(path.read_text("utf-8"))["phantom"]["rows"]
+    bias = {
+        row["tissue"]: [abs(row[k]["bias"]) for k in ("bidirectional", "unidirectional", "none")]
+        for row in rows
+    }
+    for tissue, (both, one, none) in bias.items():
+        if "leaks" in tissue:  # each correction removes most
+            assert max(both, one) < none / 2
+        elif "comes" in tissue or "passes" in tissue:  # the freer, the larger
+            assert none < one < both
+    assert bias["leaks twice as much and returns, T1"][0] < 0.06
+    assert bias["leaks, T1"][1] < bias["leaks, T1"][0]
 
 
 @pytest.mark.parametrize("flips", [(), (0,), (1,), (0, 1)])

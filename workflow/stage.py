@@ -34,6 +34,7 @@ def main() -> int:
     _copy_book()
     _write_generated_pages()
     _write_speed()
+    _write_accuracy()
     _write_config(description)
     target = BUILD / "sphinx"
     shutil.rmtree(target, ignore_errors=True)
@@ -140,6 +141,32 @@ def _image_speed(results: Path) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["What", "Against", "Measured", "Unit"])
     return table.assign(Measured=table["Measured"].map("{:.3g}".format))
+
+
+def _write_accuracy() -> None:
+    """Show how near each leakage correction comes to the phantom's known blood volume."""
+    path = ROOT / "benchmarks" / "results" / "perfusion.json"
+    phantom = json.loads(path.read_text("utf-8"))["phantom"]
+    names = {
+        "bidirectional": "Corrected both ways",
+        "unidirectional": "Corrected one way",
+        "none": "Not corrected",
+    }
+
+    def cell(found: dict[str, float]) -> str:
+        # Not -0.00.
+        return f"{round(found['bias'], 2) + 0.0:+.2f} ({found['error']:.2f})"
+
+    table = pd.DataFrame(
+        [
+            {"Tissue": row["tissue"], "Truth": f"{row['truth']:.1f}"}
+            | {name: cell(row[key]) for key, name in names.items()}
+            for row in phantom["rows"]
+        ]
+    )
+    page = SITE / "book" / "decisions.md"
+    text = page.read_text("utf-8").rstrip("\n") + "\n\n" + pipe_table(table) + "\n"
+    page.write_text(text, encoding="utf-8")
 
 
 def _modules(script: str) -> str:

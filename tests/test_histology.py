@@ -24,6 +24,7 @@ from cpmlib.histology import (
     spell,
 )
 from cpmlib.surrogate.images.histology import PIXEL_SIZE_UM, write_qupath_exports
+from exports import feature, square, table
 from studies import ROOT
 
 QUPATH = ROOT / "tests" / "data" / "qupath"
@@ -38,12 +39,6 @@ def the_sample(count: CellCount) -> bool:
     """Whether a count is the invented sample's; the area is exact but for rounding."""
     assert count.density == pytest.approx(CELLS / AREA_MM2, rel=1e-12)
     return count.n_cells == CELLS and count.tissue_area_mm2 == pytest.approx(AREA_MM2, rel=1e-12)
-
-
-def table(folder: Path, *rows: str, name: str = "sample.tsv") -> Path:
-    path = folder / name
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize("name", ANNOTATIONS)
@@ -243,15 +238,6 @@ def test_detections_need_an_area() -> None:
         count_cells(detections=QUPATH / "v0.6-detections.tsv")
 
 
-def square(x: float, y: float, side: float) -> list[list[list[float]]]:
-    return [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]]
-
-
-def feature(coordinates: object, kind: str = "Polygon", **properties: object) -> dict:
-    geometry = {"type": kind, "coordinates": coordinates}
-    return {"type": "Feature", "geometry": geometry, "properties": properties}
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -375,10 +361,11 @@ def test_cells_in_an_uneven_outline(tmp_path: Path) -> None:
     rings = [np.vstack([ring, ring[:1]]).tolist() for ring in (outer, hole)]
     outline = tmp_path / "sample.geojson"
     outline.write_text(json.dumps(feature(rings)))
-    rows = [f"{x!r}\t{y!r}" for x, y in points.tolist()]
-    detections = table(tmp_path, "Centroid X px\tCentroid Y px", *rows)
-    count = count_cells(detections=detections, geojson=outline, pixel_size_um=1)
     inside = Outline(outer).contains_points(points) & ~Outline(hole).contains_points(points)
+    parents = np.where(inside, "Annotation", "Image")
+    rows = [f"{x!r}\t{y!r}\t{p}" for (x, y), p in zip(points.tolist(), parents, strict=True)]
+    detections = table(tmp_path, "Centroid X px\tCentroid Y px\tParent", *rows)
+    count = count_cells(detections=detections, geojson=outline, pixel_size_um=1)
     assert count.n_cells == inside.sum()
 
 

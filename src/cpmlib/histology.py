@@ -61,6 +61,20 @@ _LEGACY = {"pathcellobject": "cell", "pathdetectionobject": "detection", "pathti
 _CELLS = {"cell", "detection"}
 _AREA_COLUMNS = {"area um2": 1e-6, "area mm2": 1.0, "area px2": None}
 
+OUTSIDE_SHARE = 0.05
+"""Largest share of cells outside every annotation that nothing explains: centroids on the border,
+or a stray cell. A wrong pixel size or another image's outline leaves out more."""
+LEAST_SPAN = 0.6
+"""Least share of the tissue's width or height that its cells span. Where they span less of both,
+the pixel size may be too large: a factor of 2 (20x for 40x) leaves 0.5."""
+CELLS_TO_SPAN = 30
+"""Fewer cells may lie close together by chance; so many, scattered, span about 0.94."""
+CROSSED_SHARE = 0.01
+"""Largest part of a region's area by which its rings may disagree with what lies inside them.
+Freehand drawing leaves tiny loops; a ring that crosses itself in earnest gives a wrong density."""
+SCAN_LEVELS = 1000
+"""Heights between which a region is measured; with fewer vertices, it is measured exactly."""
+
 
 @dataclass(frozen=True)
 class CellCount:
@@ -108,7 +122,7 @@ class _Export:
     area: float | None
     notes: tuple[str, ...] = ()
     regions: tuple[_Region, ...] = ()
-    signs: tuple[int, ...] = ()
+    in_um: bool = False
 
 
 def count_cells(
@@ -120,8 +134,9 @@ def count_cells(
 ) -> CellCount:
     r"""Count the cells of a sample and divide by its tissue area.
 
-    Annotations add up; one inside another is not counted twice; an ignored one is left out, and
-    taken off the region that contains it. All exports of the sample that are given must agree.
+    Where annotations lie inside one another, the innermost says what is there: tissue, counted
+    once, or something ignored, taken off the tissue around it. All exports of the sample that are
+    given must agree.
 
     Parameters
     ----------
@@ -139,7 +154,8 @@ def count_cells(
     DatasetError
         If a file cannot be read, gives no area or no count, has an area in pixels and no pixel
         size is known, holds another image's rows, the same object twice or a region that cuts
-        another, if exports disagree, or if the density is implausible.
+        another or itself, if exports disagree, if the cells do not fit the outline at this pixel
+        size, or if the density is implausible.
     ValueError
         If no file is given, or the pixel size is out of range.
 
@@ -165,7 +181,10 @@ def count_cells(
         exports.append(_from_outline(geojson, pixel_size_um, needed=not exports))
     if detections is not None:
         outline = exports[-1] if geojson is not None else None
-        exports.append(_from_detections(detections, outline, pixel_size_um))
+        proven = (
+            bool(exports) and exports[0].in_um
+        )  # then the areas would disagree at a wrong pixel size
+        exports.append(_from_detections(detections, outline, pixel_size_um, proven=proven))
     return _agreed(exports)
 
 
@@ -272,7 +291,7 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
     if table.problems:
         raise DatasetError(table.problems)
     sign = _signs(regions, [_parent_by_name(r, regions) for r in regions])
-    return _total(path.name, regions, sign, notes)
+    return replace(_total(path.name, regions, sign, notes), in_um=column != "area px2")
 
 
 def _labels(name: str, kind: str) -> frozenset[str]:
@@ -302,18 +321,13 @@ def _parent_by_name(region: _Region, regions: list[_Region]) -> int | None:
 
 
 def _signs(regions: list[_Region], parents: list[int | None]) -> list[int]:
-    """Say which regions are added (1), taken off (-1) or neither (0)."""
-    signs = []
-    for region, parent in zip(regions, parents, strict=True):
-        inside_ignored, depth, above = False, 0, parent
-        while above is not None:
-            inside_ignored |= regions[above].ignored
-            above, depth = parents[above], depth + 1
-        if region.ignored:
-            signs.append(-1 if depth and not inside_ignored else 0)
-        else:
-            signs.append(1 if not depth else 0)
-    return signs
+    """Say which regions are added (1), taken off (-1) or neither (0).
+
+    What a region is, less what lies around it: tissue in something ignored is added, too.
+    """
+    tissue = [not region.ignored for region in regions]
+    around = [above is not None and tissue[above] for above in parents]
+    return [int(here) - int(there) for here, there in zip(tissue, around, strict=True)]
 
 
 def _total(file: str, regions: list[_Region], signs: list[int], notes: list[str]) -> _Export:
@@ -331,10 +345,12 @@ def _total(file: str, regions: list[_Region], signs: list[int], notes: list[str]
     counts = [s * r.cells for r, s in zip(regions, signs, strict=True) if s and r.cells is not None]
     complete = len(counts) == sum(1 for sign in signs if sign)
     cells = sum(counts) if complete else None
-    return _Export(file, cells, area, tuple(notes), tuple(regions), tuple(signs))
+    return _Export(file, cells, area, tuple(notes), tuple(regions))
 
 
-def _from_detections(path: Path, outline: _Export | None, pixel_size_um: float | None) -> _Export:
+def _from_detections(
+    path: Path, outline: _Export | None, pixel_size_um: float | None, *, proven: bool
+) -> _Export:
     """Count the cells in the tissue: by centroid if the outline is known, else by parent."""
     table = _Table(path)
     unit = "px" if "centroid x px" in table.columns else "um"
@@ -351,18 +367,51 @@ def _from_detections(path: Path, outline: _Export | None, pixel_size_um: float |
     table.refuse_twice(("object id",), axes)
     cell = np.array([kind != "tile" for kind in kinds])
     scale = 1.0 if unit == "px" else pixel_size_um
+    parents = table.text("parent")
+    rooted = np.array([parent.lower() in _ROOTS for parent in parents])
+    rooted &= not rooted.all()  # if all are, the hierarchy is not resolved
+    ignored = np.array([_ignored(parent.removesuffix(")").split("(")[-1]) for parent in parents])
     if outline and outline.regions and scale and set(axes) <= set(table.columns):
         centroids = np.array([[table.number(i, a) for a in axes] for i in range(len(table.rows))])
         if table.problems:
             raise DatasetError(table.problems)
-        kept = cell & _inside(centroids / scale, outline.regions, outline.signs)
+        within, tissue = _inside(centroids / scale, outline.regions)
+        kept = cell & tissue
+        _refuse_misfit(table, cell & ~rooted & ~ignored, within, outline)
+        if not proven and unit == "um":
+            _refuse_shrunk(table, centroids[kept] / scale, outline)
     else:
-        parents = table.text("parent")
-        rooted = np.array([parent.lower() in _ROOTS for parent in parents])
-        ignored = [_ignored(parent.removesuffix(")").split("(")[-1]) for parent in parents]
-        kept = cell & ~np.array(ignored) & (~rooted | rooted.all())  # all: hierarchy not resolved
+        kept = cell & ~ignored & ~rooted
     left_out = f"{path.name}: {(~kept).sum()} rows left out: tiles, ignored or outside the tissue"
     return _Export(path.name, int(kept.sum()), None, () if kept.all() else (left_out,))
+
+
+def _refuse_misfit(
+    table: _Table, expected: np.ndarray, within: np.ndarray, outline: _Export
+) -> None:
+    """Refuse cells that lie outside every annotation, though their parents say otherwise."""
+    outside = int((expected & ~within).sum())
+    if outside > OUTSIDE_SHARE * expected.sum():
+        found = f"{outside} of {expected.sum()} cells outside every annotation of {outline.file}"
+        within_share = f"at most {100 * OUTSIDE_SHARE:g} %"
+        remedy = "check the pixel size; if it is right, resolve the hierarchy in QuPath and export "
+        remedy += "all annotations and the cells again"
+        raise table.error(found, within_share, remedy)
+
+
+def _refuse_shrunk(table: _Table, points: np.ndarray, outline: _Export) -> None:
+    """Refuse cells, (N, 2) in pixels, that keep to a corner of the tissue, as if it were larger."""
+    tissue = [region for region in outline.regions if not region.ignored]
+    vertices = np.concatenate([ring for r in tissue for rings in r.polygons for ring in rings])
+    if len(points) >= CELLS_TO_SPAN:
+        span = float((np.ptp(points, axis=0) / np.ptp(vertices, axis=0)).max())
+        if span < LEAST_SPAN:
+            found = f"cells that span {100 * span:.0f} % of the tissue in {outline.file}"
+            remedy = (
+                "check the pixel size, and that cells were detected in all annotations; if both "
+            )
+            remedy += "are right, add the annotation table with 'Area µm^2'"
+            raise table.error(found, f"{100 * LEAST_SPAN:g} % or more", remedy)
 
 
 def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _Export:
@@ -381,15 +430,18 @@ def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _
         elif all(len(rings[0]) < 3 for rings in polygons):
             notes.append(f"{path.name}, feature {number}: no area, left out")
         else:
-            area = _area(polygons, feature["geometry"])
+            # QuPath stores an ellipse as a polygon inside it.
+            oval = feature["geometry"].get("isEllipse")
+            area = _ellipse_area(polygons) if oval else _area(polygons)
             regions.append(_Region(area, None, _ignored(kind), _labels(name, kind), "", polygons))
+            _refuse_crossed(path, number, regions[-1])
             if area <= 0:
                 raise _feature_error(path, number, "a polygon without area", "a closed polygon")
     if not regions and centroids:
         return _Export(path.name, len(centroids), None, ())
     signs = _signs(regions, _parents_by_outline(path, regions))
     total = _total(path.name, regions, signs, notes)
-    cells = int(_inside(np.array(centroids), regions, signs).sum()) if centroids else None
+    cells = int(_inside(np.array(centroids), regions)[1].sum()) if centroids else None
     if pixel_size_um is None:
         if needed:
             found = "an outline in pixels, and no pixel size"
@@ -505,10 +557,59 @@ def ring_area(ring: np.ndarray) -> float:
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def _area(polygons: tuple[tuple[np.ndarray, ...], ...], geometry: dict[str, Any]) -> float:
-    if geometry.get("isEllipse"):  # QuPath stores an ellipse as a polygon inside it
-        return float(np.pi / 4 * np.prod(np.ptp(polygons[0][0], axis=0)))
+def _area(polygons: tuple[tuple[np.ndarray, ...], ...]) -> float:
     return sum(ring_area(outer) - sum(map(ring_area, holes)) for outer, *holes in polygons)
+
+
+def _ellipse_area(polygons: tuple[tuple[np.ndarray, ...], ...]) -> float:
+    return float(np.pi / 4 * np.prod(np.ptp(polygons[0][0], axis=0)))
+
+
+def filled_area(rings: Sequence[np.ndarray]) -> float:
+    """Area of the points with an odd number of rings around them, by lines across the rings.
+
+    Equal to the outer ring's area less that of its holes, unless rings cross.
+
+    Parameters
+    ----------
+    rings
+        (N, 2) vertices each, closed or not.
+
+    Examples
+    --------
+    >>> bow_tie = np.array([[0, 0], [2, 2], [2, 0], [0, 2]])
+    >>> round(filled_area([bow_tie]), 3), ring_area(bow_tie)
+    (2.0, 0.0)
+    """
+    start = np.concatenate(rings)
+    end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+    levels = np.unique(start[:, 1])
+    if len(levels) > SCAN_LEVELS:
+        levels = np.quantile(levels, np.linspace(0, 1, SCAN_LEVELS))
+    # Between two vertices widths change evenly, so two lines a quarter from the ends give the
+    # area; the one in the middle would miss a ring that crosses itself there.
+    height = np.repeat(np.diff(levels) / 2, 2)
+    lines = np.repeat(levels[:-1], 2) + height * np.tile([0.5, 1.5], len(levels) - 1)
+    low, high = (f(start[:, 1], end[:, 1]) for f in (np.minimum, np.maximum))
+    first, last = np.searchsorted(lines, low), np.searchsorted(lines, high)
+    edge = np.repeat(np.arange(len(start)), last - first)
+    line = np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - last, last - first)
+    part = (lines[line] - start[edge, 1]) / (end - start)[edge, 1]
+    x = start[edge, 0] + part * (end - start)[edge, 0]
+    order = np.lexsort((x, line))
+    widths = np.diff(x[order])[::2]  # each line is crossed an even number of times
+    return float(widths @ height[line[order][::2]])
+
+
+def _refuse_crossed(path: Path, number: int, region: _Region) -> None:
+    """Refuse a region whose rings cross themselves or each other: their area is a difference."""
+    filled = filled_area([ring for polygon in region.polygons for ring in polygon])
+    expected = _area(region.polygons)
+    if abs(filled - expected) > CROSSED_SHARE * max(filled, abs(expected)):
+        name = sorted(region.labels)[-1]
+        found = f"feature {number} ({name}): an outline that crosses itself"
+        remedy = "draw it again in QuPath, or make the polygon valid, and export again"
+        raise DatasetError(Problem(path.name, found, "a simple polygon", remedy))
 
 
 def _centroid(polygons: tuple[tuple[np.ndarray, ...], ...]) -> np.ndarray:
@@ -531,15 +632,14 @@ def _contains(region: _Region, points: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _inside(points: np.ndarray, regions: Sequence[_Region], signs: Sequence[int]) -> np.ndarray:
-    """Say which points lie in a region that is added and in none that is taken off."""
-    tissue, off = (np.zeros(len(points), dtype=bool) for _ in range(2))
-    for region, sign in zip(regions, signs, strict=True):
-        if sign > 0:
-            tissue |= _contains(region, points)
-        elif sign < 0:
-            off |= _contains(region, points)
-    return tissue & ~off
+def _inside(points: np.ndarray, regions: Sequence[_Region]) -> tuple[np.ndarray, np.ndarray]:
+    """Say which points lie in a region, and which in tissue; the innermost region decides."""
+    within, tissue = (np.zeros(len(points), dtype=bool) for _ in range(2))
+    for region in sorted(regions, key=lambda region: -region.area):
+        here = _contains(region, points)
+        within |= here
+        tissue[here] = not region.ignored
+    return within, tissue
 
 
 def _parents_by_outline(path: Path, regions: list[_Region]) -> list[int | None]:

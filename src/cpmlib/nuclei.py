@@ -4,15 +4,23 @@ Stains absorb light: the optical density of a pixel is the sum of what each stai
 matrix of three stain vectors turns RGB into amounts of stain (colour deconvolution). Where there is
 much haematoxylin there are nuclei; a watershed parts those that touch.
 
+A tile shows nuclei whose greater part lies beside it, so that all it shows over its area is too
+much. A nucleus is counted if its centroid lies in a frame so far from the tile's border that none
+in it is cut: neighbouring frames then count each nucleus once (the edge effect: Gundersen; one
+point for each object: Miles).
+
 Vocabulary
 ----------
 - *tile*: RGB image, 8 bits, white where there is no tissue; rows run down, columns to the right.
 - *haematoxylin channel*: amount of haematoxylin in each pixel, in the arbitrary unit of
   `skimage.color.rgb2hed`; about 0 where there is none.
 - *seed*: pixel from which the watershed floods one nucleus.
+- *frame*: the tile without a margin at its border; the area to which the count belongs.
 
 References
 ----------
+Gundersen HJG (1977) Journal of Microscopy 111:219-223.
+Miles RE (1978) Journal of Microscopy 113:257-267.
 Ruifrok AC, Johnston DA (2001) Analytical and Quantitative Cytology and Histology 23:291-299.
 """
 
@@ -38,6 +46,10 @@ MINIMUM_AREA_UM2 = 8.0
 MINIMUM_STAIN = 0.025
 """Haematoxylin channel below which nothing is a nucleus, however empty the tile; neuropil has
 about half."""
+MARGIN_UM = 6.0
+"""Between frame and border: the longest radius of a glial nucleus."""
+SMALLEST_UM = 4 * MARGIN_UM
+"""Least side of a tile; half of it is frame."""
 PIXEL_SIZE_RANGE_UM = (0.1, 1.0)
 """Coarser pixels do not show nuclei; finer ones are no light microscope's."""
 
@@ -49,11 +61,13 @@ class NucleusCount:
     Parameters
     ----------
     n : int
-        Number of nuclei.
+        Number of nuclei in the frame.
     density : float
-        Nuclei per mm2 of tile.
+        Nuclei per mm2 of the frame.
     labels : (H, W) int32
-        0 for the ground, 1 to n inside the nuclei.
+        0 for the ground, 1 to n inside the nuclei counted, above n inside the others.
+    margin : float
+        Between frame and border, pixels.
     haematoxylin : (H, W) float
         The haematoxylin channel.
     threshold : float
@@ -63,6 +77,7 @@ class NucleusCount:
     n: int
     density: float
     labels: np.ndarray
+    margin: float
     haematoxylin: np.ndarray
     threshold: float
 
@@ -85,12 +100,12 @@ def count_nuclei(
     Returns
     -------
     NucleusCount
-        Every nucleus of which enough lies on the tile is counted, those at the border too.
+        Of the nuclei whose centroid lies in the frame.
 
     Raises
     ------
     ValueError
-        If the tile is not (H, W, 3) uint8 of at least 16 x 16 pixels, or the pixel size is out of
+        If the tile is not (H, W, 3) uint8, has a side below 24 µm, or the pixel size is out of
         range.
 
     Examples
@@ -106,19 +121,23 @@ def count_nuclei(
     if np.ptp(haematoxylin) > 0:
         threshold = max(threshold, float(threshold_otsu(haematoxylin)))
     mask = ndimage.binary_fill_holes(haematoxylin > threshold)
-    labels = _part(mask, pixel_size_um)
-    n = int(labels.max())
-    area_mm2 = rgb.shape[0] * rgb.shape[1] * (pixel_size_um / 1000) ** 2
-    return NucleusCount(n, n / area_mm2, labels, haematoxylin, threshold)
+    margin = MARGIN_UM / pixel_size_um
+    labels, n = _number_framed(_part(mask, pixel_size_um), margin)
+    height, width = np.array(mask.shape) - 2 * margin
+    density = n / (height * width * (pixel_size_um / 1000) ** 2)
+    return NucleusCount(n, float(density), labels, margin, haematoxylin, threshold)
 
 
 def _check(rgb: np.ndarray, pixel_size_um: float) -> None:
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or min(rgb.shape[:2]) < 16:
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         found = f"an array of shape {rgb.shape} and type {rgb.dtype}"
-        raise ValueError(f"{found}; expected (H, W, 3) of uint8, at least 16 x 16")
+        raise ValueError(f"{found}; expected (H, W, 3) of uint8")
     low, high = PIXEL_SIZE_RANGE_UM
     if not low <= pixel_size_um <= high:
         raise ValueError(f"pixel size is {pixel_size_um} µm; expected {low} to {high}")
+    side = min(rgb.shape[:2]) * pixel_size_um
+    if side < SMALLEST_UM:
+        raise ValueError(f"a tile of {side:g} µm; expected a side of at least {SMALLEST_UM:g} µm")
 
 
 def _part(mask: np.ndarray, pixel_size_um: float) -> np.ndarray:
@@ -139,3 +158,17 @@ def _part(mask: np.ndarray, pixel_size_um: float) -> np.ndarray:
     keep[0] = False
     number = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return np.asarray(number[labels])
+
+
+def _number_framed(labels: np.ndarray, margin: float) -> tuple[np.ndarray, int]:
+    """Give the nuclei in the frame the first numbers, and say how many there are."""
+    numbers = np.arange(1, labels.max() + 1)
+    if not len(numbers):
+        return labels, 0
+    centroid = np.array(ndimage.center_of_mass(labels > 0, labels, numbers))
+    low, high = margin - 0.5, np.array(labels.shape) - margin - 0.5  # the tile starts at -0.5
+    framed = ((centroid >= low) & (centroid < high)).all(axis=1)
+    new = np.zeros(len(numbers) + 1, dtype=np.int32)
+    new[1:][framed] = np.arange(1, framed.sum() + 1)
+    new[1:][~framed] = np.arange(framed.sum() + 1, len(numbers) + 1)
+    return new[labels], int(framed.sum())

@@ -15,8 +15,8 @@ BAR_UM = 50.0
 """Length of the scale bar."""
 BAR_SHARE = 0.4
 """Largest share of a tile's width that the bar may take; on a smaller tile it is halved."""
-OUTLINE = "#FFE600"
-"""Yellow: neither stain has it."""
+OUTLINE, NOT_COUNTED = "#FFE600", "#00B7C7"
+"""Yellow and cyan: neither stain has them."""
 
 
 def figure_tile(rgb: np.ndarray, pixel_size_um: float, title: str = "") -> Figure:
@@ -40,7 +40,7 @@ def figure_tile(rgb: np.ndarray, pixel_size_um: float, title: str = "") -> Figur
 
 
 def figure_counting(rgb: np.ndarray, count: NucleusCount, pixel_size_um: float) -> Figure:
-    """Draw how nuclei are counted: tile, haematoxylin channel, nuclei found.
+    """Draw how nuclei are counted: tile, haematoxylin channel, nuclei in and beside the frame.
 
     Parameters
     ----------
@@ -66,7 +66,9 @@ def figure_counting(rgb: np.ndarray, count: NucleusCount, pixel_size_um: float) 
         draw_channel(channel, count)
         channel.set_title("Haematoxylin, with the threshold")
         draw_tile(found, rgb, pixel_size_um)
-        draw_outlines(found, count.labels)
+        draw_outlines(found, np.where(count.labels <= count.n, count.labels, 0))
+        draw_outlines(found, np.where(count.labels > count.n, count.labels, 0), NOT_COUNTED)
+        draw_frame(found, count)
         found.set_title(f"{count.n} nuclei, {count.density:.0f} per mm²")
         name_panels([tile, channel, found])
     return figure
@@ -100,7 +102,17 @@ def draw_channel(ax: Axes, count: NucleusCount) -> None:
     bar.ax.axhline(count.threshold, color=COLOUR["HGG"], linewidth=1.5)
 
 
-def draw_outlines(ax: Axes, labels: np.ndarray) -> None:
+def draw_outlines(ax: Axes, labels: np.ndarray, colour: str = OUTLINE) -> None:
     """Draw the edge of every nucleus over a tile."""
-    edge = np.ma.masked_equal(find_boundaries(labels, mode="inner"), 0)
-    ax.contourf(edge.filled(0).astype(float), levels=[0.5, 1.5], colors=[OUTLINE])
+    edge = find_boundaries(labels, mode="inner")
+    if edge.any():
+        ax.contourf(edge.astype(float), levels=[0.5, 1.5], colors=[colour])
+
+
+def draw_frame(ax: Axes, count: NucleusCount) -> None:
+    """Draw the frame in which a nucleus's centroid lies if it is counted."""
+    height, width = np.array(count.labels.shape) - 2 * count.margin
+    corner = (count.margin - 0.5,) * 2
+    frame = Rectangle(corner, width, height, fill=False, edgecolor="black", linewidth=0.8)
+    frame.set(linestyle="--", zorder=3)
+    ax.add_patch(frame)

@@ -23,7 +23,8 @@ from cpmlib.histology import (
     ring_area,
     spell,
 )
-from cpmlib.surrogate.images.histology import PIXEL_SIZE_UM, write_qupath_exports
+from cpmlib.surrogate.images.histology import write_qupath_exports
+from cpmlib.surrogate.images.stained_tile import PIXEL_SIZE_UM
 from exports import feature, square, table
 from studies import ROOT
 

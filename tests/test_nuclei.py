@@ -10,7 +10,7 @@ from skimage.color import hed_from_rgb, rgb2hsv
 
 from cpmlib.figures.histology import NOT_COUNTED, OUTLINE, figure_counting, figure_tile
 from cpmlib.nuclei import MARGIN_UM, NucleusCount, count_nuclei
-from cpmlib.surrogate.images.histology import he_tile
+from cpmlib.surrogate.images.stained_tile import he_tile
 
 PIXEL_UM = 0.5
 

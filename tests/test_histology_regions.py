@@ -74,7 +74,7 @@ def test_tissue_in_an_ignored_region_without_tissue_around_it(tmp_path: Path) ->
     ("size", "message"),
     [
         (0.25, "975 of 1600 cells outside every annotation of sample.geojson; .*pixel size"),
-        (1.0, "cells that span 39 % of the tissue in sample.geojson; .*pixel size"),
+        (1.0, "cells that spread 40 % as far as the tissue in sample.geojson; .*pixel size"),
     ],
 )
 def test_a_wrong_pixel_size_does_not_go_unnoticed(

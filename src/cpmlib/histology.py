@@ -64,14 +64,16 @@ _AREA_COLUMNS = {"area um2": 1e-6, "area mm2": 1.0, "area px2": None}
 OUTSIDE_SHARE = 0.05
 """Largest share of cells outside every annotation that nothing explains: centroids on the border,
 or a stray cell. A wrong pixel size or another image's outline leaves out more."""
-LEAST_SPAN = 0.6
-"""Least share of the tissue's width or height that its cells span. Where they span less of both,
+LEAST_SPREAD = 0.6
+"""Least SD of the cells' places, as a share of that of even tissue. Where it is less in x and in y,
 the pixel size may be too large: a factor of 2 (20x for 40x) leaves 0.5."""
-CELLS_TO_SPAN = 30
-"""Fewer cells may lie close together by chance; so many, scattered, span about 0.94."""
+CELLS_TO_SPREAD = 50
+"""Fewer cells may lie together by chance; the SD of so many is known to 10 %."""
 CROSSED_SHARE = 0.01
 """Largest part of a region's area by which its rings may disagree with what lies inside them.
 Freehand drawing leaves tiny loops; a ring that crosses itself in earnest gives a wrong density."""
+LARGEST_PIXELS = 1e7
+"""Coordinates lie nearer to the origin: slides have up to 1e6 pixels a side."""
 SCAN_LEVELS = 1000
 """Heights between which a region is measured; with fewer vertices, it is measured exactly."""
 
@@ -375,6 +377,9 @@ def _from_detections(
         centroids = np.array([[table.number(i, a) for a in axes] for i in range(len(table.rows))])
         if table.problems:
             raise DatasetError(table.problems)
+        if np.abs(centroids).max() > LARGEST_PIXELS * scale:
+            found, remedy = "a centroid that lies on no slide", "export the cells again"
+            raise table.error(found, f"up to {LARGEST_PIXELS:g} pixels", remedy)
         within, tissue = _inside(centroids / scale, outline.regions)
         kept = cell & tissue
         _refuse_misfit(table, cell & ~rooted & ~ignored, within, outline)
@@ -401,17 +406,18 @@ def _refuse_misfit(
 
 def _refuse_shrunk(table: _Table, points: np.ndarray, outline: _Export) -> None:
     """Refuse cells, (N, 2) in pixels, that keep to a corner of the tissue, as if it were larger."""
+    if len(points) < CELLS_TO_SPREAD:
+        return
     tissue = [region for region in outline.regions if not region.ignored]
-    vertices = np.concatenate([ring for r in tissue for rings in r.polygons for ring in rings])
-    if len(points) >= CELLS_TO_SPAN:
-        span = float((np.ptp(points, axis=0) / np.ptp(vertices, axis=0)).max())
-        if span < LEAST_SPAN:
-            found = f"cells that span {100 * span:.0f} % of the tissue in {outline.file}"
-            remedy = (
-                "check the pixel size, and that cells were detected in all annotations; if both "
-            )
-            remedy += "are right, add the annotation table with 'Area µm^2'"
-            raise table.error(found, f"{100 * LEAST_SPAN:g} % or more", remedy)
+    grids = [_points_inside(region) for region in tissue]
+    weights = [np.full(len(g), r.area / len(g)) for g, r in zip(grids, tissue, strict=True)]
+    even = np.cov(np.concatenate(grids).T, aweights=np.concatenate(weights)).diagonal()
+    share = math.sqrt((points.var(axis=0) / even).max())
+    if share < LEAST_SPREAD:
+        found = f"cells that spread {100 * share:.0f} % as far as the tissue in {outline.file}"
+        remedy = "check the pixel size, and that cells were detected in all annotations; if both "
+        remedy += "are right, add the annotation table with 'Area µm^2'"
+        raise table.error(found, f"{100 * LEAST_SPREAD:g} % or more", remedy)
 
 
 def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _Export:
@@ -519,30 +525,41 @@ def _refuse_second(path: Path, number: int, feature: dict[str, Any], seen: set[s
 def _polygons(path: Path, number: int, geometry: Any) -> tuple[tuple[np.ndarray, ...], ...]:
     """Return polygons: an outer ring and its holes, (N, 2) in pixels; a point is one vertex."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
-    if kind == "GeometryCollection" and isinstance(geometry.get("geometries"), list):
-        parts = [_polygons(path, number, part) for part in geometry["geometries"]]
+    geometries = geometry.get("geometries") if kind == "GeometryCollection" else None
+    if isinstance(geometries, list):
+        if any(isinstance(part, dict) and part.get("type") == kind for part in geometries):
+            raise _feature_error(path, number, "a collection in a collection", "polygons")
+        parts = [_polygons(path, number, part) for part in geometries]
         return tuple(polygon for part in parts for polygon in part)
     # Everything is brought to the depth of a MultiPolygon; points and lines become open rings.
     depth = {"MultiPolygon": 0, "Polygon": 1, "MultiLineString": 1, "LineString": 2}
     depth |= {"MultiPoint": 2, "Point": 3}
-    if kind not in depth:
+    if not isinstance(kind, str) or kind not in depth:
         raise _feature_error(path, number, f"geometry {kind!r}", "a Polygon or MultiPolygon")
     nested = geometry.get("coordinates")
     for _ in range(depth[kind]):
         nested = [nested]
     try:
-        rings = tuple(
-            tuple(np.array([vertex[:2] for vertex in ring], dtype=float) for ring in polygon)
-            for polygon in nested
-        )
-        ok = all(r.ndim == 2 and r.shape[1] == 2 and np.isfinite(r).all() for p in rings for r in p)
-    except (TypeError, ValueError):
-        ok = False
-    if not ok or not rings or not all(rings):
-        raise _feature_error(path, number, "coordinates that are no numbers", "[x, y] in pixels")
+        rings = tuple(tuple(_ring(vertices) for vertices in polygon) for polygon in nested)
+    except (TypeError, ValueError, OverflowError, KeyError):  # as whatever stands there raises
+        rings = ()
+    if not rings or not all(rings):
+        expected = f"[x, y] in pixels, up to {LARGEST_PIXELS:g}"
+        raise _feature_error(path, number, "coordinates that are no numbers", expected)
     if "Line" in kind or kind == "MultiPoint":
         rings = tuple((ring[0][:1],) for ring in rings)
     return rings
+
+
+def _ring(vertices: Any) -> np.ndarray:
+    """Return (N, 2) vertices; raise a ValueError, or what numpy raises, if they are none."""
+    pairs = [vertex[:2] for vertex in vertices]
+    ring = np.array(pairs, dtype=float)
+    # NumPy also takes "1" and true for a number.
+    numbers = all(type(number) in (int, float) for pair in pairs for number in pair)
+    if not numbers or ring.shape != (len(pairs), 2) or not (np.abs(ring) <= LARGEST_PIXELS).all():
+        raise ValueError("no vertices")
+    return ring
 
 
 def ring_area(ring: np.ndarray) -> float:

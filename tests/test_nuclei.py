@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from skimage import data
+from skimage import data, io
 from skimage.color import hed_from_rgb, rgb2hsv
 
 from cpmlib.figures.histology import NOT_COUNTED, OUTLINE, figure_counting, figure_tile
+from cpmlib.histology import read_pixel_size
 from cpmlib.nuclei import MARGIN_UM, NucleusCount, count_nuclei
+from cpmlib.surrogate.images.histology import write_qupath_exports
 from cpmlib.surrogate.images.stained_tile import he_tile
 
 PIXEL_UM = 0.5
@@ -106,6 +110,16 @@ def test_a_nucleus_is_counted_where_its_centroid_lies(place: float, n: int) -> N
     assert (count.n, count.labels.max()) == (n, 9)
     assert 1 <= count.labels[50, 50] <= n
     assert count.density == pytest.approx(n / 0.038**2, rel=1e-12)
+
+
+@pytest.mark.parametrize("density", [2112, 7449])
+def test_tiles_beside_the_exports_have_their_density(density: int, tmp_path: Path) -> None:
+    """The least and the most dense representative case. To 5 %: at the border the painter crowds a
+    per cent of the nuclei, and one or two in a hundred run together."""
+    rng = np.random.default_rng(density)
+    paths = write_qupath_exports(tmp_path, "sample-01", density, 1.0, rng, detailed=True)
+    count = count_nuclei(io.imread(paths.tile), read_pixel_size(paths.sidecar))
+    assert count.density == pytest.approx(density, rel=0.05)
 
 
 def test_tile_without_nuclei() -> None:

@@ -20,9 +20,9 @@ from cpmlib.histology import (
     CellCount,
     count_cells,
     read_pixel_size,
-    ring_area,
-    spell,
 )
+from cpmlib.qupath.polygons import ring_area
+from cpmlib.qupath.tables import spell
 from cpmlib.surrogate.images.histology import write_qupath_exports
 from cpmlib.surrogate.images.stained_tile import PIXEL_SIZE_UM
 from exports import feature, square, table

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cpmlib.errors import DatasetError
-from cpmlib.histology import CellCount, count_cells, spell
+from cpmlib.histology import CellCount, count_cells
+from cpmlib.qupath.tables import spell
 from exports import detections, feature, outline, table
 
 EXAMPLES = settings(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
 from cpmlib.errors import DatasetError
-from cpmlib.histology import count_cells, filled_area, ring_area
+from cpmlib.histology import count_cells
+from cpmlib.qupath.polygons import filled_area, ring_area
 from exports import CENTROIDS, detections, feature, outline, square, table
 
 PIXEL_UM = 0.5

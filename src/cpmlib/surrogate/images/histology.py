@@ -17,7 +17,7 @@ import numpy as np
 from skimage import io
 from skimage.measure import points_in_poly
 
-from cpmlib.histology import ring_area
+from cpmlib.qupath.polygons import ring_area
 from cpmlib.surrogate.images.stained_tile import (
     NUCLEUS_RADIUS_LOG_SD,
     NUCLEUS_RADIUS_UM,

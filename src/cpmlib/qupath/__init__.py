@@ -1,0 +1,1 @@
+"""What QuPath exports: tables, outlines, and the regions that they describe."""

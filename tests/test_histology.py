@@ -19,6 +19,7 @@ from cpmlib.histology import (
     DENSITY_RANGE,
     CellCount,
     count_cells,
+    pixel_size_of,
     read_pixel_size,
 )
 from cpmlib.qupath.polygons import ring_area
@@ -405,3 +406,58 @@ def test_a_damaged_file_gives_an_error_or_a_plausible_count(
     assert AREA_RANGE_MM2[0] <= count.tissue_area_mm2 <= AREA_RANGE_MM2[1]
     assert DENSITY_RANGE[0] <= count.density <= DENSITY_RANGE[1]
     assert count.density == pytest.approx(count.n_cells / count.tissue_area_mm2, rel=1e-12)
+
+
+def outline_of_a_square(folder: Path, side: int = 2000) -> Path:
+    """A square of tissue with 500 cells in it, pixels."""
+    corners = [[0, 0], [side, 0], [side, side], [0, side], [0, 0]]
+    tissue = {"type": "Polygon", "coordinates": [corners]}
+    features = [{"type": "Feature", "geometry": tissue, "properties": {"objectType": "annotation"}}]
+    for i in range(500):
+        x, y = 10 + 50 * (i % 25), 10 + 50 * (i // 25)
+        ring = [[x, y], [x + 5, y], [x + 5, y + 5], [x, y]]
+        cell = {"type": "Polygon", "coordinates": [ring]}
+        features.append({"type": "Feature", "geometry": cell, "properties": {"objectType": "cell"}})
+    path = folder / "sample-1_outline.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def test_exports_in_pixels_say_where_the_pixel_size_goes(tmp_path: Path) -> None:
+    outline = outline_of_a_square(tmp_path)
+    pixels = table(tmp_path, "Num Detections\tArea px^2", "500\t4000000", name="a_annotations.tsv")
+    for given_, beside in (
+        ({"geojson": outline}, "sample-1_outline.json"),
+        ({"annotation": pixels}, "a_annotations.json"),
+    ):
+        with pytest.raises(DatasetError) as error:
+            count_cells(**given_)
+        remedy = error.value.problems[0].remedy
+        assert beside in remedy
+        assert "SET=histology_pixel_size_um=" in remedy
+        # What the remedy shows is what can be read.
+        example = json.loads(remedy[remedy.index("{") : remedy.index("}") + 1])
+        sidecar = tmp_path / beside
+        sidecar.write_text(json.dumps(example))
+        assert pixel_size_of([sidecar]) == 0.25
+        # 2000 pixels of 0.25 um are 0.5 mm.
+        assert count_cells(**given_, pixel_size_um=0.25).density == pytest.approx(500 / 0.25)
+
+
+def test_json_beside_exports(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.json", "b.json", "c.json")]
+    texts = (
+        {"GeneratedBy": []},
+        {"PixelSize": [250, 250], "PixelSizeUnits": "nm"},
+        {"PixelSize": 0.25, "PixelSizeUnits": "um"},
+    )
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(json.dumps(text))
+    assert pixel_size_of(paths[:1]) is None
+    assert pixel_size_of(paths) == 0.25
+    paths[2].write_text(json.dumps({"PixelSize": 0.5, "PixelSizeUnits": "um"}))
+    with pytest.raises(DatasetError, match=r"c.json: found a pixel size of 0.5 µm; expected 0.25"):
+        pixel_size_of(paths)
+    paths[2].write_text(json.dumps({"PixelSize": 0.5}))
+    with pytest.raises(DatasetError, match="PixelSizeUnits None"):
+        pixel_size_of(paths)

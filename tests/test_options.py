@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from cpmlib.options import AnalysisOptions
+from cpmlib.options import AnalysisOptions, ImageOptions
 
 
 def test_defaults_round_trip_as_values_and_as_text() -> None:
@@ -75,3 +75,12 @@ def test_direct_construction_checks_types(values: dict) -> None:
 def test_an_unknown_option_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown option 'rout_Q'.*rout_q"):
         AnalysisOptions.from_mapping({"rout_Q": 0.05})
+
+
+def test_pixel_size_of_slides():
+    assert ImageOptions().histology_pixel_size_um == 0
+    chosen = ImageOptions.from_mapping({"histology_pixel_size_um": "0.25"})
+    assert chosen.histology_pixel_size_um == 0.25
+    for wrong in ("250", "-1", "nan"):
+        with pytest.raises(ValueError, match=r"expected 0.05 to 20.0 µm, or 0"):
+            ImageOptions.from_mapping({"histology_pixel_size_um": wrong})

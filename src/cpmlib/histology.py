@@ -28,12 +28,14 @@ What changed between versions of QuPath (read in its sources, tags v0.2.3 to v0.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.options import PIXEL_SIZE_RANGE_UM
 from cpmlib.qupath.geojson import (
     LARGEST_PIXELS,
     feature_error,
@@ -64,8 +66,9 @@ AGREEMENT = 0.005
 DENSITY_RANGE = (1.0, 50_000.0)
 AREA_RANGE_MM2 = (1e-4, 1e4)
 """As ``samples.tsv`` allows them; beyond lies a wrong unit or a wrong file."""
-PIXEL_SIZE_RANGE_UM = (0.05, 20.0)
-"""From oil immersion to an overview image."""
+
+SAME_PIXEL = 1e-3
+"""Relative difference of pixel sizes that are one: scanners write them to four digits."""
 
 _CELLS = {"cell", "detection"}
 
@@ -189,12 +192,61 @@ def read_pixel_size(sidecar: Path) -> float:
     low, high = PIXEL_SIZE_RANGE_UM
     known = [n for n in numbers if isinstance(n, int | float) and not isinstance(n, bool)]
     lengths = [n * scale for n in known] if scale else []
-    square = bool(lengths) and math.isclose(lengths[0], lengths[-1], rel_tol=1e-3)
+    square = bool(lengths) and math.isclose(lengths[0], lengths[-1], rel_tol=SAME_PIXEL)
     if square and len(lengths) == len(numbers) and low <= lengths[0] <= high:
         return float(lengths[0])
     found = f"PixelSize {sizes!r}, PixelSizeUnits {unit!r}"
     expected = f"one pixel size for x and y, {low} to {high} µm, with its unit"
     raise DatasetError(Problem(sidecar.name, found, expected, "write it as in BIDS microscopy"))
+
+
+def pixel_size_of(sidecars: Iterable[Path]) -> float | None:
+    """Read the pixel size, in µm, that the JSON files beside a sample's exports give.
+
+    Parameters
+    ----------
+    sidecars
+        Those without ``PixelSize`` and ``PixelSizeUnits`` are passed over: JSON says other things
+        too.
+
+    Returns
+    -------
+    float or None
+        None if none of them gives it.
+
+    Raises
+    ------
+    DatasetError
+        If one cannot be read, as `read_pixel_size`, or if two disagree.
+
+    Examples
+    --------
+    >>> pixel_size_of([]) is None
+    True
+    """
+    known: dict[str, float] = {}
+    for path in sidecars:
+        content = parse_json(path)
+        if isinstance(content, dict) and {"PixelSize", "PixelSizeUnits"} & set(content):
+            known[path.name] = read_pixel_size(path)
+    if not known:
+        return None
+    first, size = next(iter(known.items()))
+    for name, other in known.items():
+        if not math.isclose(other, size, rel_tol=SAME_PIXEL):
+            expected = f"{size:g} µm, as in {first}"
+            remedy = "correct one: exports of a slide share its pixels"
+            raise DatasetError(Problem(name, f"a pixel size of {other:g} µm", expected, remedy))
+    return size
+
+
+def _say_pixel_size(export: Path) -> str:
+    """Tell an author, who has the slide's pixel size, where to write it."""
+    return (
+        f"write the pixel size beside it, into {export.stem}.json, such as"
+        ' {"PixelSize": 0.25, "PixelSizeUnits": "um"}, or for all slides build with'
+        " SET=histology_pixel_size_um=0.25"
+    )
 
 
 def _agreed(exports: list[_Export]) -> CellCount:
@@ -247,7 +299,7 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
     scale = AREA_COLUMNS[column]
     if scale is None:
         if pixel_size_um is None:
-            remedy = "give the pixel size, or set it in QuPath and export again"
+            remedy = f"{_say_pixel_size(path)}, or set it in QuPath and export again"
             found = "areas in pixels, and no pixel size"
             raise table.error(found, "a pixel size in µm, or 'Area µm^2'", remedy, 1)
         scale = pixel_size_um**2 * 1e-6
@@ -368,10 +420,9 @@ def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _
     if pixel_size_um is None:
         if needed:
             found = "an outline in pixels, and no pixel size"
-            raise DatasetError(
-                Problem(path.name, found, "a pixel size in µm", "give the pixel size")
-            )
-        note = f"{path.name}: area not compared, there is no pixel size"
+            remedy = f"{_say_pixel_size(path)}, or add the annotation table with areas in µm^2"
+            raise DatasetError(Problem(path.name, found, "a pixel size in µm", remedy))
+        note = f"{path.name}: area not compared, no pixel size is given"
         return replace(total, cells=cells, area=None, notes=(*total.notes, note))
     area_mm2 = (total.area or 0.0) * pixel_size_um**2 * 1e-6
     return replace(total, cells=cells, area=area_mm2)

@@ -23,6 +23,9 @@ Registration = Literal["auto", "always", "never"]
 LeakageCorrection = Literal["bidirectional", "unidirectional", "none"]
 ReferenceRule = Literal["baseline", "circulation"]
 
+PIXEL_SIZE_RANGE_UM = (0.05, 20.0)
+"""Pixels of a slide: from oil immersion to an overview image."""
+
 
 class Options:
     """What the two sets of choices share: their checks, and how they are read."""
@@ -92,6 +95,9 @@ class ImageOptions(Options):
     perfusion_reference
         By which rule the voxels are chosen whose mean is the reference curve of the correction:
         their signal returns to its baseline, or to what the circulating agent leaves.
+    histology_pixel_size_um
+        µm per pixel of the slides, for exports in pixels whose own JSON file does not say it; 0
+        where it is not known.
 
     Examples
     --------
@@ -106,12 +112,17 @@ class ImageOptions(Options):
     bias_correction: bool = False
     leakage_correction: LeakageCorrection = "bidirectional"
     perfusion_reference: ReferenceRule = "baseline"
+    histology_pixel_size_um: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.roi_diameter <= 50:
             found = self.roi_diameter
             raise ValueError(f"option roi_diameter: found {found}; expected 1 to 50 mm")
+        low, high = PIXEL_SIZE_RANGE_UM
+        if self.histology_pixel_size_um and not low <= self.histology_pixel_size_um <= high:
+            found, expected = self.histology_pixel_size_um, f"{low} to {high} µm, or 0"
+            raise ValueError(f"option histology_pixel_size_um: found {found}; expected {expected}")
 
 
 @dataclass(frozen=True)

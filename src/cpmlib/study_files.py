@@ -51,10 +51,16 @@ EXPORTS: Mapping[str, tuple[str, ...]] = {
     "annotations": ("_annotations.tsv", "_annotations.csv", "_annotations.txt"),
     "detections": ("_detections.tsv", "_detections.csv", "_detections.txt"),
     "geojson": (".geojson", "_outline.geojson", "_annotations.geojson"),
+    "annotations_sidecar": ("_annotations.json",),
+    "detections_sidecar": ("_detections.json",),
+    "geojson_sidecar": (".json", "_outline.json"),
     "tile": ("_he.png", "_HE.png"),
     "tile_sidecar": ("_he.json", "_HE.json"),
 }
-"""Kind of a QuPath export and how the name goes on after the sample's."""
+"""Kind of a QuPath export, or of the JSON beside it, and the end of the name after the sample's."""
+
+SIDECARS = ("annotations_sidecar", "detections_sidecar", "geojson_sidecar")
+"""JSON beside an export, which may give its pixel size; a tile's pixels can be others."""
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 

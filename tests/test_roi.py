@@ -25,7 +25,6 @@ from cpmlib.roi import (
     roi_mean,
     roi_table,
     sphere_weights,
-    suspicious_mirror,
 )
 
 WEIGHTINGS = ("voxel-centre", "partial-volume")
@@ -476,30 +475,3 @@ def test_lps_to_ras_is_nibabels_flip() -> None:
     flip = inv_ornt_aff(axcodes2ornt("LPS"), (1, 1, 1))  # of a single voxel at the origin
     np.testing.assert_allclose(lps_to_ras(points), apply_affine(flip, points), atol=1e-12)
     np.testing.assert_array_equal(lps_to_ras(lps_to_ras(points)), points)
-
-
-def off_centre() -> nib.Nifti1Image:
-    """The template's brain, its head moved in the scanner as patients lie: not about (0, 0, 0)."""
-    affine = brain().affine.copy()
-    affine[:3, 3] += [10, -55, 30]
-    return nib.Nifti1Image(np.asarray(brain().dataobj), affine)
-
-
-def test_suspicious_mirror_on_a_real_brain() -> None:
-    mask = off_centre()
-    voxels = apply_affine(np.linalg.inv(mask.affine), np.array([[30, -125, 45], [25, -130, 50.0]]))
-    inside = np.asarray(mask.dataobj)[tuple(np.rint(voxels).astype(int).T)]
-    assert inside.all()
-    true = np.array([[30, -125, 45], [25, -130, 50.0]])
-    assert suspicious_mirror(table_of(true), mask) == []
-    (warning,) = suspicious_mirror(table_of(lps_to_ras(true)), mask)
-    assert "2 of 2 targets" in warning
-    assert "sample-0, sample-1" in warning
-    # Outside either way: another fault.
-    assert suspicious_mirror(table_of(true + 500), mask) == []
-    assert suspicious_mirror(table_of(true[:0]), mask) == []
-    # Half of them outside is not most, though all would lie inside if turned.
-    either = np.array([12, -5, 40.0])
-    two_of_three = np.stack([*lps_to_ras(true), either])
-    assert len(suspicious_mirror(table_of(two_of_three), mask)) == 1
-    assert suspicious_mirror(table_of(two_of_three[1:]), mask) == []

@@ -201,9 +201,9 @@ def roi_mean(
     >>> roi_mean(image, [0, 9, 9]).flag
     'partly outside the field of view'
     """
-    _check_volume(image, name)
+    check_volume(image, name)
     if mask is not None:
-        _check_volume(mask, "mask")
+        check_volume(mask, "mask")
     return _value(image, _point(centre, name), diameter, weighting, mask, name)
 
 
@@ -247,14 +247,14 @@ def roi_table(
     0         a     700.0     0.0            81           1.0
     """
     _check_sphere(diameter, weighting)
-    points = _points(targets)
+    points = target_points(targets)
     problems: list[Problem] = []
     if mask is not None:
-        _check_volume(mask, "mask")
+        check_volume(mask, "mask")
     usable = []
     for name, image in images.items():
         try:
-            _check_volume(image, name)
+            check_volume(image, name)
             usable.append(name)
         except DatasetError as error:
             problems += error.problems
@@ -274,52 +274,6 @@ def roi_table(
         raise DatasetError(problems)
     columns = [f"{name}_{key}" for name in images for key in keys]
     return pd.DataFrame(rows, columns=["sample_id", *columns])
-
-
-def suspicious_mirror(targets: pd.DataFrame, mask_image: nib.Nifti1Image) -> list[str]:
-    """Ask whether a patient's targets are LPS coordinates that were given as RAS+.
-
-    Parameters
-    ----------
-    targets
-        Of one patient: ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm).
-    mask_image
-        The patient's brain mask.
-
-    Returns
-    -------
-    list of str
-        A warning if more than half of the targets lie outside the brain although all would lie
-        inside with the signs of x and y changed; else empty.
-
-    Raises
-    ------
-    DatasetError
-        If a target is not finite, or the mask is not 3-D or its affine is singular.
-    ValueError
-        If a column is missing.
-
-    Examples
-    --------
-    >>> affine = np.eye(4)
-    >>> affine[:3, 3] = [0, 0, -4]
-    >>> mask = nib.Nifti1Image(np.ones((30, 30, 9), np.uint8), affine)
-    >>> targets = pd.DataFrame({"sample_id": ["a"], "target_x": -9, "target_y": -5, "target_z": 0})
-    >>> suspicious_mirror(targets, mask)
-    ['1 of 1 targets lie outside the brain, but all would lie inside with the signs of x and y
-    changed: they may be LPS coordinates given as RAS+ (a)']
-    """
-    points = _points(targets)
-    _check_volume(mask_image, "mask")
-    outside = ~_in_mask(mask_image, points)
-    mirrored = _in_mask(mask_image, lps_to_ras(points))
-    if not len(points) or outside.mean() <= 0.5 or not mirrored.all():
-        return []
-    names = ", ".join(str(name) for name in targets["sample_id"][outside])
-    return [
-        f"{outside.sum()} of {len(points)} targets lie outside the brain, but all would lie inside "
-        f"with the signs of x and y changed: they may be LPS coordinates given as RAS+ ({names})"
-    ]
 
 
 def lps_to_ras(points: ArrayLike) -> np.ndarray:
@@ -382,7 +336,7 @@ def _measure(
     flag = "" if inside.all() else OUTSIDE_VIEW
     indices, weights = indices[inside], weights[inside]
     if mask is not None:
-        brain = _in_mask(mask, apply_affine(image.affine, indices))
+        brain = in_mask(mask, apply_affine(image.affine, indices))
         if not brain.any():
             return "wholly outside the brain"
         flag = flag or ("" if brain.all() else OUTSIDE_BRAIN)
@@ -530,7 +484,7 @@ def _values(image: nib.Nifti1Image, indices: np.ndarray) -> np.ndarray:
     return values
 
 
-def _in_mask(mask: nib.Nifti1Image, points: np.ndarray) -> np.ndarray:
+def in_mask(mask: nib.Nifti1Image, points: np.ndarray) -> np.ndarray:
     """Say for world points (N, 3) whether the mask's voxel there is in the brain."""
     place = np.floor(apply_affine(np.linalg.inv(mask.affine), points) + 0.5)
     inside = _on_grid(place, mask.shape)
@@ -541,7 +495,7 @@ def _in_mask(mask: nib.Nifti1Image, points: np.ndarray) -> np.ndarray:
     return brain
 
 
-def _points(targets: pd.DataFrame) -> np.ndarray:
+def target_points(targets: pd.DataFrame) -> np.ndarray:
     """Return the coordinates (N, 3) of a table of targets, each with its own name."""
     missing = [name for name in ("sample_id", *COLUMNS) if name not in targets]
     if missing:
@@ -577,7 +531,8 @@ def _check_sphere(diameter: float, weighting: str) -> None:
         raise ValueError(f"weighting is {weighting!r}; expected 'voxel-centre' or 'partial-volume'")
 
 
-def _check_volume(image: nib.Nifti1Image, name: str) -> None:
+def check_volume(image: nib.Nifti1Image, name: str) -> None:
+    """Raise a DatasetError unless an image is 3-D with voxels and an affine that has an inverse."""
     if len(image.shape) != 3 or 0 in image.shape or not invertible(image.affine):
         volume(image, name)  # says what is wrong
 

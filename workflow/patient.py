@@ -26,13 +26,14 @@ from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.images import write_image
 from cpmlib.maps import PatientMaps, make_maps
+from cpmlib.mirror import suspicious_mirror
 from cpmlib.options import ImageOptions
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.patient import PatientImages, missing_contrasts, read_patient, require_contrasts
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.roi import suspicious_mirror
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.study_images import PICTURES, write_pictures
+from cpmlib.tiles import count_tiles
 from dependencies import BUILD, model_scaling, needs_model, read_targets
 
 
@@ -48,9 +49,10 @@ def main(patient: str) -> int:
         if needs_model(files):
             model = read_model(BUILD / "model" / model_scaling() / "model.npz")
         maps = make_maps(images, model, options)
-        warnings = _mirrored(targets, maps)
+        mirrored = _mirrored(targets, maps)
         regions = extract_regions(maps, targets, options)
-        counts = count_samples(files)
+        counts = count_samples(files, options.histology_pixel_size_um or None)
+        tiles = count_tiles(files)
         changes = sensitivity(maps.maps, targets, options)
     except DatasetError as error:
         print(f"{patient}: {error}")
@@ -58,7 +60,9 @@ def main(patient: str) -> int:
     tables = BUILD / "patients" / patient
     written = _write_maps(BUILD / FOLDER / patient, files, maps)
     part = _fresh(tables)
+    counted = [note for note in counts.pop("he_notes") if note]
     extracted = regions.merge(counts, on="sample_id", how="outer")
+    extracted = extracted.merge(tiles, on="sample_id", how="outer")
     extracted.to_csv(part / "samples.tsv", sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     changes.to_csv(part / "sensitivity.tsv", sep="\t", index=False, lineterminator="\n")
     write_pictures(part / PICTURES, *_pictures(patient, maps, targets, regions))
@@ -68,7 +72,8 @@ def main(patient: str) -> int:
         "maps": sorted(maps.maps),
         "model": None if maps.cellularity is None else model_scaling(),
         "files": written,
-        "notes": [*maps.notes, *unpredicted, *warnings],
+        "notes": [*maps.notes, *unpredicted, *(mirrored or []), *counted],
+        "mirrored": None if mirrored is None else bool(mirrored),
         "quality": {name: float(np.round(value, 6)) for name, value in maps.quality.items()},
     }
     (part / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -95,12 +100,15 @@ def _pictures(
     return row, panels
 
 
-def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str]:
-    """Warn, before anything is read there, where targets look like LPS given as RAS."""
+def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:
+    """Warn, before anything is read there, where targets look like LPS given as RAS.
+
+    None where that cannot be judged.
+    """
     placed = targets.dropna(subset=list(AXES))
     if "mask" not in maps.maps or placed.empty:
-        return []
-    warnings = suspicious_mirror(placed, maps.maps["mask"])
+        return None
+    warnings = suspicious_mirror(placed, maps.maps["mask"], maps.contrasts.get("FLAIR"))
     for warning in warnings:
         print(f"warning: {warning}")
     return warnings

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from cpmlib.errors import DatasetError
-from cpmlib.histology import CellCount, count_cells
+from cpmlib.histology import CellCount, count_cells, pixel_size_of
 from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
 from cpmlib.preprocessing.grid import resample_to
 from cpmlib.roi import roi_table
 from cpmlib.schemas import MEASURED
-from cpmlib.study_files import PatientFiles
+from cpmlib.study_files import SIDECARS, PatientFiles
 
 DECIMALS = 1
 """Extracted values are kept to a tenth of their unit: far below what can be measured, and the same
@@ -34,6 +35,9 @@ MAPS = {"cpm": "CPM", "adc": "ADC"}
 """Measured column and the map that it is read from."""
 
 ROI_COLUMNS = ("sd", "n_voxels", "coverage", "flag")
+
+EXTRAPOLATION = "cpm_extrapolation"
+"""Column: share of a sphere's weight on voxels whose tile leaves the training range, 0 to 1."""
 
 
 def extract_regions(
@@ -55,7 +59,7 @@ def extract_regions(
     -------
     pandas.DataFrame
         One row a sample: for ``cpm`` and ``adc`` the mean, ``_sd``, ``_n_voxels``, ``_coverage``
-        and ``_flag``; only what there is a map for.
+        and ``_flag``; only what there is a map for. For a predicted map also `EXTRAPOLATION`.
 
     Raises
     ------
@@ -80,6 +84,8 @@ def extract_regions(
                 mask=mask,
             )
             tables.append(table.set_index("sample_id").rename(columns={f"{column}_mean": column}))
+    if tables and "extrapolation" in maps.maps:
+        tables.append(_extrapolation(maps.maps["extrapolation"], placed, options))
     if not tables:
         return pd.DataFrame({"sample_id": pd.Series(dtype=object)})
     joined = pd.concat(tables, axis=1)
@@ -89,14 +95,37 @@ def extract_regions(
     return joined.reset_index()
 
 
+def _extrapolation(
+    counts: nib.Nifti1Image, placed: pd.DataFrame, options: ImageOptions
+) -> pd.DataFrame:
+    """Return the share of each sphere in which the model extrapolates; NaN is no part of it."""
+    values = np.asarray(counts.dataobj)
+    outside = np.where(np.isnan(values), np.nan, values > 0).astype(np.float32)
+    table = roi_table(
+        {EXTRAPOLATION: nib.Nifti1Image(outside, counts.affine)},
+        placed,
+        diameter=options.roi_diameter,
+        weighting=options.roi_weighting,
+    )
+    share = table.set_index("sample_id")[[f"{EXTRAPOLATION}_mean"]]
+    return share.set_axis([EXTRAPOLATION], axis=1).round(4)
+
+
 def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd.DataFrame:
     """Count the cells of each sample that has QuPath exports.
+
+    Parameters
+    ----------
+    files
+        A patient's.
+    pixel_size_um
+        Of every slide whose exports do not give their own; None where it is not known.
 
     Returns
     -------
     pandas.DataFrame
         ``sample_id``, ``he_cellularity`` (cells/mm2), ``he_nuclei``, ``he_tissue_area`` (mm2),
-        ``he_source``.
+        ``he_source``, ``he_notes`` (what `cpmlib.histology.CellCount` notes, joined by ``"; "``).
 
     Raises
     ------
@@ -107,12 +136,13 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
     for sample, exports in files.exports.items():
         if not set(exports) & {"annotations", "detections", "geojson"}:
             continue
+        beside = [exports[kind] for kind in SIDECARS if kind in exports]
         try:
             count: CellCount = count_cells(
                 annotation=exports.get("annotations"),
                 detections=exports.get("detections"),
                 geojson=exports.get("geojson"),
-                pixel_size_um=pixel_size_um,
+                pixel_size_um=pixel_size_of(beside) or pixel_size_um,
             )
         except DatasetError as error:
             problems += error.problems
@@ -124,12 +154,13 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
                 "he_nuclei": float(count.n_cells),
                 "he_tissue_area": count.tissue_area_mm2,
                 "he_source": count.source,
+                "he_notes": "; ".join(count.notes),
             }
         )
     if problems:
         raise DatasetError(problems)
-    columns = ["sample_id", "he_cellularity", "he_nuclei", "he_tissue_area", "he_source"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["he_cellularity", "he_nuclei", "he_tissue_area", "he_source", "he_notes"]
+    return pd.DataFrame(rows, columns=["sample_id", *columns])
 
 
 def fill_measured(
@@ -177,6 +208,19 @@ def fill_measured(
         if column in MEASURED:
             rows += _origins(samples["sample_id"], column, given, new)
     return filled, pd.DataFrame(rows)
+
+
+def contradicted(origins: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ``origins.tsv``, as read, in which the images contradict the table.
+
+    Examples
+    --------
+    >>> origins = pd.DataFrame({"sample_id": ["a", "b"], "note": [np.nan, "differ by 10 %"]})
+    >>> contradicted(origins)["sample_id"].tolist()
+    ['b']
+    """
+    # A text that is empty is read as NaN, and a column of such texts as numbers.
+    return origins[origins["note"].notna()].reset_index(drop=True)
 
 
 def _column(table: pd.DataFrame, name: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from skimage import io
 
 from cpmlib.cpm.model_file import CpmModel, read_model
 from cpmlib.derivatives import FOLDER, MADE
@@ -25,10 +25,10 @@ from cpmlib.figures.quality import QualityRow
 from cpmlib.figures.representative import SHOWN, CaseImages
 from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
-from cpmlib.histology import read_pixel_size
 from cpmlib.images import read_image
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
+from cpmlib.tiles import read_tile
 
 PICTURES = "pictures.npz"
 """File of a patient's slices for the quality figures."""
@@ -77,13 +77,7 @@ class StudyImages:
     def tile(self, patient: str, sample: str) -> tuple[np.ndarray, float] | None:
         """Return a sample's H&E tile, (rows, columns, 3) uint8, and its pixel size in um."""
         own = self._index[patient]["samples"][sample]
-        exports = self.files(patient).exports.get(own, {})
-        if "tile" not in exports or "tile_sidecar" not in exports:
-            return None
-        rgb = np.asarray(io.imread(exports["tile"]))
-        if rgb.ndim != 3 or rgb.dtype != np.uint8:
-            return None
-        return rgb[..., :3], read_pixel_size(exports["tile_sidecar"])
+        return read_tile(self.files(patient).exports.get(own, {}))
 
     def case(self, row: Mapping[str, Any]) -> CaseImages | None:
         """Return what is shown of a representative case.
@@ -154,6 +148,9 @@ class StudyImages:
             names = {old: new for new, old in entry["samples"].items()}
             if "sample_id" in table.columns:
                 table["sample_id"] = table["sample_id"].map(names)
+            if "he_source" in table.columns:
+                said = [self.pseudonymous(patient, str(text)) for text in table["he_source"]]
+                table["he_source"] = pd.Series(said, dtype=object).where(table["he_source"].notna())
             tables.append(table.assign(participant_id=patient))
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -162,6 +159,26 @@ class StudyImages:
         path = self.build / "patients" / self._index[patient]["folder"] / "report.json"
         content: dict[str, object] = json.loads(path.read_text("utf-8"))
         return content
+
+    def pseudonymous(self, patient: str, text: str) -> str:
+        """Put the book's names in place of a study's own in a text, such as a file's name."""
+        entry = self._index[patient]
+        names = {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
+        listed = "|".join(map(re.escape, names))
+        return re.sub(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", lambda m: names[m[0]], text)
+
+    def notes(self) -> pd.DataFrame:
+        """Return what was noted of every patient: ``participant_id`` and ``note``, one a row."""
+        rows = []
+        for patient in self.patients:
+            report: Any = self.report(patient)
+            rows += [(patient, self.pseudonymous(patient, note)) for note in report["notes"]]
+        return pd.DataFrame(rows, columns=["participant_id", "note"])
+
+    def mirrored(self) -> list[bool]:
+        """Return for each patient whose targets could be judged whether they look mirrored."""
+        judged = [self.report(patient).get("mirrored") for patient in self.patients]
+        return [bool(answer) for answer in judged if answer is not None]
 
     def quality_row(self, patient: str) -> QualityRow | None:
         """Return a patient's row of the quality figure; None for one without images."""
@@ -179,14 +196,12 @@ class StudyImages:
         return panels
 
     def quality(self) -> pd.DataFrame:
-        """Return the numbers and notes of all patients, one row each."""
+        """Return the maps and numbers of all patients, one row each."""
         rows = []
         for patient in self.patients:
             report: Any = self.report(patient)
-            notes = "; ".join(report["notes"])
             maps = ", ".join(kind for kind in ("CPM", "ADC", "rCBV") if kind in report["maps"])
-            row = {"participant_id": patient, "maps": maps, **report["quality"], "notes": notes}
-            rows.append(row)
+            rows.append({"participant_id": patient, "maps": maps, **report["quality"]})
         return pd.DataFrame(rows)
 
 

@@ -5,6 +5,8 @@ Vocabulary
 - *row*: one patient; it holds slices only, so that a whole cohort fits in memory.
 - *mask*: 1 in the brain, 0 or NaN elsewhere.
 - *targets*: biopsy coordinates in scanner space, mm, RAS+.
+- *extrapolation*: for how many contrasts the model has seen nothing like a voxel's tile
+  (`cpmlib.cpm.predict`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -31,6 +34,16 @@ from cpmlib.figures.style import figure_style, say
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
 """Columns: what the map is made from, and the map."""
+
+EXTRAPOLATION = "extrapolation"
+"""Further column, drawn where a row has it: the voxels concerned, over the anatomy."""
+
+EXTRAPOLATION_TITLE = "outside training"
+EXTRAPOLATION_COLOURS = ("#FFD92F", "#D55E00")
+"""One contrast, and two or more."""
+
+UNDERNEATH = ("T1wGd", "T1w", "FLAIR", "ADC")
+"""What the extrapolation is drawn over: the first that there is."""
 
 PIXEL = 1.5
 """Pixel of the small slices, mm; finer than the 2-mm grid of the default profile."""
@@ -63,7 +76,7 @@ class QualityRow:
     name
         The patient's name in the dataset.
     slices
-        By the names in `SHOWN`; an absent image is None.
+        By the names in `SHOWN` and `EXTRAPOLATION`; an absent image is None.
     mask
         The slice of the brain mask, or None.
     targets : (N, 3)
@@ -89,7 +102,7 @@ def quality_row(
     name
         The patient's name in the dataset.
     images
-        By the names in `SHOWN`; absent or None where there is none.
+        By the names in `SHOWN` and `EXTRAPOLATION`; absent or None where there is none.
     mask
         Brain mask, or None.
     targets : (N, 3)
@@ -132,6 +145,16 @@ def quality_row(
         key: take_slice(image, point, box=box, spacing=PIXEL, name=f"{name} {key}")
         for key, image in present.items()
     }
+    counts = images.get(EXTRAPOLATION)
+    if counts is not None:
+        slices[EXTRAPOLATION] = take_slice(
+            counts,
+            point,
+            box=box,
+            spacing=PIXEL,
+            interpolation="nearest",
+            name=f"{name} {EXTRAPOLATION}",
+        )
     inside = None
     if mask is not None:
         inside = take_slice(
@@ -153,6 +176,8 @@ def figure_quality(rows: Iterable[QualityRow]) -> Figure:
     matplotlib.figure.Figure
         Radiological convention; the mask's outline in blue; targets as circles of the sphere's
         size, solid where the slice passes through the sphere, dotted where it lies above or below.
+        If a row has it, a last column shows over the anatomy where the model extrapolates: yellow
+        for one contrast, vermilion for more.
 
     Raises
     ------
@@ -162,12 +187,14 @@ def figure_quality(rows: Iterable[QualityRow]) -> Figure:
     rows = list(rows)
     if not rows:
         raise ValueError("no patient; expected at least one")
-    width = LEFT + PANEL_WIDTH * len(SHOWN)
+    extrapolates = any(row.slices.get(EXTRAPOLATION) is not None for row in rows)
+    shown = (*SHOWN, EXTRAPOLATION) if extrapolates else SHOWN
+    width = LEFT + PANEL_WIDTH * len(shown)
     height = TOP + PANEL_HEIGHT * len(rows) + BOTTOM
     with figure_style():
         # Placed by hand: a layout engine would take longer than all the drawing.
         figure = Figure(figsize=(width, height), dpi=RESOLUTION)
-        axes = figure.subplots(len(rows), len(SHOWN), squeeze=False)
+        axes = figure.subplots(len(rows), len(shown), squeeze=False)
         figure.subplots_adjust(
             left=LEFT / width,
             right=1 - GAP / width,
@@ -177,18 +204,22 @@ def figure_quality(rows: Iterable[QualityRow]) -> Figure:
             hspace=GAP / PANEL_HEIGHT,
         )
         for i, row in enumerate(rows):
-            for ax, name in zip(axes[i], SHOWN, strict=True):
+            for ax, name in zip(axes[i], shown, strict=True):
                 _draw(ax, row, name)
                 if i == 0:
-                    ax.set_title(LOOKS[name].title)
-            shown = [cut for cut in row.slices.values() if cut is not None]
-            axes[i, 0].set_ylabel(f"{row.name}\nz = {shown[0].position:.0f} mm", fontsize=7)
+                    ax.set_title(LOOKS[name].title if name in LOOKS else EXTRAPOLATION_TITLE)
+            z = next(cut.position for cut in row.slices.values() if cut is not None)
+            axes[i, 0].set_ylabel(f"{row.name}\nz = {z:.0f} mm", fontsize=8)
             draw_sides(axes[i, 0], "axial")
     return figure
 
 
 def _draw(ax: Axes, row: QualityRow, name: str) -> None:
-    cut = row.slices.get(name)
+    cut, counts = row.slices.get(name), None
+    if name == EXTRAPOLATION and cut is not None:
+        counts = cut
+        name = next((key for key in UNDERNEATH if row.slices.get(key) is not None), "")
+        cut = row.slices.get(name)
     if cut is None:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
@@ -197,9 +228,24 @@ def _draw(ax: Axes, row: QualityRow, name: str) -> None:
     brain = None if row.mask is None else np.nan_to_num(row.mask.values) != 0
     if draw_slice(ax, cut, LOOKS[name], brain=brain, shades=SHADES) is None:
         return
+    if counts is not None:
+        _draw_extrapolation(ax, counts)
     # Outlines of a cohort are longer as lines than as pixels.
     ax.set_rasterization_zorder(LINES_ABOVE)
     if row.mask is not None:
         draw_outline(ax, row.mask)
     for target in row.targets:
         draw_target(ax, target, cut, ticks=False, width=0.7)
+
+
+def _draw_extrapolation(ax: Axes, counts: Slice) -> None:
+    concerned = np.nan_to_num(counts.values)
+    ax.imshow(
+        np.ma.masked_less(concerned, 1),
+        cmap=ListedColormap(EXTRAPOLATION_COLOURS),
+        vmin=1,
+        vmax=2,
+        extent=counts.edges,
+        interpolation="nearest",
+        aspect="equal",
+    )

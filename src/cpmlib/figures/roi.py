@@ -37,8 +37,8 @@ COLUMNS = 6
 PANEL_SIZE = 1.2
 """Side of a panel, inches."""
 
-TITLE, GAP, MARGIN = 0.3, 0.06, 0.05
-"""Room for a panel's title, between panels, and around, inches."""
+TITLE, GAP, MARGIN, BOTTOM = 0.32, 0.06, 0.05, 0.3
+"""Room for a panel's title, between panels, around, and for the dataset's label, inches."""
 
 RESOLUTION = 90
 """Dots per inch of the pictures in the figure's files."""
@@ -118,7 +118,12 @@ def roi_panel(
     return RoiPanel(sample_id, flag, point, cut)
 
 
-def figure_rois(panels: Iterable[RoiPanel], kind: str, diameter: float = ROI_DIAMETER) -> Figure:
+def figure_rois(
+    panels: Iterable[RoiPanel],
+    kind: str,
+    diameter: float = ROI_DIAMETER,
+    size: float = PANEL_SIZE,
+) -> Figure:
     """Draw every sphere on its slice, for quality control.
 
     Parameters
@@ -129,6 +134,8 @@ def figure_rois(panels: Iterable[RoiPanel], kind: str, diameter: float = ROI_DIA
         What the slices are, one of `cpmlib.figures.slices.LOOKS`, such as ``"CPM"``.
     diameter
         Of the spheres, mm; drawn true to scale.
+    size
+        Side of a panel, inches.
 
     Returns
     -------
@@ -146,17 +153,18 @@ def figure_rois(panels: Iterable[RoiPanel], kind: str, diameter: float = ROI_DIA
         raise ValueError("no ROI; expected at least one")
     if kind not in LOOKS:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(LOOKS)}")
-    rows = -(-len(panels) // COLUMNS)
-    width = 2 * MARGIN + COLUMNS * PANEL_SIZE + (COLUMNS - 1) * GAP
-    height = 2 * MARGIN + rows * (PANEL_SIZE + TITLE)
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    width = 2 * MARGIN + columns * size + (columns - 1) * GAP
+    height = MARGIN + rows * (size + TITLE) + BOTTOM
     with figure_style():
         # Placed by hand: a layout engine would take longer than all the drawing.
         figure = Figure(figsize=(width, height), dpi=RESOLUTION)
         for i, panel in enumerate(panels):
-            row, column = divmod(i, COLUMNS)
-            left = MARGIN + column * (PANEL_SIZE + GAP)
-            bottom = height - MARGIN - (row + 1) * (PANEL_SIZE + TITLE)
-            place = (left / width, bottom / height, PANEL_SIZE / width, PANEL_SIZE / height)
+            row, column = divmod(i, columns)
+            left = MARGIN + column * (size + GAP)
+            bottom = height - MARGIN - (row + 1) * (size + TITLE)
+            place = (left / width, bottom / height, size / width, size / height)
             ax = figure.add_axes(place)
             draw_slice(ax, panel.cut, LOOKS[kind])
             draw_target(ax, panel.target, panel.cut, diameter=diameter, width=0.7)
@@ -168,9 +176,9 @@ def figure_rois(panels: Iterable[RoiPanel], kind: str, diameter: float = ROI_DIA
 def _title(ax: Axes, panel: RoiPanel) -> None:
     text = f"{panel.sample_id}, z = {panel.cut.position:.0f} mm"
     if panel.flag:
-        ax.set_title(f"{text}\n{panel.flag}", fontsize=5, color=FLAGGED, pad=2)
+        ax.set_title(f"{text}\n{panel.flag}", fontsize=6, color=FLAGGED, pad=2)
     else:
-        ax.set_title(text, fontsize=5.5, pad=2)
+        ax.set_title(text, fontsize=7.5, pad=2)
 
 
 def figure_sensitivity(table: pd.DataFrame) -> Figure:

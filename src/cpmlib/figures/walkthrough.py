@@ -8,12 +8,15 @@ from nibabel.affines import apply_affine
 
 from cpmlib.figures.histology import figure_counting
 from cpmlib.figures.perfusion import figure_perfusion
-from cpmlib.figures.quality import SHOWN, figure_quality, quality_row
+from cpmlib.figures.quality import EXTRAPOLATION, SHOWN, figure_quality, quality_row
 from cpmlib.figures.registration import figure_registration
 from cpmlib.figures.roi import figure_rois, roi_panel
 from cpmlib.figures.style import PANEL, figure_style, say
 from cpmlib.nuclei import count_nuclei
 from cpmlib.walkthrough import Walk
+
+SPHERE_SIZE = 3.0
+"""Side of the panel with the one sphere, inches."""
 
 NO_IMAGES = "the dataset holds no images for this step"
 
@@ -45,7 +48,7 @@ def figure_alignment(walk: Walk) -> Figure:
 
 def figure_maps(walk: Walk) -> Figure:
     """Draw contrasts and maps on the reference grid with the brain's outline and the targets."""
-    shown = {kind: walk.pictures.get(kind) for kind in SHOWN}
+    shown = {kind: walk.pictures.get(kind) for kind in (*SHOWN, EXTRAPOLATION)}
     if walk.patient is None or walk.target is None or not any(shown.values()):
         return figure_absent()
     return figure_quality(
@@ -68,7 +71,7 @@ def figure_sphere(walk: Walk) -> Figure:
     image = walk.maps.maps.get("CPM")
     if image is None or walk.target is None:
         return figure_absent()
-    return figure_rois([roi_panel(image, walk.target, "target")], "CPM")
+    return figure_rois([roi_panel(image, walk.target, "target")], "CPM", size=SPHERE_SIZE)
 
 
 def figure_count(tile: tuple[np.ndarray, float] | None) -> Figure:

@@ -1,0 +1,130 @@
+"""Tables of quality control: what was read at the targets, what tiles say, numbers of the maps.
+
+Vocabulary
+----------
+- *regions*: one row a sample, as `cpmlib.study_images.StudyImages.table` joins them.
+- *quality*: one row a patient, as `cpmlib.study_images.StudyImages.quality` returns it.
+- *shown*: the cells as a reader sees them: texts, under short names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+SPHERES: Mapping[str, str] = {
+    "participant_id": "patient",
+    "sample_id": "sample",
+    "cpm_n_voxels": "voxels",
+    "cpm_coverage": "coverage",
+    "cpm_extrapolation": "extrapolation",
+    "cpm_flag": "flag",
+}
+"""Column of the regions and how it is called where spheres are listed."""
+
+TILES: Mapping[str, str] = {
+    "participant_id": "patient",
+    "sample_id": "sample",
+    "he_tile_density": "tile",
+    "he_cellularity": "exports",
+}
+"""The same where tiles are listed."""
+
+NUMBERS: Mapping[str, tuple[str, str, float]] = {
+    "brain_ml": ("brain (ml)", "{:.0f}", 1),
+    "raw_sd": ("raw SD (cells/mm²)", "{:.0f}", 1),
+    "extrapolation_T1w": ("T1 outside (%)", "{:.2f}", 100),
+    "extrapolation_T1wGd": ("T1+Gd outside (%)", "{:.2f}", 100),
+    "extrapolation_FLAIR": ("FLAIR outside (%)", "{:.2f}", 100),
+    "extrapolation_ADC": ("ADC outside (%)", "{:.2f}", 100),
+    "extrapolation_any": ("any outside (%)", "{:.2f}", 100),
+}
+"""Number of a patient's quality, its name, how it is written, and the factor to that unit."""
+
+
+def spheres(regions: pd.DataFrame) -> pd.DataFrame:
+    """List the spheres on the cellularity map, those with most to look at first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `SPHERES`; by falling share of extrapolation, then by rising coverage, then in the
+        order of the regions. Samples without a map or a target are left out.
+
+    Examples
+    --------
+    >>> regions = pd.DataFrame({"sample_id": ["S01", "S02"], "cpm_extrapolation": [0.0, 0.5]})
+    >>> spheres(regions)["sample_id"].tolist()
+    ['S02', 'S01']
+    """
+    table = regions.reindex(columns=list(SPHERES))
+    table = table.dropna(subset=list(SPHERES)[2:], how="all")
+    keys = ["cpm_extrapolation", "cpm_coverage"]
+    order = table[keys].astype(float).fillna({"cpm_extrapolation": 0.0})
+    order = order.sort_values(keys, ascending=[False, True], kind="stable")
+    return table.loc[order.index].reset_index(drop=True)
+
+
+def tiles(regions: pd.DataFrame) -> pd.DataFrame:
+    """Compare the density that is counted on each tile with that of the sample's exports.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `TILES` (cells/mm2) and ``ratio``, tile to exports; samples with a tile only.
+
+    Examples
+    --------
+    >>> columns = {"sample_id": ["S01"], "he_tile_density": [1900.0], "he_cellularity": [2000.0]}
+    >>> tiles(pd.DataFrame(columns))["ratio"].tolist()
+    [0.95]
+    """
+    table = regions.reindex(columns=list(TILES)).dropna(subset="he_tile_density")
+    table = table.sort_values("sample_id").reset_index(drop=True)
+    ratio = table["he_tile_density"].astype(float) / table["he_cellularity"].astype(float)
+    return table.assign(ratio=ratio)
+
+
+def shown_spheres(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what `spheres` lists as a reader sees it.
+
+    Examples
+    --------
+    >>> shown_spheres(spheres(pd.DataFrame({"sample_id": ["S01"], "cpm_coverage": [1.0]})))
+      patient sample voxels coverage extrapolation flag
+    0     n/a    S01    n/a     1.00           n/a
+    """
+    flags = table["cpm_flag"].astype(object).where(table["cpm_flag"].notna(), "")
+    patterns = {"cpm_n_voxels": "{:.0f}", "cpm_coverage": "{:.2f}", "cpm_extrapolation": "{:.2f}"}
+    return _written(table, patterns).assign(cpm_flag=flags).rename(columns=SPHERES)
+
+
+def shown_tiles(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what `tiles` compares as a reader sees it."""
+    patterns = {"he_tile_density": "{:.0f}", "he_cellularity": "{:.0f}", "ratio": "{:.2f}"}
+    return _written(table, patterns).rename(columns=TILES)
+
+
+def shown_quality(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the numbers of the patients as a reader sees them: no powers of ten.
+
+    Examples
+    --------
+    >>> shown_quality(pd.DataFrame({"participant_id": ["P01"], "extrapolation_ADC": [0.000611]}))
+      patient ADC outside (%)
+    0     P01            0.06
+    """
+    known = {name: look for name, look in NUMBERS.items() if name in table.columns}
+    scaled = table.assign(**{name: table[name] * look[2] for name, look in known.items()})
+    shown = _written(scaled, {name: look[1] for name, look in known.items()})
+    names = {name: look[0] for name, look in known.items()}
+    return shown.rename(columns={"participant_id": "patient", **names})
+
+
+def _written(table: pd.DataFrame, patterns: Mapping[str, str]) -> pd.DataFrame:
+    shown = table.astype(object).where(table.notna(), "n/a")
+    for column, pattern in patterns.items():
+        cells = [pattern.format(cell) if pd.notna(cell) else "n/a" for cell in table[column]]
+        shown[column] = pd.Series(cells, index=table.index, dtype=object)
+    return shown

@@ -1,0 +1,168 @@
+"""The workflow's job of one patient, on small folders: what it writes, notes and prints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nibabel.affines import apply_affine
+
+from cpmlib.extraction import EXTRAPOLATION, extract_regions
+from cpmlib.images import write_image
+from cpmlib.maps import PatientMaps
+from cpmlib.options import ImageOptions
+from studies import ROOT
+
+sys.path.insert(0, str(ROOT / "workflow"))
+import dependencies
+import patient as job
+
+TARGET = (-30.0, 24.0, 12.0)
+SHAPE, STEP = (40, 44, 40), 4.0
+AFFINE = np.diag([STEP, STEP, STEP, 1.0])
+AFFINE[:3, 3] = [-78, -86, -78]
+
+
+def ball(value: float, radius: float = 70.0, centre: tuple[float, float, float] = (0, 0, 0)):
+    """A ball in the grid, with noise of 2 %."""
+    world = apply_affine(AFFINE, np.indices(SHAPE).reshape(3, -1).T).reshape(*SHAPE, 3)
+    inside = np.linalg.norm(world - centre, axis=-1) < radius
+    noise = np.random.default_rng(0).normal(1, 0.02, SHAPE)
+    return np.where(inside, value * noise, 0).astype(np.float32)
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch) -> Callable[..., Path]:
+    """Lay out a build with one patient: anatomy, a finished map, a lesion at the target."""
+    for module in (dependencies, job):
+        monkeypatch.setattr(module, "BUILD", tmp_path)
+    mine = tmp_path / "study" / "derivatives" / "mine" / "sub-01"
+    lesion = ball(200, 12, TARGET)
+    for name, data in (("T1w", ball(500)), ("ce-gadolinium_T1w", ball(550)), ("FLAIR", ball(300))):
+        data = data + lesion if name == "FLAIR" else data
+        path = tmp_path / "study" / "sub-01" / "anat" / f"sub-01_{name}.nii.gz"
+        write_image(path, nib.Nifti1Image(data, AFFINE))
+    write_image(mine / "sub-01_cpm.nii.gz", nib.Nifti1Image(ball(1300), AFFINE))
+    brain = (ball(1) > 0).astype(np.float32)
+    write_image(mine / "sub-01_desc-brain_mask.nii.gz", nib.Nifti1Image(brain, AFFINE))
+
+    def lay(target=TARGET, **options: object) -> Path:
+        chosen = ImageOptions(registration="never", **options)  # type: ignore[arg-type]
+        (tmp_path / "image_options.json").write_text(json.dumps(dataclasses.asdict(chosen)))
+        row = {"sample_id": ["sample-1"], "participant_id": ["sub-01"]}
+        row |= dict(zip(("target_x", "target_y", "target_z"), [[t] for t in target], strict=True))
+        row |= {"cpm": ["n/a"], "adc": ["n/a"], "he_cellularity": ["n/a"]}
+        (tmp_path / "targets").mkdir(exist_ok=True)
+        pd.DataFrame(row).to_csv(tmp_path / "targets" / "sub-01.tsv", sep="\t", index=False)
+        return tmp_path
+
+    return lay
+
+
+def report(build: Path) -> dict:
+    return json.loads((build / "patients" / "sub-01" / "report.json").read_text())
+
+
+def samples(build: Path) -> pd.DataFrame:
+    return pd.read_csv(build / "patients" / "sub-01" / "samples.tsv", sep="\t", na_values="n/a")
+
+
+def qupath(build: Path, name: str, text: str) -> Path:
+    path = build / "study" / "derivatives" / "qupath" / "sub-01" / f"sub-01_sample-1_{name}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_true_targets_raise_no_warning(build, capsys):
+    folder = build()
+    assert job.main("sub-01") == 0
+    assert "warning" not in capsys.readouterr().out
+    assert report(folder)["mirrored"] is False
+    assert not any("LPS" in note for note in report(folder)["notes"])
+
+
+def test_targets_opposite_to_the_lesion_are_noted_and_kept(build, capsys):
+    folder = build(target=(-TARGET[0], -TARGET[1], TARGET[2]))
+    assert job.main("sub-01") == 0
+    assert "warning: targets look less like lesion on FLAIR" in capsys.readouterr().out
+    assert report(folder)["mirrored"] is True
+    assert any("LPS coordinates given as RAS+" in note for note in report(folder)["notes"])
+    # A warning, no correction: the value is that of the target as it was given.
+    assert samples(folder)["cpm"][0] == pytest.approx(1300, rel=0.05)
+
+
+def test_without_a_target_nothing_is_judged(build):
+    folder = build(target=("n/a", "n/a", "n/a"))
+    assert job.main("sub-01") == 0
+    assert report(folder)["mirrored"] is None
+
+
+PIXELS = "Image\tNum Detections\tArea px^2\na.svs\t4000\t32000000\n"
+
+
+def test_exports_in_pixels_need_a_pixel_size(build, capsys):
+    folder = build()
+    qupath(folder, "annotations.tsv", PIXELS)
+    assert job.main("sub-01") == 2
+    said = capsys.readouterr().out
+    assert "sub-01_sample-1_annotations.json" in said
+    assert "SET=histology_pixel_size_um=" in said
+    assert not (folder / "patients").exists()
+
+
+def test_the_pixel_size_of_the_study_and_that_of_a_sample(build):
+    folder = build(histology_pixel_size_um=0.5)
+    qupath(folder, "annotations.tsv", PIXELS)
+    assert job.main("sub-01") == 0
+    assert samples(folder)["he_cellularity"][0] == 500  # 4000 cells in 8 mm2
+    # What stands beside the export goes before the option.
+    qupath(folder, "annotations.json", '{"PixelSize": 0.25, "PixelSizeUnits": "um"}')
+    assert job.main("sub-01") == 0
+    assert samples(folder)["he_cellularity"][0] == 2000
+
+
+def test_what_counting_noted_reaches_the_report(build):
+    folder = build()
+    rows = [
+        "Image\tName\tClassification\tParent\tNum Detections\tArea µm^2",
+        "a.svs\tWhole\tTissue\tImage\t4000\t2000000",
+        "a.svs\tCore\tTumor\tWhole\t900\t300000",
+    ]
+    qupath(folder, "annotations.tsv", "\n".join(rows) + "\n")
+    assert job.main("sub-01") == 0
+    assert samples(folder)["he_cellularity"][0] == 2000
+    (note,) = [note for note in report(folder)["notes"] if "Core" in note]
+    assert "not added, it lies inside another annotation" in note
+    assert "he_notes" not in samples(folder)
+
+
+def test_share_of_a_sphere_in_which_the_model_extrapolates():
+    affine = np.diag([2.0, 2, 2, 1])
+    counts = np.zeros((20, 20, 20), np.float32)
+    counts[10:] = 2  # two contrasts, from x = 20 mm on
+    counts[:, :3] = np.nan
+    maps = {
+        "CPM": nib.Nifti1Image(np.where(np.isnan(counts), np.nan, 900).astype(np.float32), affine),
+        "extrapolation": nib.Nifti1Image(counts, affine),
+    }
+    targets = pd.DataFrame(
+        {
+            "sample_id": ["in", "half", "out"],
+            "target_x": [30.0, 19.0, 8.0],
+            "target_y": 20.0,
+            "target_z": 20.0,
+        }
+    )
+    regions = extract_regions(PatientMaps(maps), targets, ImageOptions())
+    # The border lies between two planes of voxels, the middle sphere's centre upon it.
+    assert regions[EXTRAPOLATION].tolist() == [1.0, 0.5, 0.0]
+    del maps["extrapolation"]
+    assert EXTRAPOLATION not in extract_regions(PatientMaps(maps), targets, ImageOptions())

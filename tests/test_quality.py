@@ -1,0 +1,97 @@
+"""Tables of quality control, and the book's names in place of a study's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpmlib.extraction import contradicted, fill_measured
+from cpmlib.quality import shown_quality, shown_spheres, shown_tiles, spheres, tiles
+from cpmlib.study_images import StudyImages
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> StudyImages:
+    """Two patients whose own names are those of others in the book."""
+    names = {"P01": ("sub-02", "sample-9"), "P02": ("sub-01", "sample-90")}
+    index = {
+        who: {"folder": own, "samples": {f"S0{who[-1]}": s}} for who, (own, s) in names.items()
+    }
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "images.json").write_text(json.dumps(index))
+    for who, (own, sample) in names.items():
+        folder = tmp_path / "patients" / own
+        folder.mkdir(parents=True)
+        row = {"sample_id": [sample], "he_cellularity": [2000.0], "he_source": [None]}
+        if who == "P02":
+            row["he_source"] = [f"{own}_{sample}_annotations.tsv"]
+            row |= {"he_tile_density": [1500.0], "cpm_extrapolation": [0.25]}
+        pd.DataFrame(row).to_csv(folder / "samples.tsv", sep="\t", index=False, na_rep="n/a")
+        note = f"{own}_{sample}_annotations.tsv: Tumor not added; {own}_ADC.nii.gz: 907.5"
+        report = {"notes": [note], "maps": [], "quality": {}, "mirrored": who == "P02" or None}
+        (folder / "report.json").write_text(json.dumps(report))
+    return StudyImages(tmp_path)
+
+
+def test_no_name_of_a_study_is_shown(images):
+    shown = images.notes()
+    assert shown["participant_id"].tolist() == ["P01", "P02"]
+    wanted = "P01_S01_annotations.tsv: Tumor not added; P01_ADC.nii.gz: 907.5"
+    assert shown["note"][0] == wanted
+    assert "S02" in shown["note"][1]
+    table = images.table("samples")
+    assert table["he_source"][1] == "P02_S02_annotations.tsv"
+    assert pd.isna(table["he_source"][0])
+    assert not table.astype(str).apply(lambda c: c.str.contains("sub-|sample-")).any().any()
+
+
+def test_patients_that_could_be_judged(images):
+    assert images.mirrored() == [True]
+
+
+def test_tiles_against_exports(images):
+    compared = tiles(images.table("samples"))
+    assert compared[["participant_id", "ratio"]].to_numpy().tolist() == [["P02", 0.75]]
+    assert shown_tiles(compared).iloc[0].tolist() == ["P02", "S02", "1500", "2000", "0.75"]
+
+
+def test_spheres_to_look_at_come_first():
+    regions = pd.DataFrame(
+        {
+            "participant_id": "P01",
+            "sample_id": list("abcde"),
+            "cpm_n_voxels": [8, 8, 4, 8, np.nan],
+            "cpm_coverage": [1, 1, 0.5, 1, np.nan],
+            "cpm_flag": [np.nan, np.nan, "partly outside the brain", np.nan, np.nan],
+            "cpm_extrapolation": [0, 0.125, 0, 1, np.nan],
+        }
+    )
+    listed = spheres(regions)
+    assert listed["sample_id"].tolist() == list("dbca")
+    shown = shown_spheres(listed)
+    assert shown.iloc[1].tolist() == ["P01", "b", "8", "1.00", "0.12", ""]
+    assert shown["flag"][2] == "partly outside the brain"
+
+
+def test_a_study_without_images_has_empty_tables():
+    nothing = StudyImages("nowhere")
+    assert shown_spheres(spheres(nothing.table("samples"))).empty
+    assert shown_tiles(tiles(nothing.table("samples"))).empty
+    assert shown_quality(nothing.quality()).empty
+    assert nothing.notes().empty
+    assert nothing.mirrored() == []
+
+
+def test_origins_without_any_note_are_read_as_numbers(tmp_path):
+    """A column that holds no text becomes float; to fill it with text will be an error."""
+    samples = pd.DataFrame({"sample_id": ["a"], "adc": [900.0]})
+    _, origins = fill_measured(samples, pd.DataFrame({"sample_id": ["a"], "adc": [901.0]}))
+    path = tmp_path / "origins.tsv"
+    origins.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    again = pd.read_csv(path, sep="\t", na_values="n/a")
+    assert again["note"].dtype == float
+    assert contradicted(again).empty

@@ -81,3 +81,84 @@ def test_every_figure_and_table_has_a_caption_and_downloads_that_exist(browser, 
         assert target.resolve().is_file(), target
         assert target.stat().st_size > 0
     page.close()
+
+
+CASES = HTML / "notebooks" / "07_cases.html"
+PICTURE = """root => {
+  const canvas = root.querySelector('[data-part=canvas]');
+  const all = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const colours = new Set();
+  let sum = 0;
+  for (let i = 0; i < all.length; i += 4) {
+    const colour = (all[i] << 16) | (all[i + 1] << 8) | all[i + 2];
+    colours.add(colour);
+    sum = (31 * sum + colour) % 2147483647;
+  }
+  return [colours.size, sum];
+}"""
+"""Number of colours on a viewer's canvas, and a sum that tells two pictures apart."""
+
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_viewers_of_the_cases(browser, view):
+    """Each viewer of the built page draws once it is in sight, and answers to its controls."""
+    if not CASES.is_file() or "cpm-viewer" not in CASES.read_text("utf-8"):
+        pytest.skip("the last book has no viewers")
+    width, height = VIEWS[view]
+    page = browser.new_page(viewport={"width": width, "height": height})
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(CASES.as_uri(), wait_until="load")
+    page.wait_for_timeout(300)  # what the theme says and asks for is not the viewers'
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("request", lambda request: asked.append(request.url))
+    viewers = page.locator(".cpm-viewer")
+    assert viewers.count() > 0
+    last = viewers.nth(viewers.count() - 1)
+    # Far below the screen: nothing is unpacked before the reader comes near.
+    assert last.get_attribute("data-ready") is None
+    for i in range(viewers.count()):
+        viewer = viewers.nth(i)
+        viewer.scroll_into_view_if_needed()
+        page.wait_for_function("root => root.dataset.ready === 'yes'", arg=viewer.element_handle())
+
+        def picture(viewer=viewer) -> tuple[int, int]:
+            page.evaluate(DRAWN)
+            colours, check = viewer.evaluate(PICTURE)
+            return colours, check
+
+        def part(name: str, viewer=viewer):
+            return viewer.locator(f"[data-part={name}]")
+
+        # Brain in tens of greys under a map in colours; a blank canvas has one.
+        first = picture()
+        assert first[0] > 100
+        assert picture() == first, "the picture changes by itself"
+        at_target = part("position").inner_text()
+        seen = [first]
+
+        slider = part("slice")
+        slider.fill(str(int(slider.input_value()) + 5))
+        seen.append(picture())
+        assert part("position").inner_text() != at_target
+        part("opacity").fill("100")
+        seen.append(picture())
+        overlays = part("overlay").locator("option").evaluate_all("all => all.map(o => o.value)")
+        assert len(overlays) > 2
+        shown = part("overlay").input_value()
+        for name in (name for name in overlays if name != shown):
+            part("overlay").select_option(name)
+            seen.append(picture())
+        assert len({check for _, check in seen}) == len(seen), "a control changed nothing"
+        assert min(colours for colours, _ in seen) > 20, "a blank picture"
+
+        part("overlay").select_option(shown)
+        part("opacity").fill("50")
+        part("home").click()
+        assert picture() == first, "home is not where the viewer began"
+    assert said == []
+    assert asked == [], "a viewer must not fetch anything"
+    page.close()

@@ -43,7 +43,7 @@ def test_heads_of_many_looks(look: dict) -> None:
     assert dice(brain_mask(image), truth) > ENOUGH
 
 
-@pytest.mark.parametrize("copy", ["LAS", "PIR", "oblique"])
+@pytest.mark.parametrize("copy", ["LAS", "LPS", "PIR", "oblique"])
 def test_orientation_does_not_matter(copy: str) -> None:
     image, truth = template()[:2]
     mask = brain_mask(same_image_in_orientations(image)[copy])

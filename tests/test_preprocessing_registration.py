@@ -45,11 +45,11 @@ def contrast(inverse: bool) -> nib.Nifti1Image:
     return make_image((data + noise).astype(np.float32), image.affine)
 
 
-@pytest.mark.parametrize("inverse", [False, True])
-def test_a_known_movement_is_found(inverse: bool) -> None:
+@pytest.mark.parametrize(("inverse", "codes"), [(False, "LAS"), (True, "LPS")])
+def test_a_known_movement_is_found(inverse: bool, codes: str) -> None:
     image, mask, _ = template()
     true = movement((8, -6, 12), (10, -7, 5))
-    other = contrast(inverse)
+    other = reoriented(contrast(inverse), codes)
     moved = make_image(np.asarray(other.dataobj), np.linalg.inv(true) @ other.affine)
     found = register_rigid(moved, image, mask)
     assert error(found.matrix, true) < 0.5  # a quarter of a voxel
@@ -66,13 +66,20 @@ def test_a_known_movement_is_found(inverse: bool) -> None:
     ("degrees", "shift"),
     [((0, 0, 0), (0, 0, 0)), ((2, 1, -1), (1, -1, 2)), ((15, 10, -20), (25, -20, 20))],
 )
-@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR"])
+@pytest.mark.parametrize("codes", ["RAS", "LAS", "LPS", "PIR"])
 def test_movements_small_and_large(degrees: tuple, shift: tuple, codes: str) -> None:
     image, mask, _ = template()
     true = movement(degrees, shift)
     other = contrast(inverse=True)
     moved = make_image(np.asarray(other.dataobj), np.linalg.inv(true) @ other.affine)
     assert error(register_rigid(reoriented(moved, codes), image, mask).matrix, true) < 0.5
+
+
+def test_an_oblique_copy_is_turned_back() -> None:
+    image, mask, _ = template()
+    copy = same_image_in_orientations(image)["oblique"]
+    found = register_rigid(copy, image, mask, voxel_size=4.0)
+    assert error(found.matrix @ turned(image), np.eye(4)) < 1.0  # a quarter of a voxel
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def nilearns_means(image: nib.Nifti1Image, centres: np.ndarray, diameter: float)
 
 
 @pytest.mark.parametrize("diameter", [5.0, 8.0])
-@pytest.mark.parametrize("orientation", ["RAS", "LPS", "oblique"])
+@pytest.mark.parametrize("orientation", ["RAS", "LAS", "LPS", "oblique"])
 def test_voxel_centre_is_nilearns_sphere(orientation: str, diameter: float) -> None:
     """On real anatomy; one call of nilearn for all centres."""
     small = load_mni152_template(resolution=3).slicer[10:52, 10:60, 10:50]

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cpmlib.adc import adc_from_series
+from cpmlib.adc import adc_from_series, without_background
 from cpmlib.cpm.features import TILE
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import cellularity_map, predict_at
@@ -231,7 +231,10 @@ class Scene:
 
     def on_grid(self, kind: str) -> nib.Nifti1Image:
         """Return a contrast on the reference grid."""
-        return resample_to(self.images[kind], self.affine, self.shape)
+        image = self.images[kind]
+        if kind == "ADC":
+            image = without_background(image)
+        return resample_to(image, self.affine, self.shape)
 
     def extract(self, new_mask: bool = True) -> Extraction:
         """Read both maps at the targets, as the analysis does.

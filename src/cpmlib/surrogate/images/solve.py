@@ -82,7 +82,14 @@ SIZES = (np.log(5.0), np.log(100.0))
 
 MOST_CHANGED = 60.0
 """Largest change of a voxel by the last correction: a few times the noise, so that no voxel stands
-out."""
+out. Each time that it does not suffice, as much again is allowed."""
+
+MOST_STUCK = 2
+"""Corrections that may fail before a target's surroundings are drawn anew."""
+
+NARROWER, NARROWEST = 0.8, 4.5
+"""Share to which a bump shrinks each time that its target is drawn again, and its least radius in
+mm: so that targets near each other stop taking from one another what they need."""
 
 NEAR = 3.0
 """Voxels within so many mm of a target are used for the last correction."""
@@ -381,21 +388,23 @@ def solve_targets(
     """
     scene = Scene(images, targets, model, series)
     solve_adc(scene)
-    pulled, stuck = True, np.zeros(len(scene.boxes), dtype=bool)
+    pulled, stuck = True, np.zeros(len(scene.boxes), dtype=int)
     for _ in range(ROUNDS):
         found = scene.extract(new_mask=pulled)
         error = np.abs(found.cpm - scene.wanted[:, 0])
         if error.max() < TOLERANCE["cpm"]:
             break
         raw = scene.wanted[:, 0] / found.factor
-        coarse = (error > COARSE_ENOUGH) | stuck
+        coarse = (error > COARSE_ENOUGH) | (stuck > MOST_STUCK)
         pulled = bool(coarse.any())
         if pulled:
             _pull(scene, raw, np.flatnonzero(coarse))
-            stuck[:] = False
+            stuck[coarse] = 0
             continue
         for i in np.flatnonzero(error >= TOLERANCE["cpm"] / 2):
-            stuck[i] = not _correct(scene, int(i), raw[i], found.factor, rng)
+            limit = MOST_CHANGED * (1 + stuck[i])
+            done = _correct(scene, int(i), raw[i], found.factor, limit, rng)
+            stuck[i] = 0 if done else stuck[i] + 1
     else:
         found = scene.extract()
     errors = np.abs(np.stack([found.cpm, found.adc], axis=1) - scene.wanted)
@@ -451,6 +460,7 @@ def _pull(scene: Scene, wanted: np.ndarray, targets: np.ndarray) -> None:
     for i in targets:
         for kind, change in _change(scene, int(i), wanted[i]).items():
             scene.add(kind, change)
+        scene.boxes[i].radius = max(NARROWER * scene.boxes[i].radius, NARROWEST)
     solve_adc(scene)
 
 
@@ -532,12 +542,14 @@ def _levels(scene: Scene, kind: str) -> np.ndarray:
     return np.linspace(low, high, count) * scene.means[CONTRASTS.index(kind)]
 
 
-def _correct(scene: Scene, i: int, wanted: float, factor: float, rng: np.random.Generator) -> bool:
+def _correct(
+    scene: Scene, i: int, wanted: float, factor: float, limit: float, rng: np.random.Generator
+) -> bool:
     """Change single voxels near a target until its mean is met; say whether it nearly is."""
     box, weights, kinds = scene.boxes[i], scene.spheres[i][1], FINE
     values = {kind: box.values(kind) for kind in kinds}
-    least = {kind: np.maximum(drawn - MOST_CHANGED, 0) for kind, drawn in values.items()}
-    most = {kind: drawn + MOST_CHANGED for kind, drawn in values.items()}
+    least = {kind: np.maximum(drawn - limit, 0) for kind, drawn in values.items()}
+    most = {kind: drawn + limit for kind, drawn in values.items()}
     near = {}
     for kind in kinds:
         world = nib.affines.apply_affine(scene.images[kind].affine, box.native(kind))

@@ -77,6 +77,14 @@ def test_spheres_to_look_at_come_first():
     assert shown["flag"][2] == "partly outside the brain"
 
 
+def test_numbers_of_a_patient_have_no_powers_of_ten():
+    numbers = {"brain_ml": 1899.47, "raw_sd": 206.8, "extrapolation_ADC": 3.2e-5}
+    shown = shown_quality(pd.DataFrame([numbers]))
+    assert shown.iloc[0].tolist() == ["1899", "207", "0.00"]
+    assert shown.columns[-1] == "ADC outside (%)"
+    assert shown_quality(pd.DataFrame([{}])).melt(var_name="quantity").empty
+
+
 def test_a_study_without_images_has_empty_tables():
     nothing = StudyImages("nowhere")
     assert shown_spheres(spheres(nothing.table("samples"))).empty

@@ -14,6 +14,7 @@ from scipy.spatial.distance import pdist
 from cpmlib.errors import DatasetError
 from cpmlib.figures.roi import RoiPanel, figure_rois, figure_sensitivity, roi_panel
 from cpmlib.options import ImageOptions
+from cpmlib.page import NARROW
 from cpmlib.paper.roi_sensitivity import (
     COLUMNS,
     DIAMETERS,
@@ -282,6 +283,19 @@ def test_every_roi_is_drawn_where_it_is() -> None:
         assert 5 / (left - right) * box.width * width * 72 >= 2
     assert "partly outside the brain" in used[1].get_title()
     assert "partly" not in used[0].get_title()
+    # Below the last row is room for the line that says what the data are.
+    height = figure.get_size_inches()[1]
+    assert min(ax.get_position().y0 for ax in used) * height > 0.2
+
+
+def test_a_single_roi_stands_in_the_middle_of_a_page() -> None:
+    figure = figure_rois(panels(1), "CPM", size=3)
+    (ax,) = figure.axes
+    box = ax.get_position()
+    assert box.x0 == pytest.approx(1 - box.x1)
+    # Pages stretch a figure to their width; the panel takes no more than two thirds of it.
+    assert box.width < 0.67
+    assert figure.get_size_inches()[0] < NARROW
 
 
 def test_slice_of_a_panel_passes_through_the_target() -> None:

@@ -428,6 +428,32 @@ def test_quality_figure_has_a_row_a_patient() -> None:
     assert PIXEL < 2
 
 
+def test_extrapolation_is_a_last_column_over_the_anatomy() -> None:
+    images = dict(patient())
+    counts = np.zeros(images["T1w"].shape, np.float32)
+    counts[5:9, 5:9] = 1
+    counts[9:12, 5:9] = 3
+    counts[:3] = np.nan
+    images["extrapolation"] = nib.Nifti1Image(counts, images["T1w"].affine)
+    with_, without = (
+        quality_row("sub-01", chosen, images["mask"], []) for chosen in (images, patient())
+    )
+    figure = figure_quality([with_, without])
+    assert len(figure.axes) == 2 * (len(QUALITY_SHOWN) + 1)
+    last = figure.axes[len(QUALITY_SHOWN)]
+    assert last.get_title() == "outside training"
+    _, overlay = last.images
+    drawn = overlay.get_array()
+    # Nothing is laid over what the model knows; one contrast and more differ in colour.
+    assert set(np.ma.compressed(drawn)) == {1.0, 3.0}
+    assert drawn.mask.sum() > 0
+    one, more = overlay.cmap(overlay.norm(1)), overlay.cmap(overlay.norm(3))
+    assert one != more
+    # A patient whose map was brought has no such slice, and the panel says so.
+    assert "not available" in figure.axes[-1].texts[0].get_text()
+    assert len(figure_quality([without]).axes) == len(QUALITY_SHOWN)
+
+
 def test_wrong_quality_rows() -> None:
     with pytest.raises(ValueError, match="no image"):
         quality_row("sub-01", {"T1w": None}, None, [])

@@ -40,6 +40,10 @@ PANEL_SIZE = 1.2
 TITLE, GAP, MARGIN, BOTTOM = 0.32, 0.06, 0.05, 0.3
 """Room for a panel's title, between panels, around, and for the dataset's label, inches."""
 
+LEAST_WIDTH = 4.9
+"""Width of a figure of few panels, inches: pages show every figure at their own width, and a single
+panel should not fill one. Below `cpmlib.page.NARROW`, so that a phone shows it whole."""
+
 RESOLUTION = 90
 """Dots per inch of the pictures in the figure's files."""
 
@@ -155,14 +159,15 @@ def figure_rois(
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(LOOKS)}")
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    width = 2 * MARGIN + columns * size + (columns - 1) * GAP
+    used = columns * size + (columns - 1) * GAP
+    width = max(2 * MARGIN + used, LEAST_WIDTH)
     height = MARGIN + rows * (size + TITLE) + BOTTOM
     with figure_style():
         # Placed by hand: a layout engine would take longer than all the drawing.
         figure = Figure(figsize=(width, height), dpi=RESOLUTION)
         for i, panel in enumerate(panels):
             row, column = divmod(i, columns)
-            left = MARGIN + column * (size + GAP)
+            left = (width - used) / 2 + column * (size + GAP)
             bottom = height - MARGIN - (row + 1) * (size + TITLE)
             place = (left / width, bottom / height, size / width, size / height)
             ax = figure.add_axes(place)

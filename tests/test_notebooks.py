@@ -77,3 +77,9 @@ def test_the_book_lists_every_notebook():
     toc = (ROOT / "book" / "_toc.yml").read_text("utf-8")
     for path in NOTEBOOKS:
         assert f"notebooks/{path.stem}" in toc
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_number_that_is_not_estimable_can_be_formatted(path: Path):
+    """Such a number is NaN, which has no form as a whole number."""
+    assert not re.findall(r"\{glue:text\}`[^`]*:d`", path.read_text("utf-8"))

@@ -202,7 +202,8 @@ class StudyImages:
             report: Any = self.report(patient)
             maps = ", ".join(kind for kind in ("CPM", "ADC", "rCBV") if kind in report["maps"])
             rows.append({"participant_id": patient, "maps": maps, **report["quality"]})
-        return pd.DataFrame(rows)
+        # A page shows the table of a study without images too, and it needs a header.
+        return pd.DataFrame(rows or {"participant_id": [], "maps": []})
 
 
 def write_pictures(path: Path, row: QualityRow | None, panels: Sequence[RoiPanel]) -> None:

@@ -59,3 +59,10 @@ def test_a_model_from_elsewhere_has_no_tiles(build):
     images = StudyImages(build)
     assert images.model() is not None
     assert images.held_out() is None
+
+
+def test_a_study_in_tables_has_a_table_of_quality_without_rows():
+    """A table without columns is none to the page builder."""
+    found = StudyImages("nowhere").quality()
+    assert list(found.columns) == ["participant_id", "maps"]
+    assert found.empty

@@ -25,7 +25,8 @@ import numpy as np
 import pandas as pd
 from nilearn.maskers import NiftiSpheresMasker
 
-from cpmlib.roi import DIAMETER, roi_table
+from cpmlib.options import ROI_DIAMETER
+from cpmlib.roi import roi_table
 
 SEED = 20250529
 SHAPE = (197, 233, 189)
@@ -64,7 +65,7 @@ def nilearns(image: nib.Nifti1Image, table: pd.DataFrame) -> tuple[np.ndarray, f
     """Means, and the processor time in seconds."""
     centres = table[["target_x", "target_y", "target_z"]].to_numpy().tolist()
     masker = NiftiSpheresMasker(
-        centres, DIAMETER / 2, allow_overlap=True, standardize=None, reports=False
+        centres, ROI_DIAMETER / 2, allow_overlap=True, standardize=None, reports=False
     )
     start = time.process_time()
     means = np.ravel(masker.fit_transform(image))

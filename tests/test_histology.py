@@ -19,9 +19,8 @@ from cpmlib.histology import (
     DENSITY_RANGE,
     CellCount,
     count_cells,
-    pixel_size_of,
-    read_pixel_size,
 )
+from cpmlib.qupath.pixel_size import pixel_size_of, read_pixel_size
 from cpmlib.qupath.polygons import ring_area
 from cpmlib.qupath.tables import spell
 from cpmlib.surrogate.images.histology import write_qupath_exports

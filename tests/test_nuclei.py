@@ -11,8 +11,8 @@ from skimage import data, io
 from skimage.color import hed_from_rgb, rgb2hsv
 
 from cpmlib.figures.histology import NOT_COUNTED, OUTLINE, figure_counting, figure_tile
-from cpmlib.histology import read_pixel_size
 from cpmlib.nuclei import MARGIN_UM, NucleusCount, count_nuclei
+from cpmlib.qupath.pixel_size import read_pixel_size
 from cpmlib.surrogate.images.histology import write_qupath_exports
 from cpmlib.surrogate.images.stained_tile import he_tile
 

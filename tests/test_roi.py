@@ -24,8 +24,8 @@ from cpmlib.roi import (
     lps_to_ras,
     roi_mean,
     roi_table,
-    sphere_weights,
 )
+from cpmlib.sphere import sphere_weights
 
 WEIGHTINGS = ("voxel-centre", "partial-volume")
 TURN = Rotation.from_euler("xyz", [12, -17, 25], degrees=True).as_matrix()

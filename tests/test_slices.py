@@ -461,3 +461,21 @@ def test_wrong_quality_rows() -> None:
         quality_row("sub-01", patient(), None, [[0, 0, np.nan]])
     with pytest.raises(ValueError, match="no patient"):
         figure_quality([])
+
+
+def test_the_sphere_is_drawn_in_the_size_that_was_averaged():
+    from matplotlib.patches import Circle
+
+    from cpmlib.figures.quality import figure_quality, quality_row
+
+    image = nib.Nifti1Image(np.full((40, 40, 20), 1000, np.float32), np.diag([3.0, 3, 3, 1]))
+    row = quality_row("P01", {"T1wGd": image}, None, [[60.0, 60, 30]])
+    for diameter in (5.0, 9.0):
+        circles = [
+            patch
+            for ax in figure_quality([row], diameter).axes
+            for patch in ax.patches
+            if isinstance(patch, Circle)
+        ]
+        assert circles
+        assert {2 * circle.radius for circle in circles} == {diameter}

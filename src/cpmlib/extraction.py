@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.errors import DatasetError
-from cpmlib.histology import CellCount, count_cells, pixel_size_of
+from cpmlib.histology import CellCount, count_cells
 from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
 from cpmlib.preprocessing.grid import resample_to
+from cpmlib.qupath.pixel_size import pixel_size_of
 from cpmlib.roi import roi_table
 from cpmlib.schemas import MEASURED
 from cpmlib.study_files import SIDECARS, PatientFiles

@@ -27,8 +27,6 @@ What changed between versions of QuPath (read in its sources, tags v0.2.3 to v0.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,12 +37,12 @@ from cpmlib.options import PIXEL_SIZE_RANGE_UM
 from cpmlib.qupath.geojson import (
     LARGEST_PIXELS,
     feature_error,
-    parse_json,
     read_features,
     read_polygons,
     read_properties,
     refuse_second,
 )
+from cpmlib.qupath.pixel_size import say_pixel_size
 from cpmlib.qupath.polygons import area_of, centroid_of, ellipse_area
 from cpmlib.qupath.regions import (
     ROOTS,
@@ -63,12 +61,11 @@ from cpmlib.qupath.tables import AREA_COLUMNS, Table
 
 AGREEMENT = 0.005
 """Largest relative difference between exports of one sample: rounding, cells on the border."""
+
 DENSITY_RANGE = (1.0, 50_000.0)
+
 AREA_RANGE_MM2 = (1e-4, 1e4)
 """As ``samples.tsv`` allows them; beyond lies a wrong unit or a wrong file."""
-
-SAME_PIXEL = 1e-3
-"""Relative difference of pixel sizes that are one: scanners write them to four digits."""
 
 _CELLS = {"cell", "detection"}
 
@@ -173,82 +170,6 @@ def count_cells(
     return _agreed(exports)
 
 
-def read_pixel_size(sidecar: Path) -> float:
-    """Read the pixel size, in µm, from the JSON file beside an image.
-
-    ``PixelSize`` (one number, or equal numbers for x and y) in ``PixelSizeUnits`` ``um``, ``mm`` or
-    ``nm``, as in BIDS microscopy.
-
-    Raises
-    ------
-    DatasetError
-        If it is absent, not square, or out of range.
-    """
-    content = parse_json(sidecar)
-    content = content if isinstance(content, dict) else {}
-    sizes, unit = content.get("PixelSize"), content.get("PixelSizeUnits")
-    numbers = sizes[:2] if isinstance(sizes, list) else [sizes]
-    scale = {"um": 1.0, "µm": 1.0, "mm": 1000.0, "nm": 0.001}.get(str(unit))
-    low, high = PIXEL_SIZE_RANGE_UM
-    known = [n for n in numbers if isinstance(n, int | float) and not isinstance(n, bool)]
-    lengths = [n * scale for n in known] if scale else []
-    square = bool(lengths) and math.isclose(lengths[0], lengths[-1], rel_tol=SAME_PIXEL)
-    if square and len(lengths) == len(numbers) and low <= lengths[0] <= high:
-        return float(lengths[0])
-    found = f"PixelSize {sizes!r}, PixelSizeUnits {unit!r}"
-    expected = f"one pixel size for x and y, {low} to {high} µm, with its unit"
-    raise DatasetError(Problem(sidecar.name, found, expected, "write it as in BIDS microscopy"))
-
-
-def pixel_size_of(sidecars: Iterable[Path]) -> float | None:
-    """Read the pixel size, in µm, that the JSON files beside a sample's exports give.
-
-    Parameters
-    ----------
-    sidecars
-        Those without ``PixelSize`` and ``PixelSizeUnits`` are passed over: JSON says other things
-        too.
-
-    Returns
-    -------
-    float or None
-        None if none of them gives it.
-
-    Raises
-    ------
-    DatasetError
-        If one cannot be read, as `read_pixel_size`, or if two disagree.
-
-    Examples
-    --------
-    >>> pixel_size_of([]) is None
-    True
-    """
-    known: dict[str, float] = {}
-    for path in sidecars:
-        content = parse_json(path)
-        if isinstance(content, dict) and {"PixelSize", "PixelSizeUnits"} & set(content):
-            known[path.name] = read_pixel_size(path)
-    if not known:
-        return None
-    first, size = next(iter(known.items()))
-    for name, other in known.items():
-        if not math.isclose(other, size, rel_tol=SAME_PIXEL):
-            expected = f"{size:g} µm, as in {first}"
-            remedy = "correct one: exports of a slide share its pixels"
-            raise DatasetError(Problem(name, f"a pixel size of {other:g} µm", expected, remedy))
-    return size
-
-
-def _say_pixel_size(export: Path) -> str:
-    """Tell an author, who has the slide's pixel size, where to write it."""
-    return (
-        f"write the pixel size beside it, into {export.stem}.json, such as"
-        ' {"PixelSize": 0.25, "PixelSizeUnits": "um"}, or for all slides build with'
-        " SET=histology_pixel_size_um=0.25"
-    )
-
-
 def _agreed(exports: list[_Export]) -> CellCount:
     """Take count and area from the first export that has them; the others must say the same."""
     counted = [e for e in exports if e.cells is not None]
@@ -299,7 +220,7 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
     scale = AREA_COLUMNS[column]
     if scale is None:
         if pixel_size_um is None:
-            remedy = f"{_say_pixel_size(path)}, or set it in QuPath and export again"
+            remedy = f"{say_pixel_size(path)}, or set it in QuPath and export again"
             found = "areas in pixels, and no pixel size"
             raise table.error(found, "a pixel size in µm, or 'Area µm^2'", remedy, 1)
         scale = pixel_size_um**2 * 1e-6
@@ -420,7 +341,7 @@ def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _
     if pixel_size_um is None:
         if needed:
             found = "an outline in pixels, and no pixel size"
-            remedy = f"{_say_pixel_size(path)}, or add the annotation table with areas in µm^2"
+            remedy = f"{say_pixel_size(path)}, or add the annotation table with areas in µm^2"
             raise DatasetError(Problem(path.name, found, "a pixel size in µm", remedy))
         note = f"{path.name}: area not compared, no pixel size is given"
         return replace(total, cells=cells, area=None, notes=(*total.notes, note))

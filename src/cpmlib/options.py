@@ -23,6 +23,9 @@ Registration = Literal["auto", "always", "never"]
 LeakageCorrection = Literal["bidirectional", "unidirectional", "none"]
 ReferenceRule = Literal["baseline", "circulation"]
 
+ROI_DIAMETER = 5.0
+"""Of the sphere over which a map is averaged at a target, mm (the paper's methods)."""
+
 PIXEL_SIZE_RANGE_UM = (0.05, 20.0)
 """Pixels of a slide: from oil immersion to an overview image."""
 
@@ -106,7 +109,7 @@ class ImageOptions(Options):
     """
 
     cpm_normalise: CpmNormalisation = "output"
-    roi_diameter: float = 5.0
+    roi_diameter: float = ROI_DIAMETER
     roi_weighting: RoiWeighting = "voxel-centre"
     registration: Registration = "auto"
     bias_correction: bool = False

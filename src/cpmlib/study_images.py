@@ -26,6 +26,7 @@ from cpmlib.figures.representative import SHOWN, CaseImages
 from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
 from cpmlib.images import read_image
+from cpmlib.options import ROI_DIAMETER
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.tiles import read_tile
@@ -79,13 +80,15 @@ class StudyImages:
         own = self._index[patient]["samples"][sample]
         return read_tile(self.files(patient).exports.get(own, {}))
 
-    def case(self, row: Mapping[str, Any]) -> CaseImages | None:
+    def case(self, row: Mapping[str, Any], diameter: float = ROI_DIAMETER) -> CaseImages | None:
         """Return what is shown of a representative case.
 
         Parameters
         ----------
         row
             Of the sample table.
+        diameter
+            Of the sphere that is drawn, mm.
 
         Returns
         -------
@@ -101,8 +104,8 @@ class StudyImages:
         tile = self.tile(patient, row["sample_id"])
         name = str(row["case"]).removeprefix("fig")
         if tile is None:
-            return CaseImages(name, target, images)
-        return CaseImages(name, target, images, *tile)
+            return CaseImages(name, target, images, diameter=diameter)
+        return CaseImages(name, target, images, *tile, diameter)
 
     def model(self, patient: str | None = None) -> CpmModel | None:
         """Return the model that predicted a patient's map; that of any patient if none is named.

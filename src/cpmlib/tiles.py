@@ -15,8 +15,8 @@ import pandas as pd
 from skimage import io
 
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.histology import read_pixel_size
 from cpmlib.nuclei import count_nuclei
+from cpmlib.qupath.pixel_size import read_pixel_size
 from cpmlib.study_files import PatientFiles
 
 DECIMALS = 1

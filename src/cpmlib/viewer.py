@@ -29,7 +29,7 @@ from scipy import ndimage
 
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.figures.representative import case_title
-from cpmlib.figures.slice_marks import MARK, ROI_DIAMETER
+from cpmlib.figures.slice_marks import MARK
 from cpmlib.figures.slices import (
     LOOKS,
     Look,
@@ -37,6 +37,7 @@ from cpmlib.figures.slices import (
     robust_window,
     world_point,
 )
+from cpmlib.options import ROI_DIAMETER
 from cpmlib.preprocessing.grid import resample_to, volume
 
 BASES = ("T1w", "T1wGd", "FLAIR", "ADC")
@@ -191,6 +192,7 @@ def viewer_html(
     label: str,
     voxel_size: float = 2.0,
     mask: nib.Nifti1Image | None = None,
+    diameter: float = ROI_DIAMETER,
 ) -> str:
     """Write the viewer of one case, to be put into a page as it is.
 
@@ -209,6 +211,8 @@ def viewer_html(
         Of the viewer's grid, mm.
     mask
         Brain mask; where None, the brain is where CPM has a value.
+    diameter
+        Of the sphere at the target, mm.
 
     Returns
     -------
@@ -251,7 +255,7 @@ def viewer_html(
         "origin": [round(float(x), 4) for x in affine[:3, 3]],
         "voxelSize": float(voxel_size),
         "target": [round(float(x), 4) for x in world_point(target)],
-        "diameter": ROI_DIAMETER,
+        "diameter": float(diameter),
         "mark": MARK,
         "volumes": volumes,
         "overlays": {key: _colours(key) for key in overlays},

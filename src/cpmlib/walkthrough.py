@@ -19,7 +19,7 @@ from cpmlib.options import ImageOptions
 from cpmlib.patient import PatientImages, read_patient
 from cpmlib.preprocessing.grid import voxel_sizes
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.roi import sphere_weights
+from cpmlib.sphere import sphere_weights
 from cpmlib.study_files import KINDS
 from cpmlib.study_images import StudyImages
 
@@ -42,6 +42,8 @@ class Walk:
         What was made of them.
     regions
         Means over the spheres.
+    options
+        How all of this was done.
     """
 
     patient: str | None = None
@@ -49,6 +51,7 @@ class Walk:
     images: PatientImages = field(default_factory=PatientImages)
     maps: PatientMaps = field(default_factory=lambda: PatientMaps({}))
     regions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    options: ImageOptions = field(default_factory=ImageOptions)
 
     @property
     def pictures(self) -> Mapping[str, nib.Nifti1Image]:
@@ -104,9 +107,10 @@ def walk(
         return Walk()
     rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
     read = read_patient(images.files(patient))
-    maps = make_maps(read, images.model(patient), options or ImageOptions())
-    regions = extract_regions(maps, rows, options or ImageOptions())
-    return Walk(patient, rows, read, maps, regions)
+    options = options or ImageOptions()
+    maps = make_maps(read, images.model(patient), options)
+    regions = extract_regions(maps, rows, options)
+    return Walk(patient, rows, read, maps, regions, options)
 
 
 def inventory(images: PatientImages) -> pd.DataFrame:

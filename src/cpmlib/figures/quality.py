@@ -31,6 +31,7 @@ from cpmlib.figures.slices import (
     take_slice,
 )
 from cpmlib.figures.style import figure_style, say
+from cpmlib.options import ROI_DIAMETER
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
 """Columns: what the map is made from, and the map."""
@@ -163,13 +164,15 @@ def quality_row(
     return QualityRow(name, slices, inside, points)
 
 
-def figure_quality(rows: Iterable[QualityRow]) -> Figure:
+def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -> Figure:
     """Draw one row of small axial slices a patient.
 
     Parameters
     ----------
     rows
         As `quality_row` makes them, in the order of the figure.
+    diameter
+        Of the spheres at the targets, mm.
 
     Returns
     -------
@@ -205,7 +208,7 @@ def figure_quality(rows: Iterable[QualityRow]) -> Figure:
         )
         for i, row in enumerate(rows):
             for ax, name in zip(axes[i], shown, strict=True):
-                _draw(ax, row, name)
+                _draw(ax, row, name, diameter)
                 if i == 0:
                     ax.set_title(LOOKS[name].title if name in LOOKS else EXTRAPOLATION_TITLE)
             z = next(cut.position for cut in row.slices.values() if cut is not None)
@@ -214,7 +217,7 @@ def figure_quality(rows: Iterable[QualityRow]) -> Figure:
     return figure
 
 
-def _draw(ax: Axes, row: QualityRow, name: str) -> None:
+def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> None:
     cut, counts = row.slices.get(name), None
     if name == EXTRAPOLATION and cut is not None:
         counts = cut
@@ -235,7 +238,7 @@ def _draw(ax: Axes, row: QualityRow, name: str) -> None:
     if row.mask is not None:
         draw_outline(ax, row.mask)
     for target in row.targets:
-        draw_target(ax, target, cut, ticks=False, width=0.7)
+        draw_target(ax, target, cut, diameter=diameter, ticks=False, width=0.7)
 
 
 def _draw_extrapolation(ax: Axes, counts: Slice) -> None:

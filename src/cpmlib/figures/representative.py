@@ -38,6 +38,7 @@ from cpmlib.figures.slices import (
 )
 from cpmlib.figures.style import figure_style, say
 from cpmlib.markup import escape
+from cpmlib.options import ROI_DIAMETER
 from cpmlib.schemas import SEX
 
 SHOWN = ("T1wGd", "FLAIR", "ADC", "CPM", "rCBV")
@@ -95,6 +96,8 @@ class CaseImages:
         H&E.
     tile_pixel_size_um
         Edge of a pixel of the tile, micrometres.
+    diameter
+        Of the sphere at the target, mm.
     """
 
     name: str
@@ -102,6 +105,7 @@ class CaseImages:
     images: Mapping[str, nib.Nifti1Image | None]
     tile: np.ndarray | None = None
     tile_pixel_size_um: float = 0.5
+    diameter: float = ROI_DIAMETER
 
 
 def figure_representative(cases: Sequence[CaseImages]) -> Figure:
@@ -115,7 +119,7 @@ def figure_representative(cases: Sequence[CaseImages]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Axial slices through the target in radiological convention. The circle is the 5-mm sphere,
+        Axial slices through the target in radiological convention. The circle is the sphere,
         true to scale. T1+Gd and FLAIR are windowed by percentiles of the slice's brain; ADC, CPM
         and rCBV have one scale for all patients.
 
@@ -198,8 +202,8 @@ def _draw_image(
         limits = robust_window(cut.values, None if brain is None else np.isfinite(brain.values))
     drawn = draw_slice(axes[0], cut, look, limits=limits)
     draw_slice(axes[1], close, look, limits=limits)
-    draw_target(axes[0], target, cut, ticks=False)
-    draw_target(axes[1], target, close, reach=12)
+    draw_target(axes[0], target, cut, diameter=case.diameter, ticks=False)
+    draw_target(axes[1], target, close, diameter=case.diameter, reach=12)
     draw_sides(axes[0], "axial")
     draw_scale_bar(axes[0], BAR, f"{BAR / 10:.0f} cm")
     draw_scale_bar(axes[1], CLOSE_UP_BAR, f"{CLOSE_UP_BAR / 10:.0f} cm")

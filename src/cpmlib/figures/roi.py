@@ -19,9 +19,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from cpmlib.figures.slice_marks import ROI_DIAMETER, draw_sides, draw_target
+from cpmlib.figures.slice_marks import draw_sides, draw_target
 from cpmlib.figures.slices import LOOKS, Slice, draw_slice, take_slice, world_point
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.options import ROI_DIAMETER
 from cpmlib.paper.roi_sensitivity import by_sample, summary
 from cpmlib.paper.subsets import PREDICTORS
 

@@ -20,6 +20,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.slices import PLANES, Look, Plane, Slice, world_point
+from cpmlib.options import ROI_DIAMETER
 
 SIDES: dict[Plane, tuple[str, str]] = {
     "axial": ("R", "L"),
@@ -27,9 +28,6 @@ SIDES: dict[Plane, tuple[str, str]] = {
     "sagittal": ("A", "P"),
 }
 """Letters at the left and right of the picture."""
-
-ROI_DIAMETER = 5.0
-"""Diameter of the sphere over which a map is averaged at a target, mm (the paper's methods)."""
 
 MARK = "#FF66E5"
 """Colour of targets: a pink that neither greys nor the maps' colours have."""

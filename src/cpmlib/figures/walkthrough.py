@@ -34,7 +34,8 @@ def figure_native(walk: Walk) -> Figure:
     shown = {kind: walk.images.volumes.get(kind) for kind in SHOWN}
     if walk.patient is None or walk.target is None or not any(shown.values()):
         return figure_absent()
-    return figure_quality([quality_row(walk.patient, shown, None, [walk.target])])
+    row = quality_row(walk.patient, shown, None, [walk.target])
+    return figure_quality([row], walk.options.roi_diameter)
 
 
 def figure_alignment(walk: Walk) -> Figure:
@@ -51,9 +52,8 @@ def figure_maps(walk: Walk) -> Figure:
     shown = {kind: walk.pictures.get(kind) for kind in (*SHOWN, EXTRAPOLATION)}
     if walk.patient is None or walk.target is None or not any(shown.values()):
         return figure_absent()
-    return figure_quality(
-        [quality_row(walk.patient, shown, walk.maps.maps.get("mask"), [walk.target])]
-    )
+    row = quality_row(walk.patient, shown, walk.maps.maps.get("mask"), [walk.target])
+    return figure_quality([row], walk.options.roi_diameter)
 
 
 def figure_leakage(walk: Walk) -> Figure:
@@ -71,7 +71,8 @@ def figure_sphere(walk: Walk) -> Figure:
     image = walk.maps.maps.get("CPM")
     if image is None or walk.target is None:
         return figure_absent()
-    return figure_rois([roi_panel(image, walk.target, "target")], "CPM", size=SPHERE_SIZE)
+    panel = roi_panel(image, walk.target, "target")
+    return figure_rois([panel], "CPM", walk.options.roi_diameter, SPHERE_SIZE)
 
 
 def figure_count(tile: tuple[np.ndarray, float] | None) -> Figure:

@@ -17,9 +17,9 @@ from cpmlib.surrogate.coordinates import place_targets
 from cpmlib.surrogate.images.autopsy import autopsy_cohort
 from cpmlib.surrogate.images.patient import make_patient
 from cpmlib.surrogate.images.profiles import LIGHT
+from cpmlib.surrogate.images.scene import REACH
 from cpmlib.surrogate.images.solve import (
     ENHANCEMENT,
-    REACH,
     SLACK,
     TOLERANCE,
     UnreachableError,

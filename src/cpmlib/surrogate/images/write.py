@@ -19,7 +19,8 @@ from cpmlib.surrogate.images.histology import write_qupath_exports
 from cpmlib.surrogate.images.patient import SyntheticPatient, make_patient
 from cpmlib.surrogate.images.profiles import PROFILES
 from cpmlib.surrogate.images.scanner import NOISE, Grid
-from cpmlib.surrogate.images.solve import GRAIN, UnreachableError, solve_targets
+from cpmlib.surrogate.images.scene import GRAIN
+from cpmlib.surrogate.images.solve import UnreachableError, solve_targets
 
 SEED = 152
 """Of everything that is drawn for the images."""

@@ -25,7 +25,6 @@ from cpmlib import markup
 from cpmlib.dataset import Dataset, read_dataset
 from cpmlib.options import AnalysisOptions, ImageOptions
 from cpmlib.published import read_published
-from cpmlib.study_images import StudyImages
 
 DATASET = "CPMLIB_DATASET"
 OPTIONS = "CPMLIB_OPTIONS"
@@ -84,8 +83,10 @@ class Page:
     dataset : Dataset
     options : AnalysisOptions
     image_options : ImageOptions
-    images : StudyImages
-        What the workflow made of the dataset's images; empty for a study in tables.
+    build : pathlib.Path
+        Where the workflow put what it made of the dataset's images; see
+        `cpmlib.study_images.StudyImages`. Not imported here, so that a page of statistics depends
+        on no module of images.
     """
 
     def __init__(self, name: str, dataset: str | None = None) -> None:
@@ -95,7 +96,7 @@ class Page:
             chosen or project_root() / (dataset or DEFAULT_DATASET)
         )
         self.options = AnalysisOptions.from_mapping(json.loads(os.environ.get(OPTIONS) or "{}"))
-        self.images = StudyImages(os.environ.get(BUILD) or _build_of_default())
+        self.build = Path(os.environ.get(BUILD) or _build_of_default())
         chosen_images = json.loads(os.environ.get(IMAGE_OPTIONS) or "{}")
         self.image_options = ImageOptions.from_mapping(chosen_images)
         output = os.environ.get(OUTPUT)

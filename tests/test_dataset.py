@@ -453,3 +453,60 @@ def test_what_stands_in_a_message_is_short_and_printable():
     text = str(Problem("f", "\x1b[31m" + "x" * 5000, "a number", "correct it"))
     assert text.isprintable()
     assert len(text) < 300
+
+
+AXES = ("target_x", "target_y", "target_z")
+
+
+@pytest.fixture
+def targeted(study):
+    """The study with targets at two of its samples, and its table as it is read in RAS+."""
+    for row, target in {4: ("31.5", "-20.25", "0.0"), 7: ("-8.0", "0.0", "40.125")}.items():
+        for axis, value in zip(AXES, target, strict=True):
+            set_cell(study / "samples.tsv", row, axis, value)
+    return study, read_dataset(study).samples
+
+
+def declare(study, **systems):
+    """Write which coordinate system the targets are in."""
+    content = {axis: {"CoordinateSystem": system} for axis, system in systems.items()}
+    (study / "samples.json").write_text(json.dumps(content))
+
+
+def test_targets_declared_as_lps_become_ras_and_missing_ones_stay_missing(targeted):
+    study, _ = targeted
+    declare(study, **dict.fromkeys(AXES, "LPS"))
+    found = read_dataset(study).samples[list(AXES)].dropna(how="all")
+    # DICOM and ITK differ from NIfTI in the sign of x and y alone.
+    np.testing.assert_array_equal(found, [[-31.5, 20.25, 0.0], [8.0, 0.0, 40.125]])
+    assert not np.signbit(found.to_numpy()[found.to_numpy() == 0]).any(), "-0.0 is written as -0"
+
+
+@pytest.mark.parametrize("system", ["RAS", "RAS+"])
+def test_targets_declared_as_ras_stay(targeted, system):
+    study, before = targeted
+    declare(study, **dict.fromkeys(AXES, system))
+    pd.testing.assert_frame_equal(read_dataset(study).samples, before)
+
+
+@pytest.mark.parametrize(
+    "systems",
+    [
+        {"target_x": "LPS", "target_y": "LPS"},  # the third is RAS unless it says so
+        {"target_x": "LPS", "target_y": "LPS", "target_z": "RAS"},
+        dict.fromkeys(AXES, "LAS"),
+        dict.fromkeys(AXES, "scanner"),
+        dict.fromkeys(AXES, 7),
+    ],
+)
+def test_coordinate_systems_that_are_mixed_or_unknown_are_refused(study, systems):
+    declare(study, **systems)
+    with pytest.raises(DatasetError, match="RAS or LPS, the same for the three coordinates"):
+        read_dataset(study)
+
+
+def test_targets_in_another_unit_are_refused(study):
+    content = {"target_y": {"Units": "cm"}}
+    (study / "samples.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"samples\.json, column 'target_y': found units 'cm'"):
+        read_dataset(study)

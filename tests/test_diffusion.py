@@ -15,12 +15,11 @@ from dipy.reconst.dti import TensorModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cpmlib.adc_units import adc_in_units, recognise_adc_unit
 from cpmlib.diffusion import (
     MOST_LOST,
-    adc_in_units,
     apparent_diffusion_coefficient,
     read_gradients,
-    recognise_adc_unit,
 )
 from cpmlib.errors import DatasetError
 

@@ -101,9 +101,11 @@ def test_detailed_exports_agree_and_repeat(tmp_path: Path) -> None:
         paths = write_qupath_exports(folder, "sample-01", n, area, rng, detailed=True)
         contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 5
+    assert len(contents[0]) == 6
     assert paths.sidecar is not None
-    assert read_pixel_size(paths.sidecar) == PIXEL_SIZE_UM
+    assert paths.geojson is not None
+    for sidecar in (paths.sidecar, paths.geojson.with_suffix(".json")):
+        assert read_pixel_size(sidecar) == PIXEL_SIZE_UM
     tables = {"detections": paths.detections, "geojson": paths.geojson}
     for annotation in (paths.annotation, None):
         count = count_cells(annotation=annotation, **tables, pixel_size_um=PIXEL_SIZE_UM)

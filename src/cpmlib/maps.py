@@ -26,9 +26,9 @@ from cpmlib.adc import (
     without_background,
     without_weighting,
 )
+from cpmlib.adc_units import adc_in_units
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import CpmResult, cellularity_map
-from cpmlib.diffusion import adc_in_units
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.images import CONTRASTS
 from cpmlib.options import ImageOptions

@@ -39,6 +39,9 @@ NUMBERS: Mapping[str, tuple[str, str, float]] = {
     "extrapolation_FLAIR": ("FLAIR outside (%)", "{:.2f}", 100),
     "extrapolation_ADC": ("ADC outside (%)", "{:.2f}", 100),
     "extrapolation_any": ("any outside (%)", "{:.2f}", 100),
+    "perfusion_r2": ("perfusion R²", "{:.2f}", 1),
+    "perfusion_reference": ("perfusion reference (%)", "{:.0f}", 100),
+    "perfusion_k_at_bound": ("return at bound (%)", "{:.0f}", 100),
 }
 """Number of a patient's quality, its name, how it is written, and the factor to that unit."""
 

@@ -253,6 +253,46 @@ def training_card(card: ModelCard) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["entry", "value"])
 
 
+def training_sentences(card: ModelCard | None, published_rmse: float) -> str:
+    """Say on how many patients a model was trained and tested, and how it did.
+
+    Parameters
+    ----------
+    card
+        None if no map of the study was predicted here.
+    published_rmse
+        Test error of the published model, cells/mm2.
+
+    Returns
+    -------
+    str
+        Sentences for a page, in Markdown.
+
+    Examples
+    --------
+    >>> training_sentences(None, 1015.0).startswith("No map of this study was predicted")
+    True
+    """
+    if card is None:
+        return (
+            "No map of this study was predicted here: it brings its own values or its own maps."
+            f" The published model's test error was **{published_rmse:.0f}** cells/mm²."
+        )
+    patients = card.n_patients
+    text = (
+        f"**{patients['train']}** patients trained this model and **{patients['test']}** tested it."
+        f" The test error is **{card.test_rmse:.0f}** cells/mm²; the published model's was"
+        f" **{published_rmse:.0f}**."
+    )
+    if card.synthetic:
+        text += (
+            " The two are not to be compared as achievements, since the synthetic tissue is as"
+            " hard to predict as it was made; they show that the error of such a map is of the"
+            " order of the densities themselves."
+        )
+    return text
+
+
 def _written(value: Any) -> str:
     if isinstance(value, tuple | list):
         return (

@@ -99,7 +99,8 @@ def write_qupath_exports(
     rgb, _ = he_tile(n_cells / tissue_area_mm2, rng)
     io.imsave(tile, rgb, check_contrast=False)
     size = {"PixelSize": [PIXEL_SIZE_UM, PIXEL_SIZE_UM], "PixelSizeUnits": "um"}
-    _write_text(sidecar, json.dumps(size, indent=2) + "\n")
+    for path in (sidecar, geojson.with_suffix(".json")):
+        _write_text(path, json.dumps(size, indent=2) + "\n")
     return ExportPaths(annotation, detections, geojson, tile, sidecar)
 
 

@@ -16,7 +16,7 @@ from cpmlib.roi import roi_mean
 from cpmlib.surrogate.coordinates import place_targets
 from cpmlib.surrogate.images.autopsy import autopsy_cohort
 from cpmlib.surrogate.images.patient import make_patient
-from cpmlib.surrogate.images.profiles import LIGHT
+from cpmlib.surrogate.images.profiles import FULL, LIGHT
 from cpmlib.surrogate.images.scene import REACH
 from cpmlib.surrogate.images.solve import (
     ENHANCEMENT,
@@ -117,3 +117,22 @@ def test_a_solved_adc_is_within_its_tolerance_before_rounding(solved, wanted, mo
     for row in wanted.to_dict("records"):
         found = roi_mean(adc, [row[axis] for axis in AXES]).mean
         assert abs(found - row["adc"]) < TOLERANCE["adc"]
+
+
+def test_at_the_scanner_s_resolution(wanted):
+    """One patient of the profile `full`, by a forest that looks at voxels of its size."""
+    slices = autopsy_cohort(np.random.default_rng(5), FULL.t1_voxel, n_patients=6, n_slices=8)
+    model = train(slices, seed=5, n_trees=12, leaf_sizes=(10,))[0]
+    rng = np.random.default_rng(8)
+    targets = place_targets("frontal", "right", 1, rng)
+    drawn = make_patient(
+        targets, ["frontal"], np.array([True]), "HGG", "treatment-naive", rng, FULL
+    )
+    table = wanted[:1].assign(**dict(zip(AXES, targets[0], strict=True)))
+    images = solve_targets(drawn.images, table, model, rng)[0]
+    maps = make_maps(PatientImages(images, names=dict.fromkeys(images, "")), model, ImageOptions())
+    voxels = nib.affines.voxel_sizes(maps.maps["CPM"].affine)
+    np.testing.assert_allclose(voxels, 1.0, rtol=1e-4)
+    found = extract_regions(maps, table, ImageOptions())
+    # Extracted values are kept to a tenth.
+    np.testing.assert_allclose(found[["cpm", "adc"]], table[["cpm", "adc"]], atol=1e-9)

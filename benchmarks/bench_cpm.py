@@ -38,10 +38,9 @@ from cpmlib.images import CONTRASTS
 SEED = 20250529
 THREADS = 2
 RUNS = 5
-TRAINING_TILES = 20_000
-LEAF = 20
-LESION = (130, 140, 100)
-"""Voxel at its centre."""
+TRAINING_TILES = 18_900
+LEAF = 10
+"""Tiles and smallest leaf of the forest that the project trains, so that this one is as large."""
 
 FEW = 30
 """Voxels of a 5-mm sphere at 2 mm, roughly."""

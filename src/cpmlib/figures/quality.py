@@ -61,9 +61,6 @@ LEFT, TOP, BOTTOM, GAP = 0.5, 0.3, 0.45, 0.05
 RESOLUTION = 85
 """Dots per inch of the pictures in the figure's files."""
 
-LINES_ABOVE = 10
-"""Drawing order from which lines stay lines in the figure's files."""
-
 SHADES = 24
 """Shades of a picture: enough for small slices, and half the bytes of 256."""
 
@@ -233,8 +230,6 @@ def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> None:
         return
     if counts is not None:
         _draw_extrapolation(ax, counts)
-    # Outlines of a cohort are longer as lines than as pixels.
-    ax.set_rasterization_zorder(LINES_ABOVE)
     if row.mask is not None:
         draw_outline(ax, row.mask)
     for target in row.targets:

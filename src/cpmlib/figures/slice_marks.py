@@ -18,6 +18,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
+from skimage.measure import approximate_polygon, find_contours
 
 from cpmlib.figures.slices import PLANES, Look, Plane, Slice, world_point
 from cpmlib.options import ROI_DIAMETER
@@ -31,6 +32,10 @@ SIDES: dict[Plane, tuple[str, str]] = {
 
 MARK = "#FF66E5"
 """Colour of targets: a pink that neither greys nor the maps' colours have."""
+
+OUTLINE_TOLERANCE = 0.5
+"""How far an outline may lie beside the mask's edge, in pixels of the mask: the steps of the pixels
+go, and with them most of the points."""
 
 
 def draw_target(
@@ -101,9 +106,11 @@ def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 
         return
     left, right, bottom, top = mask.edges
     rows, columns = inside.shape
-    x = left + (np.arange(columns) + 0.5) * (right - left) / columns
-    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
-    ax.contour(x, y, inside.astype(float), levels=[0.5], colors=[colour], linewidths=width)
+    for contour in find_contours(inside.astype(float), 0.5):
+        row, column = approximate_polygon(contour, OUTLINE_TOLERANCE).T
+        x = left + (column + 0.5) * (right - left) / columns
+        y = top + (row + 0.5) * (bottom - top) / rows
+        ax.plot(x, y, color=colour, linewidth=width)
 
 
 def draw_sides(ax: Axes, plane: Plane, size: float = 6.0) -> None:

@@ -272,9 +272,8 @@ def test_outline_runs_along_the_mask() -> None:
     draw_outline(ax, cut)
     (line,) = ax.lines
     points = np.column_stack(line.get_data())
-    # Half a pixel is what the outline may cut off; it is closed.
-    assert points.min(axis=0) == pytest.approx([4.5, 2.5], abs=0.5)
-    assert points.max(axis=0) == pytest.approx([11.5, 8.5], abs=0.5)
+    assert points.min(axis=0) == pytest.approx([4.5, 2.5])
+    assert points.max(axis=0) == pytest.approx([11.5, 8.5])
     np.testing.assert_array_equal(points[0], points[-1])
     del figure
 

@@ -33,7 +33,7 @@ SIDES: dict[Plane, tuple[str, str]] = {
 MARK = "#FF66E5"
 """Colour of targets: a pink that neither greys nor the maps' colours have."""
 
-OUTLINE_TOLERANCE = 0.5
+OUTLINE_TOLERANCE = 0.4
 """How far an outline may lie beside the mask's edge, in pixels of the mask: the steps of the pixels
 go, and with them most of the points."""
 

@@ -24,9 +24,10 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)"; exit 1; }
 	@echo "installing the locked packages"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV) 2>/dev/null && \
-	  VIRTUAL_ENV=$(abspath $(VENV)) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements.lock || \
+	  VIRTUAL_ENV=$(abspath $(VENV)) $(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock || \
 	  $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(RUN) -m compileall -q -j 0 src workflow $(VENV)/lib >/dev/null || true
 	@touch $@
 
 book: $(READY)  ## build the book: build/html/index.html, build/values.json

@@ -10,9 +10,12 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.installed
 UV     := 0.13.9
-FAST   := not r and not book and not images and not browser and not slow
+REST   := r or book or images or browser or slow
+FAST   := not ($(REST))
+# Two tests at a time; those that build on each other stay together.
+PYTEST := $(RUN) -m pytest -q -n 2 --dist loadgroup --durations=10
 
-.PHONY: book surrogate test test-slow test-book test-images test-r test-browser lint benchmark screenshots lock hooks clean help
+.PHONY: book surrogate test test-rest test-slow test-book test-images test-r test-browser lint benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -40,22 +43,25 @@ surrogate: $(READY)  ## make another synthetic cohort: make surrogate SEED=11
 	  --out build/surrogate-$(SEED) --report build/surrogate-$(SEED)-report
 
 test: $(READY)  ## the fast tests
-	$(RUN) -m pytest -q -n 2 -m "$(FAST)"
+	$(PYTEST) -m "$(FAST)"
 
-test-slow: $(READY)  ## the slow tests: every one that needs neither R nor a browser nor the book
-	$(RUN) -m pytest -q -n 2 -m slow
+test-rest: $(READY)  ## all other tests, which need the built default book, Chromium and R
+	$(PYTEST) -m "$(REST)"
 
-test-book: $(READY)  ## build books from several datasets and check them
-	$(RUN) -m pytest -q -m book
+test-slow: $(READY)  ## of these, the slow ones: they need neither R nor a browser nor a built book
+	$(PYTEST) -m slow
 
-test-images: $(READY)  ## check the book that `make book` built from images
-	$(RUN) -m pytest -q -m images
+test-book: $(READY)  ## of these, those that build books from several datasets and check them
+	$(PYTEST) -m book
 
-test-browser: $(READY)  ## open the built pages in headless Chromium (after make book)
-	$(RUN) -m pytest -q -m browser
+test-images: $(READY)  ## of these, those of the book that `make book` built from images
+	$(PYTEST) -m images
 
-test-r: $(READY)  ## run the R scripts behind tests/reference again (needs R with lmerTest)
-	$(RUN) -m pytest -q -m r
+test-browser: $(READY)  ## of these, those that open the built pages in headless Chromium
+	$(PYTEST) -m browser
+
+test-r: $(READY)  ## of these, those that run the R scripts behind tests/reference again
+	$(PYTEST) -m r
 
 lint: $(READY)  ## formatting, lint and types
 	$(VENV)/bin/ruff check .

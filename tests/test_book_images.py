@@ -21,7 +21,7 @@ from cpmlib.qupath.pixel_size import pixel_size_of
 from cpmlib.roi import roi_mean
 from studies import ROOT
 
-pytestmark = pytest.mark.images
+pytestmark = [pytest.mark.images, pytest.mark.xdist_group("images")]
 
 BUILD = ROOT / "build"
 PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]

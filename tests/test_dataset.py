@@ -137,9 +137,12 @@ def test_all_problems_are_listed_at_once(study):
 
 
 def test_duplicate_sample(study):
-    set_cell(study / "samples.tsv", 9, "sample_id", "sample-01")
+    for row in (8, 9):
+        set_cell(study / "samples.tsv", row, "participant_id", "sub-01")
+        set_cell(study / "samples.tsv", row, "sample_id", f"sample-{row}")
+    set_cell(study / "samples.tsv", 9, "sample_id", "sample-8")
     found = problems_of(study)
-    assert any(p.row == 9 and "again" in p.found for p in found)
+    assert any(p.row == 9 and "sample-8 again in sub-01" in p.found for p in found)
 
 
 def test_sample_without_participant_and_the_reverse(study):
@@ -273,7 +276,7 @@ def test_a_file_that_is_no_workbook(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "word"),
     [
-        ("adc", "ADC", "no such column"),
+        ("adc", "diffusion", "no such column"),
         ("he_cellularity\n", "he_cellularity,colour\n", "cells"),
         ("01,b,treatment-naive", "01,b,recurrent", "another row"),
         ("01,b", "01,a", "again"),

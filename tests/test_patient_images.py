@@ -214,14 +214,15 @@ def test_counts_are_read_per_sample(tmp_path):
         count_samples(patient(tmp_path))
 
 
-def test_given_values_stay_and_open_ones_are_filled():
+def test_given_values_stay_and_columns_left_out_are_filled():
     samples = pd.DataFrame({"sample_id": ["a", "b", "c"], "adc": [900.0, np.nan, np.nan]})
     extracted = pd.DataFrame({"sample_id": ["b", "a"], "adc": [1000.0, 905.0], "cpm": [1.0, 2.0]})
     filled, origins = fill_measured(samples, extracted)
-    np.testing.assert_array_equal(filled["adc"], [900.0, 1000.0, np.nan])
+    np.testing.assert_array_equal(filled["adc"], [900.0, np.nan, np.nan])
     np.testing.assert_array_equal(filled["cpm"], [2.0, 1.0, np.nan])
     used = origins.set_index(["sample_id", "quantity"])["used"]
     assert used["a", "adc"] == "given"
-    assert used["b", "adc"] == "extracted"
-    assert used["c", "adc"] == "none"
+    assert used["b", "adc"] == "left out"
+    assert used["b", "cpm"] == "extracted"
+    assert used["c", "cpm"] == "none"
     assert not origins["note"].any()

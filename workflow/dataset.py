@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpmlib.dataset import pseudonymised, read_tables, write_dataset
+from cpmlib.dataset import NOTES, pseudonymised, read_tables, write_dataset
 from cpmlib.derivatives import FOLDER, IGNORED
 from cpmlib.derivatives import description as description_of_maps
 from cpmlib.errors import DatasetError
@@ -31,12 +31,16 @@ def main(source: str, folder: str) -> int:
     except DatasetError as error:
         print(error)
         return 2
-    tables = [_read(BUILD / "patients" / who / "samples.tsv") for who in known]
-    columns = pd.DataFrame({"sample_id": pd.Series(dtype=object)})
+    tables = [
+        _read(BUILD / "patients" / who / "samples.tsv").assign(participant_id=who) for who in known
+    ]
+    columns = pd.DataFrame({"sample_id": [], "participant_id": []}, dtype=object)
     extracted = pd.concat([columns, *tables], ignore_index=True)
     samples, origins = fill_measured(samples, extracted)
     dataset = pseudonymised(participants, samples, description)
-    new_samples = dict(zip(samples["sample_id"], dataset.samples["sample_id"], strict=True))
+    # A patient's samples have names of their own, which another patient's may have too.
+    own = pd.MultiIndex.from_frame(samples[["participant_id", "sample_id"]])
+    new_samples = pd.Series(dataset.samples["sample_id"].to_list(), index=own)
     people = dict(
         zip(participants["participant_id"], dataset.participants["participant_id"], strict=True)
     )
@@ -47,6 +51,8 @@ def main(source: str, folder: str) -> int:
     }
     if dataset.label:
         described["DataLabel"] = dataset.label
+    if dataset.notes:
+        described[NOTES] = list(dataset.notes)
     write_dataset(
         folder,
         dataset.participants.assign(participant_id="sub-" + dataset.participants["participant_id"]),
@@ -56,12 +62,22 @@ def main(source: str, folder: str) -> int:
         ),
         described,
     )
-    for name, table in (("origins", origins), ("extracted", extracted)):
-        table["sample_id"] = table["sample_id"].map(new_samples)
+    # Origins list the samples in the order of their table, for one column after the other.
+    pairs = extracted[["participant_id", "sample_id"]]
+    extracted["sample_id"] = new_samples.reindex(pd.MultiIndex.from_frame(pairs)).to_list()
+    origins["sample_id"] = new_samples.to_list() * (len(origins) // len(new_samples))
+    for name, table in (
+        ("origins", origins),
+        ("extracted", extracted.drop(columns="participant_id")),
+    ):
         text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
         (Path(folder) / f"{name}.tsv").write_text(text, encoding="utf-8")
     index = {
-        people[who]: {"folder": who, "samples": _of(samples, who, new_samples)} for who in known
+        people[who]: {
+            "folder": who,
+            "samples": {new: old for old, new in new_samples[who].items()},
+        }
+        for who in known
     }
     (Path(folder) / "images.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     if known:
@@ -71,11 +87,6 @@ def main(source: str, folder: str) -> int:
 
 def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
-
-
-def _of(samples: pd.DataFrame, who: str, names: dict[str, str]) -> dict[str, str]:
-    """Return a patient's samples: pseudonym and the name that files have."""
-    return {names[old]: old for old in samples["sample_id"][samples["participant_id"] == who]}
 
 
 def _describe_derivatives(name: str) -> None:

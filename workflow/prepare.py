@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpmlib.dataset import read_tables
+from cpmlib.dataset import NOTES, excluded_rows, read_tables
 from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.patient import check_patient
@@ -38,7 +38,11 @@ def prepare_study(source: Path) -> str:
     DatasetError
         With everything that tables and headers show to be wrong.
     """
-    _, samples, _ = read_tables(source)
+    _, samples, description = read_tables(source)
+    for note in description[NOTES]:  # type: ignore[attr-defined]
+        print(f"not used: {note}")
+    # What a study excludes needs no images.
+    samples = samples[~excluded_rows(samples)]
     if source.is_dir() and has_images(source):
         files = _find_all(source, samples)
         _link(source)

@@ -5,8 +5,9 @@ Each fault becomes a `cpmlib.errors.Problem`; all faults that can be told at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import dataclasses
+import difflib
+import re
 
 import pandas as pd
 import pandera.pandas as pa
@@ -15,61 +16,106 @@ from pandera.errors import SchemaErrors
 from cpmlib import delimited
 from cpmlib.delimited import TextTable
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.schemas import ADC_UNIT, MISSING, is_number
+from cpmlib.schemas import ADC_UNIT, DENSITY_UNIT, MISSING, is_number
 
 COUNT_TOLERANCE = 0.005
 """Largest relative difference between a density and the count and area given beside it."""
+RESEMBLANCE = 0.8
+"""Similarity (0 to 1, `difflib`) from which an unknown name is taken for a known one misspelt."""
+THOUSAND_BESIDE = 100.0
+"""Densities (cells/mm2): a number below, such as 1.215, beside others above may be 1215."""
+EXCEL_DAYS = (40_000, 50_000)
+"""How Excel numbers the days from 2009 to 2036."""
 
 
-def collect(*steps: Callable[[], Any]) -> list[Any]:
-    """Run each step; if any finds problems, raise all of them together."""
-    results: list[Any] = []
-    problems: list[Problem] = []
-    for step in steps:
-        try:
-            results.append(step())
-        except DatasetError as error:
-            problems += error.problems
-    if problems:
-        raise DatasetError(problems)
-    return results
+def read_columns(
+    table: TextTable, schema: pa.DataFrameSchema
+) -> tuple[TextTable, list[str], list[Problem]]:
+    """Bring column names to the schema's spelling, and tell which columns it does not know.
+
+    Capitals, spaces and hyphens make no difference.
+
+    Returns
+    -------
+    table : TextTable
+        With the known columns under the schema's names; an unknown column keeps its own.
+    unknown : list of str
+        Columns that will not be used.
+    problems : list of Problem
+        Two columns of one name; an unknown one that looks like an optional one misspelt.
+    """
+    spelt = {name: re.sub(r"[\s-]+", "_", name.casefold()) for name in table.cells.columns}
+    renamed = {own: name for own, name in spelt.items() if name in schema.columns}
+    problems = []
+    for name in sorted(set(renamed.values())):
+        owners = [own for own in renamed if renamed[own] == name]
+        if len(owners) > 1:
+            found = f"{' and '.join(owners)}, which are one name"
+            remedy = "rename or remove one"
+            problems.append(Problem(table.file, found, "each name once", remedy, 1, name))
+            renamed = {own: name for own, name in renamed.items() if own not in owners[1:]}
+    unknown = [own for own in table.cells.columns if own not in renamed]
+    absent = [
+        name
+        for name, column in schema.columns.items()
+        if not column.required and name not in renamed.values()
+    ]
+    for own in unknown:
+        for like in difflib.get_close_matches(spelt[own], absent, 1, RESEMBLANCE):
+            expected = f"'{like}', or a name that is not like it"
+            problems.append(Problem(table.file, "an unknown column", expected, "rename it", 1, own))
+    cells = table.cells.rename(columns=renamed)
+    cells = cells.loc[:, ~cells.columns.duplicated()]
+    return dataclasses.replace(table, cells=cells), unknown, problems
 
 
-def check_table(table: TextTable, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Turn text into the schema's types and check it."""
-    required = [name for name, column in schema.columns.items() if column.required]
-    require_columns(table, required)
-    return validate(_parse(table, schema), schema, table.file)
+def check_table(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, list[Problem]]:
+    """Turn text into the schema's types and check it.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        The columns that the table has of the schema; a cell that is no number is missing.
+    problems : list of Problem
+        Everything that is wrong.
+    """
+    problems = absent_columns(table, [n for n, column in schema.columns.items() if column.required])
+    frame, bad = _parse(table, schema)
+    absent = [name for name in schema.columns if name not in frame.columns]
+    told = {(problem.row, problem.column) for problem in bad}
+    found = breaches(frame, schema.remove_columns(absent), table.file)
+    return frame, problems + bad + [p for p in found if (p.row, p.column) not in told]
 
 
-def require_columns(table: TextTable, required: list[str]) -> None:
-    """Raise a DatasetError that names each of the columns that a table lacks."""
+def absent_columns(table: TextTable, required: list[str]) -> list[Problem]:
+    """Name each of the columns that a table lacks."""
     absent = [name for name in required if name not in table.cells.columns]
-    if absent:
-        present = ", ".join(table.cells.columns)
-        raise DatasetError(
-            [
-                Problem(
-                    table.file,
-                    f"no such column (there are: {present})",
-                    f"a column '{name}'",
-                    f"add it; write {MISSING} where a value is missing",
-                    row=1,
-                    column=name,
-                )
-                for name in absent
-            ]
+    present = ", ".join(table.cells.columns)
+    return [
+        Problem(
+            table.file,
+            f"no such column (there are: {present})",
+            f"a column '{name}'",
+            f"add it; write {MISSING} where a value is missing",
+            row=1,
+            column=name,
         )
+        for name in absent
+    ]
 
 
-def _parse(table: TextTable, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    parsed: dict[str, list[object]] = {}
+def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, list[Problem]]:
+    frame = pd.DataFrame(index=table.cells.index)
     problems = []
     for name, column in schema.columns.items():
         if name not in table.cells.columns:
             continue
+        texts = table.cells[name]
+        decimal_comma = table.decimal_comma
+        # Where the column shows elsewhere that its commas mark decimals, 1,378 is no thousand.
+        plain = decimal_comma and texts.map(delimited.surely_decimal_comma).any()
         values: list[object] = []
-        for row, text in table.cells[name].items():
+        for row, text in texts.items():
             value: object = text
             if text in ("", MISSING):
                 value = None
@@ -78,18 +124,44 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> pd.DataFrame:
                         _cell(table, row, name, "an empty cell", column, f"write {MISSING}")
                     )
             elif is_number(column):
-                value = delimited.parse_number(text, decimal_comma=table.decimal_comma)
+                written = text.replace(",", ".") if plain and "." not in text else text
+                comma = decimal_comma and written == text
+                value = delimited.parse_number(written, decimal_comma=comma)
                 if isinstance(value, str):
                     problems.append(_cell(table, row, name, text, column, value))
+                    value = None
             values.append(value)
-        parsed[name] = values
-    if problems:
-        raise DatasetError(problems)
-    frame = pd.DataFrame(index=table.cells.index)
-    for name, values in parsed.items():
-        kind = float if is_number(schema.columns[name]) else object
-        frame[name] = pd.Series(values, index=table.cells.index, dtype=kind)
-    return frame
+        kind = float if is_number(column) else object
+        frame[name] = pd.Series(values, index=texts.index, dtype=kind)
+        if (column.metadata or {}).get("unit") == DENSITY_UNIT:
+            problems += _spoilt_densities(table, frame[name])
+    return frame, problems
+
+
+def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
+    """Refuse what a spreadsheet made of a density: 1.215 for 1215, 45717 for the 1st of March."""
+    texts = table.cells[values.name]
+    whole = values.notna() & ~texts.str.contains(".", regex=False)
+    pointed = values.notna() & ~whole
+    usual = values[whole].median()
+    like = texts[pointed].map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
+    parted = pointed & (values < THOUSAND_BESIDE)
+    if not (like.all() and usual >= THOUSAND_BESIDE):
+        parted[:] = False
+    first, last = EXCEL_DAYS
+    days = whole & values.between(first, last)
+    if not values.median() < first / 2:
+        days[:] = False
+    expected = "a density of the size of the others"
+    remedies = (
+        (parted, "leave the point out if it separates thousands, else write two or four decimals"),
+        (days, "write the number again: spreadsheets store a date as such a count of days"),
+    )
+    return [
+        Problem(table.file, texts[row], expected, remedy, int(str(row)), str(values.name))
+        for doubtful, remedy in remedies
+        for row in values.index[doubtful]
+    ]
 
 
 def _cell(
@@ -101,14 +173,22 @@ def _cell(
 
 def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> pd.DataFrame:
     """Return a typed table that keeps its schema; raise a DatasetError if it does not."""
-    unit = _wrong_adc_unit(frame, file)
-    if unit:
-        raise DatasetError(unit)
+    problems = breaches(frame, schema, file)
+    if problems:
+        raise DatasetError(problems)
+    return frame
+
+
+def breaches(frame: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> list[Problem]:
+    """Tell where a typed table breaks its schema."""
+    units = _wrong_units(frame, file)
     try:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
-        raise DatasetError(_problems(error.failure_cases, schema, file)) from None
-    return frame
+        told = {problem.column for problem in units}
+        found = _problems(error.failure_cases, schema, file)
+        return units + [problem for problem in found if problem.column not in told]
+    return units
 
 
 def _problems(cases: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> list[Problem]:
@@ -129,56 +209,101 @@ def _problems(cases: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> lis
     return list(dict.fromkeys(problems))
 
 
-def _wrong_adc_unit(frame: pd.DataFrame, file: str) -> Problem | None:
-    """Recognise ADC given in another unit by its median: tissue lies near 1000e-6 mm2/s."""
-    if "adc" not in frame.columns:
-        return None
-    median = frame["adc"].median()
-    factors = ((1e-5, 1e-2, "mm2/s", 1e6), (0.1, 10, "1e-3 mm2/s", 1e3))
-    for low, high, unit, factor in factors:
-        if low <= median <= high:
-            found = f"a median of {median:g}, which looks like {unit}"
-            return Problem(
-                file, found, f"ADC in {ADC_UNIT}", f"multiply by {factor:g}", column="adc"
-            )
-    return None
+_UNITS = {
+    "adc": (
+        f"ADC in {ADC_UNIT}",
+        [(1e-5, 1e-2, "mm2/s", "multiply by 1e+06"), (0.1, 10, "1e-3 mm2/s", "multiply by 1000")],
+    ),
+    **dict.fromkeys(
+        ("cpm", "he_cellularity"),
+        (
+            f"a density in {DENSITY_UNIT}",
+            [
+                (1e-5, 0.1, "cells/um2", "multiply by 1e+06"),
+                (0.1, 20, "1000 cells/mm2", "multiply by 1000"),
+            ],
+        ),
+    ),
+}
+"""Per column: what it should hold, and where a median lies that betrays another unit. Tissue has
+an ADC near 1000e-6 mm2/s and, normal white matter included, hundreds of nuclei per mm2."""
 
 
-def check_relations(
-    participants: pd.DataFrame, samples: pd.DataFrame, people_file: str, sample_file: str
-) -> None:
-    """Check what concerns both tables, or two columns."""
+def _wrong_units(frame: pd.DataFrame, file: str) -> list[Problem]:
+    """Recognise values given in another unit by their median."""
     problems = []
-    known, used = set(participants["participant_id"]), set(samples["participant_id"])
-    for row, who in samples["participant_id"].items():
-        if who not in known:
-            expected = f"a participant of {people_file}"
-            remedy = f"add it to {people_file} or correct it"
-            problems.append(
-                Problem(sample_file, who, expected, remedy, int(str(row)), "participant_id")
-            )
-    for row, who in participants["participant_id"].items():
-        if who not in used:
-            expected = f"at least one sample in {sample_file}"
-            remedy = "add the sample or remove the participant"
-            problems.append(
-                Problem(people_file, who, expected, remedy, int(str(row)), "participant_id")
-            )
-    problems += _check_names(participants["participant_id"], people_file)
-    if people_file != sample_file:
-        problems += _check_names(samples["sample_id"], sample_file)
+    for name, (expected, units) in _UNITS.items():
+        median = frame[name].median() if name in frame.columns else float("nan")
+        for low, high, unit, remedy in units:
+            if low <= median <= high:
+                found = f"a median of {median:g}, which looks like {unit}"
+                problems.append(Problem(file, found, expected, remedy, column=name))
+                break
+    return problems
+
+
+def relations(
+    participants: pd.DataFrame, samples: pd.DataFrame, people_file: str, sample_file: str
+) -> list[Problem]:
+    """Check what concerns both tables, or two columns; what is absent is not checked here."""
+    problems = []
+    if "participant_id" in participants and "participant_id" in samples:
+        problems += _strangers(participants, samples, people_file, sample_file)
+        problems += _check_names(participants["participant_id"].dropna(), people_file)
+    if {"participant_id", "sample_id"} <= set(samples.columns):
+        named = samples.dropna(subset=["participant_id", "sample_id"])
+        problems += _repeated_samples(named, sample_file)
+        for _, rows in named.groupby("participant_id", sort=False):
+            problems += _check_names(rows["sample_id"], sample_file)
     problems += _check_targets(samples, sample_file) + _check_counts(samples, sample_file)
     if "case" in samples.columns:
-        named = samples["case"].dropna()
-        for row, name in named[named.duplicated()].items():
+        cases = samples["case"].dropna()
+        for row, name in cases[cases.duplicated()].items():
             remedy = "name another sample or write n/a"
             problems.append(
                 Problem(
                     sample_file, f"{name} again", "each case once", remedy, int(str(row)), "case"
                 )
             )
-    if problems:
-        raise DatasetError(problems)
+    return problems
+
+
+def _strangers(
+    participants: pd.DataFrame, samples: pd.DataFrame, people_file: str, sample_file: str
+) -> list[Problem]:
+    problems = []
+    known, used = set(participants["participant_id"]), set(samples["participant_id"])
+    for row, who in samples["participant_id"].dropna().items():
+        if who not in known:
+            expected = f"a participant of {people_file}"
+            remedy = f"add it to {people_file} or correct it"
+            problems.append(
+                Problem(sample_file, who, expected, remedy, int(str(row)), "participant_id")
+            )
+    for row, who in participants["participant_id"].dropna().items():
+        if who not in used:
+            expected = f"at least one sample in {sample_file}"
+            remedy = "add the sample or remove the participant"
+            problems.append(
+                Problem(people_file, who, expected, remedy, int(str(row)), "participant_id")
+            )
+    return problems
+
+
+def _repeated_samples(samples: pd.DataFrame, file: str) -> list[Problem]:
+    """Refuse one name twice within a patient; across patients BIDS allows it."""
+    pairs = samples[["participant_id", "sample_id"]]
+    return [
+        Problem(
+            file,
+            f"{name} again in {who}",
+            "each sample of a participant once",
+            "remove or rename one",
+            int(str(row)),
+            "sample_id",
+        )
+        for row, (who, name) in pairs[pairs.duplicated()].T.items()
+    ]
 
 
 def _check_names(names: pd.Series, file: str) -> list[Problem]:
@@ -216,15 +341,22 @@ def _check_counts(samples: pd.DataFrame, file: str) -> list[Problem]:
         return []
     counted = samples["he_nuclei"] / samples["he_tissue_area"]
     if "he_cellularity" not in samples.columns:
-        return []
-    off = (counted / samples["he_cellularity"] - 1).abs() > COUNT_TOLERANCE
-    off |= counted.notna() & samples["he_cellularity"].isna()
+        if not counted.notna().any():
+            return []
+        found, expected = "counts and areas, but no density", "a column 'he_cellularity'"
+        return [Problem(file, found, expected, "add it: he_nuclei / he_tissue_area", 1)]
+    density = samples["he_cellularity"]
+    off = (counted / density - 1).abs() > COUNT_TOLERANCE
+    off |= counted.notna() & density.isna()
+    if "he_exclude_reason" in samples.columns:
+        off &= samples["he_exclude_reason"].isna() | density.notna()
     return [
         Problem(
             file,
-            f"{samples.loc[row, 'he_cellularity']:g}",
+            MISSING if pd.isna(density.loc[row]) else f"{density.loc[row]:g}",
             f"he_nuclei / he_tissue_area = {counted.loc[row]:.1f}",
-            "correct the density, the count or the area",
+            "correct the density, the count or the area; to leave a density out, leave the count "
+            "out too or say why under he_exclude_reason",
             row=int(str(row)),
             column="he_cellularity",
         )

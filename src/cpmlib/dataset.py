@@ -12,34 +12,47 @@ Vocabulary
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 
 from cpmlib import delimited
-from cpmlib.checks import check_relations, check_table, collect, require_columns, validate
+from cpmlib.checks import absent_columns, check_table, read_columns, relations, validate
 from cpmlib.delimited import TABLE_SUFFIXES, TextTable
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
+    EXCLUSIONS,
+    LONGEST_TEXT,
     MEASURED,
     MINIMAL_REQUIRED,
     MISSING,
     PARTICIPANTS,
     SAMPLES,
+    is_fit_to_show,
+    is_number,
     sidecar,
 )
 from cpmlib.study_files import has_images
 
 DESCRIPTION = "dataset_description.json"
 SAMPLES_SIDECAR = "samples.json"
+EXCLUDED = ["sample_id", "participant_id", "quantity", "reason"]
+"""Columns of the list of what a study excludes."""
 COORDINATE_SYSTEM = "CoordinateSystem"
 """Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
-LONGEST_TEXT = 200
-"""Most characters of a dataset's name and label."""
+NOTES = "TableNotes"
+"""Key of a staged description: what of a study's tables was not used, as texts."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +67,19 @@ class Dataset:
         One row a sample, the patient's columns joined to it.
     name, label
         The dataset's own name, and the label it wants shown ("" if none).
+    excluded
+        ``sample_id``, ``participant_id``, ``quantity`` (``sample`` or a measured column) and
+        ``reason`` of everything that the study leaves out and says why.
+    notes
+        What the study's tables hold and was not used.
     """
 
     participants: pd.DataFrame
     samples: pd.DataFrame
     name: str
     label: str
+    excluded: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EXCLUDED))
+    notes: tuple[str, ...] = ()
 
 
 def read_dataset(path: str | os.PathLike[str]) -> Dataset:
@@ -73,7 +93,9 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
     Returns
     -------
     Dataset
-        Densities in cells/mm2, ADC in 1e-6 mm2/s, targets in mm RAS+; missing values are NaN.
+        Densities in cells/mm2, ADC in 1e-6 mm2/s, targets in mm RAS+; missing values are NaN, and
+        a column of the schema that the study leaves out is empty. What is excluded is listed and
+        in the tables no more.
 
     Raises
     ------
@@ -81,7 +103,7 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
         Listing everything that is wrong, each with file, row, column, what was found and
         expected, and the remedy.
     """
-    return pseudonymised(*read_tables(path))
+    return _without_excluded(pseudonymised(*read_tables(path)))
 
 
 def pseudonymised(
@@ -97,22 +119,94 @@ def pseudonymised(
     Returns
     -------
     Dataset
-        Rows in the order of the tables.
+        Rows in the order of the tables, what is to be excluded among them.
     """
     people = {old: f"P{i:02d}" for i, old in enumerate(participants["participant_id"], start=1)}
-    names = {old: f"S{i:02d}" for i, old in enumerate(samples["sample_id"], start=1)}
+    # A row has its own number: two patients may each have a sample-01.
+    numbered = [f"S{i:02d}" for i in range(1, len(samples) + 1)]
+    own = samples[["participant_id", "sample_id"]].reset_index(drop=True)
     participants = participants.assign(participant_id=participants["participant_id"].map(people))
     samples = samples.assign(
-        participant_id=samples["participant_id"].map(people),
-        sample_id=samples["sample_id"].map(names),
+        participant_id=samples["participant_id"].map(people), sample_id=numbered
     )
+    for column in _reasons(samples):
+        texts = [
+            _with_pseudonyms(text, own, people, numbered, i)
+            for i, text in enumerate(samples[column])
+        ]
+        samples[column] = pd.Series(texts, index=samples.index, dtype=object)
     joined = samples.merge(participants, on="participant_id", how="left", validate="many_to_one")
     return Dataset(
         participants=participants.reset_index(drop=True),
         samples=joined,
         name=str(description.get("Name", "")),
         label=str(description.get("DataLabel", "")),
+        notes=_notes(description),
     )
+
+
+def _with_pseudonyms(
+    text: object, own: pd.DataFrame, people: dict[str, str], numbered: list[str], i: int
+) -> object:
+    """Put the book's names in place of the study's in the reason of row `i`."""
+    if not isinstance(text, str):
+        return text
+    names = dict(people)
+    for j, (who, sample) in enumerate(own.itertuples(index=False)):
+        if sample not in names or who == own["participant_id"].iloc[i]:
+            names[sample] = numbered[j]
+    # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
+    short = {old.split("-", 1)[1]: new for old, new in names.items()}
+    names |= {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
+    return replace_names(text, names)
+
+
+def replace_names(text: str, names: Mapping[str, str]) -> str:
+    """Replace whole words of a text.
+
+    Examples
+    --------
+    >>> replace_names("as sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
+    'as S01 of P02, not sample-10'
+    """
+    listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.sub(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", lambda m: names[m[0]], text)
+
+
+def _reasons(samples: pd.DataFrame) -> list[str]:
+    return [name for name in ("exclude_reason", *EXCLUSIONS) if name in samples.columns]
+
+
+def excluded_rows(samples: pd.DataFrame) -> pd.Series:
+    """Return for each sample whether the study leaves it out of the whole analysis."""
+    if "exclude_reason" not in samples.columns:
+        return pd.Series(data=False, index=samples.index)
+    return samples["exclude_reason"].notna()
+
+
+def _without_excluded(dataset: Dataset) -> Dataset:
+    """Take out what the study excludes, and list it; add empty columns for those left out."""
+    samples = dataset.samples.copy()
+    for name, column in SAMPLES.columns.items():
+        if name not in samples.columns:
+            kind = float if is_number(column) else object
+            samples[name] = pd.Series(np.nan, index=samples.index, dtype=kind)
+    parts = []
+    for reason in _reasons(samples):
+        quantity = EXCLUSIONS.get(reason, "sample")
+        rows = samples[samples[reason].notna()]
+        parts.append(rows.assign(quantity=quantity, reason=rows[reason])[EXCLUDED])
+        if quantity in samples.columns:
+            samples.loc[rows.index, quantity] = np.nan
+    kept = samples[~excluded_rows(samples)].reset_index(drop=True)
+    people = dataset.participants
+    people = people[people["participant_id"].isin(kept["participant_id"])].reset_index(drop=True)
+    if kept.empty:
+        expected, remedy = "one sample or more", "leave one without an exclude_reason"
+        raise DatasetError(Problem(SAMPLES.name, "no sample left", expected, remedy))
+    excluded = pd.concat(parts).sort_values("sample_id", kind="stable").reset_index(drop=True)
+    kept = kept.drop(columns=_reasons(kept))
+    return dataclasses.replace(dataset, participants=people, samples=kept, excluded=excluded)
 
 
 def read_tables(
@@ -140,7 +234,7 @@ def read_tables(
     participants, samples : pandas.DataFrame
         As the schemas say; columns that a schema does not know are dropped.
     description : dict
-        The content of ``dataset_description.json``.
+        The content of ``dataset_description.json``, and under `NOTES` what was not used.
     """
     path = Path(path)
     try:
@@ -149,29 +243,65 @@ def read_tables(
         reason = error.strerror or type(error).__name__
         raise DatasetError(Problem(path.name, reason, "a readable path", "correct it")) from None
     if is_folder:
-        description = _read_description(path / DESCRIPTION)
-        tables = collect(
-            lambda: delimited.read_tsv(path / PARTICIPANTS.name),
-            lambda: delimited.read_tsv(path / SAMPLES.name),
-        )
-        if not (has_images(path) if extracted is None else extracted):
-            require_columns(tables[1], list(MEASURED))
-        participants, samples = collect(
-            lambda: check_table(tables[0], PARTICIPANTS), lambda: check_table(tables[1], SAMPLES)
-        )
-        samples = _to_ras(samples, path / SAMPLES_SIDECAR)
-        files = (PARTICIPANTS.name, SAMPLES.name)
-    elif path.suffix.lower() in TABLE_SUFFIXES and is_table:
-        description = {"Name": path.stem, "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-        reader = delimited.read_csv if path.suffix.lower() == ".csv" else delimited.read_xlsx
-        participants, samples = _split_minimal(reader(path))
-        files = (path.name, path.name)
-    else:
-        found = "no such folder or table"
-        expected = "a BIDS folder, or a table ending in .csv or .xlsx"
-        raise DatasetError(Problem(path.name or str(path), found, expected, "correct DATASET"))
-    check_relations(participants, samples, *files)
-    return participants, samples, description
+        return _read_folder(path, has_images(path) if extracted is None else extracted)
+    if path.suffix.lower() in TABLE_SUFFIXES and is_table:
+        return _read_minimal(path)
+    found = "no such folder or table"
+    expected = "a BIDS folder, or a table ending in .csv or .xlsx"
+    raise DatasetError(Problem(path.name or str(path), found, expected, "correct DATASET"))
+
+
+def _read_folder(
+    path: Path, extracted: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, object]]:
+    problems: list[Problem] = []
+    notes: list[str] = []
+
+    def attempt(step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except DatasetError as error:
+            problems.extend(error.problems)
+            return None
+
+    description = attempt(lambda: _read_description(path / DESCRIPTION))
+    frames = []
+    for schema in (PARTICIPANTS, SAMPLES):
+        table = attempt(partial(delimited.read_tsv, path / schema.name))
+        if table is None:
+            continue
+        table, unknown, wrong = read_columns(table, schema)
+        problems += wrong
+        notes += [f"column '{name}' of {schema.name}" for name in unknown]
+        if schema is SAMPLES and not extracted:
+            problems += absent_columns(table, list(MEASURED))
+        frame, wrong = check_table(table, schema)
+        problems += wrong
+        frames.append(frame)
+    if len(frames) == 2:
+        participants, samples = frames
+        problems += relations(participants, samples, PARTICIPANTS.name, SAMPLES.name)
+        if set(AXES) <= set(samples.columns):
+            samples = attempt(partial(_to_ras, samples, path / SAMPLES_SIDECAR))
+    if problems:
+        raise DatasetError(problems)
+    return participants, samples, description | {NOTES: [*_notes(description), *notes]}
+
+
+def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, object]]:
+    reader = delimited.read_csv if path.suffix.lower() == ".csv" else delimited.read_xlsx
+    table = reader(path)
+    participants, samples, problems = _split_minimal(table)
+    problems += relations(participants, samples, path.name, path.name)
+    if problems:
+        raise DatasetError(problems)
+    description: dict[str, object] = {"Name": path.stem, "BIDSVersion": "1.10.0"}
+    return participants, samples, description | {"DatasetType": "raw", NOTES: list(table.notes)}
+
+
+def _notes(description: Mapping[str, object]) -> tuple[str, ...]:
+    found = description.get(NOTES)
+    return tuple(str(note) for note in found) if isinstance(found, list) else ()
 
 
 def write_dataset(
@@ -200,9 +330,9 @@ def write_dataset(
     texts = dataset_texts(participants, samples, description)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        partial = folder / f".{name}.part"
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(folder / name)
+        part = folder / f".{name}.part"
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(folder / name)
 
 
 def dataset_texts(
@@ -265,7 +395,7 @@ def _read_description(path: Path) -> dict[str, object]:
     for key in ("Name", "BIDSVersion", "DataLabel"):
         if key == "DataLabel" and key not in content:
             continue
-        if not _fit_to_show(content.get(key)):
+        if not is_fit_to_show(content.get(key)):
             expected = f"one line of printable text, at most {LONGEST_TEXT} characters, that begins"
             expected += " with a letter or digit"
             found = f"no such text under '{key}'"
@@ -278,55 +408,48 @@ def _read_description(path: Path) -> dict[str, object]:
     return content
 
 
-def _fit_to_show(text: object) -> bool:
-    """Whether a text may stand on pages, in figures and in the first cell of a spreadsheet."""
-    return (
-        isinstance(text, str)
-        and 0 < len(text) <= LONGEST_TEXT
-        and text.isprintable()
-        and text[0].isalnum()
-    )
-
-
-def _split_minimal(table: TextTable) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _split_minimal(table: TextTable) -> tuple[pd.DataFrame, pd.DataFrame, list[Problem]]:
     """Turn one table with a row a sample into the two tables of BIDS."""
-    require_columns(table, list(MINIMAL_REQUIRED))
-    known = [*PARTICIPANTS.columns, *SAMPLES.columns]
-    unknown = [name for name in table.cells.columns if name not in known]
-    if unknown:
-        expected = "one of " + ", ".join(dict.fromkeys(known))
-        raise DatasetError(
-            [
-                Problem(table.file, "an unknown column", expected, "rename or remove it", 1, name)
-                for name in unknown
-            ]
-        )
+    both = pa.DataFrameSchema({**PARTICIPANTS.columns, **SAMPLES.columns})
+    table, unknown, problems = read_columns(table, both)
+    known = list(both.columns)
+    expected = "one of " + ", ".join(known)
+    told = {problem.column for problem in problems}
+    problems += [
+        Problem(table.file, "an unknown column", expected, "rename or remove it", 1, name)
+        for name in unknown
+        if name not in told
+    ]
+    problems += absent_columns(table, list(MINIMAL_REQUIRED))
     cells = table.cells.copy()
     for name, prefix in (("participant_id", "sub-"), ("sample_id", "sample-")):
-        short = cells[name].str.fullmatch(r"[A-Za-z0-9]+")
-        cells[name] = cells[name].where(~short, prefix + cells[name])
+        if name in cells.columns:
+            short = cells[name].str.fullmatch(r"[A-Za-z0-9]+")
+            cells[name] = cells[name].where(~short, prefix + cells[name])
     for name in known:
-        if name not in cells.columns:
+        if name not in cells.columns and name not in MINIMAL_REQUIRED:
             cells[name] = "tissue" if name == "sample_type" else MISSING
-    table = TextTable(cells, table.file, table.decimal_comma)
-    people = TextTable(_one_row_each(table), table.file, table.decimal_comma)
-    participants, samples = collect(
-        lambda: check_table(people, PARTICIPANTS), lambda: check_table(table, SAMPLES)
-    )
-    return participants, samples
+    table = dataclasses.replace(table, cells=cells)
+    people, different = _one_row_each(table)
+    participants, of_people = check_table(dataclasses.replace(table, cells=people), PARTICIPANTS)
+    samples, of_samples = check_table(table, SAMPLES)
+    absent = {problem.column for problem in problems if problem.row == 1}
+    found = [p for p in of_people + of_samples if not (p.row == 1 and p.column in absent)]
+    return participants, samples, problems + different + found
 
 
-def _one_row_each(table: TextTable) -> pd.DataFrame:
-    columns = list(PARTICIPANTS.columns)
+def _one_row_each(table: TextTable) -> tuple[pd.DataFrame, list[Problem]]:
+    columns = [name for name in PARTICIPANTS.columns if name in table.cells.columns]
+    if "participant_id" not in columns:
+        return table.cells[columns], []
     problems = []
     for who, rows in table.cells[columns].groupby("participant_id", sort=False):
         for name in columns:
             different = rows[name] != rows[name].iloc[0]
-            if different.any():
-                row = int(str(rows.index[different][0]))
+            for row in rows.index[different]:
                 found = f"{rows.loc[row, name]}, but {rows[name].iloc[0]} in another row of {who}"
                 expected = "the same for all samples of a participant"
-                problems.append(Problem(table.file, found, expected, "make them agree", row, name))
-    if problems:
-        raise DatasetError(problems)
-    return table.cells[columns].drop_duplicates("participant_id")
+                problems.append(
+                    Problem(table.file, found, expected, "make them agree", int(str(row)), name)
+                )
+    return table.cells[columns].drop_duplicates("participant_id"), problems

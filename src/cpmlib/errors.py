@@ -7,8 +7,12 @@ Vocabulary
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+NAMED = 3
+"""How many characters outside ASCII a message names."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,20 @@ class Problem:
         place = _clip(self.file)
         if self.row is not None:
             place += f", row {self.row}"
-        if self.column is not None:
-            place += f", column '{_clip(self.column)}'"
-        return (
-            f"{place}: found {_clip(self.found)}; expected {self.expected}. Remedy: {self.remedy}."
-        )
+        return _message(place, self.column, _shown(self.found), self)
+
+
+def _message(place: str, column: str | None, found: str, problem: Problem) -> str:
+    if column is not None:
+        place += f", column '{_clip(column)}'"
+    return f"{place}: found {found}; expected {problem.expected}. Remedy: {problem.remedy}."
+
+
+def _shown(found: str) -> str:
+    """Show what was found; characters that only look like others are named."""
+    strange = [c for c in dict.fromkeys(found) if not c.isascii()]
+    names = [f"U+{ord(c):04X} {unicodedata.name(c, 'unnamed')}" for c in strange[:NAMED]]
+    return _clip(found) + (f" (which holds {', '.join(names)})" if names else "")
 
 
 def _clip(text: str, longest: int = 160) -> str:
@@ -56,22 +69,56 @@ def _clip(text: str, longest: int = 160) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
+def _lines(problems: Sequence[Problem]) -> list[str]:
+    """Write each problem on a line; those of one column that one remedy serves share a line."""
+    groups: dict[object, list[Problem]] = {}
+    for problem in dict.fromkeys(problems):
+        alone = problem.row is None or problem.column is None
+        place = (problem.file, problem.column, problem.expected, problem.remedy)
+        groups.setdefault(problem if alone else place, []).append(problem)
+    lines = []
+    for group in groups.values():
+        first = group[0]
+        if len(group) == 1:
+            lines.append(str(first))
+            continue
+        rows: dict[str, list[int]] = {}
+        for problem in group:
+            rows.setdefault(problem.found, []).append(problem.row or 0)
+        found = ", ".join(f"{_shown(value)} ({_rows(where)})" for value, where in rows.items())
+        lines.append(_message(_clip(first.file), first.column, found, first))
+    return lines
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    """Write row numbers, those that follow each other as a range.
+
+    >>> _rows([2, 3, 4, 9])
+    'rows 2-4, 9'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    return f"row{'s' if len(numbers) > 1 else ''} {shown}"
+
+
 class DatasetError(ValueError):
     """A dataset that cannot be analysed, with every problem that was found in it.
 
     Parameters
     ----------
     problems
-        One or more problems; the message lists them one a line.
+        One or more problems. The message tells all of them, one a line; those of one column that
+        one remedy serves share a line, with each value and its rows.
     """
 
-    SHOWN = 25
-
     def __init__(self, problems: Problem | Sequence[Problem]) -> None:
-        self.problems = [problems] if isinstance(problems, Problem) else list(problems)
+        given = [problems] if isinstance(problems, Problem) else problems
+        self.problems = list(dict.fromkeys(given))
         count = len(self.problems)
-        lines = [str(problem) for problem in self.problems[: self.SHOWN]]
-        if count > self.SHOWN:
-            lines.append(f"... and {count - self.SHOWN} more")
         head = f"{count} problem{'s' if count != 1 else ''} in the dataset; nothing was computed."
-        super().__init__("\n".join([head, *(f"  - {line}" for line in lines)]))
+        super().__init__("\n".join([head, *(f"  - {line}" for line in _lines(self.problems))]))

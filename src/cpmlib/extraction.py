@@ -22,7 +22,7 @@ from cpmlib.options import ImageOptions
 from cpmlib.preprocessing.grid import resample_to
 from cpmlib.qupath.pixel_size import pixel_size_of
 from cpmlib.roi import roi_table
-from cpmlib.schemas import MEASURED
+from cpmlib.schemas import EXCLUSIONS, MEASURED
 from cpmlib.study_files import SIDECARS, PatientFiles
 
 DECIMALS = 1
@@ -167,14 +167,16 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
 def fill_measured(
     samples: pd.DataFrame, extracted: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Fill the measured columns of a sample table with what was extracted.
+    """Add the measured columns that a sample table does not have, from what was extracted.
 
     Parameters
     ----------
     samples
-        The study's own table; a value that it gives is kept.
+        The study's own table. A column that it has is kept as it is: a value that is missing there
+        is left out on purpose.
     extracted
-        One row a sample: ``sample_id`` and any measured columns.
+        One row a sample: ``sample_id``, ``participant_id`` where two patients' samples may share a
+        name, and any measured columns.
 
     Returns
     -------
@@ -182,32 +184,37 @@ def fill_measured(
         With all measured columns.
     origins : pandas.DataFrame
         ``sample_id``, ``quantity``, ``used``, ``given``, ``extracted`` and ``note`` for each
-        sample and measured column.
+        sample and measured column, in the order of the samples for each column. Used is ``given``
+        or ``extracted``; ``left out`` where the table says n/a, ``excluded`` where it says why, or
+        ``none`` where nothing was found.
 
     Examples
     --------
     >>> samples = pd.DataFrame({"sample_id": ["a", "b"], "cpm": [1000.0, np.nan]})
-    >>> extracted = pd.DataFrame({"sample_id": ["a", "b"], "cpm": [1100.0, 1200.0]})
+    >>> extracted = pd.DataFrame({"sample_id": ["a", "b"], "cpm": [1100.0, 1200.0], "adc": 900.0})
     >>> filled, origins = fill_measured(samples, extracted)
-    >>> filled["cpm"].tolist()
-    [1000.0, 1200.0]
+    >>> filled[["cpm", "adc"]].to_numpy().tolist()
+    [[1000.0, 900.0], [nan, 900.0]]
+    >>> origins["used"].tolist()
+    ['given', 'left out', 'extracted', 'extracted', 'none', 'none']
     >>> origins["note"][0]
     'given and extracted value differ by 10 %'
     """
     filled = samples.copy()
-    found = extracted.set_index("sample_id").reindex(samples["sample_id"])
+    shared = set(samples.columns) & set(extracted.columns)
+    keys = [name for name in ("participant_id", "sample_id") if name in shared]
+    wanted = samples[keys[0]] if len(keys) == 1 else pd.MultiIndex.from_frame(samples[keys])
+    found = extracted.set_index(keys).reindex(wanted)
     rows: list[Mapping[str, object]] = []
     for column in (*MEASURED, "he_nuclei", "he_tissue_area"):
         given = _column(samples, column)
         new = _column(found, column)
-        if column not in MEASURED and np.isnan(new).all() and column not in samples:
-            continue
-        if column not in MEASURED:  # count and area go together with the density that is used
-            density = _column(samples, "he_cellularity")
-            new = np.where(np.isnan(density), new, np.nan)
-        filled[column] = np.where(np.isnan(given), new, given)
         if column in MEASURED:
-            rows += _origins(samples["sample_id"], column, given, new)
+            rows += _origins(samples, column, given, new)
+        elif "he_cellularity" in samples.columns:  # count and area are those of the density used
+            new = np.full(len(new), np.nan)
+        if column in MEASURED or not np.isnan(new).all():
+            filled[column] = given if column in samples.columns else new
     return filled, pd.DataFrame(rows)
 
 
@@ -231,13 +238,22 @@ def _column(table: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _origins(
-    names: pd.Series, column: str, given: np.ndarray, new: np.ndarray
+    samples: pd.DataFrame, column: str, given: np.ndarray, new: np.ndarray
 ) -> list[Mapping[str, object]]:
+    reasons = [name for name, measured in EXCLUSIONS.items() if measured == column]
+    told = [name for name in ("exclude_reason", *reasons) if name in samples.columns]
+    excluded = samples[told].notna().any(axis=1)
     rows: list[Mapping[str, object]] = []
-    for name, old, extracted in zip(names, given, new, strict=True):
-        used = "given" if not np.isnan(old) else "extracted" if not np.isnan(extracted) else "none"
+    values = zip(samples["sample_id"], given, new, excluded, strict=True)
+    for name, old, extracted, is_excluded in values:
         note = ""
-        if not np.isnan(old) and not np.isnan(extracted):
+        if is_excluded:
+            used = "excluded"
+        elif column in samples.columns:
+            used = "left out" if np.isnan(old) else "given"
+        else:
+            used = "none" if np.isnan(extracted) else "extracted"
+        if used == "given" and not np.isnan(extracted):
             difference = abs(extracted / old - 1)
             if difference > AGREEMENT:
                 note = f"given and extracted value differ by {100 * difference:.0f} %"

@@ -29,6 +29,11 @@ ROI_DIAMETER = 5.0
 PIXEL_SIZE_RANGE_UM = (0.05, 20.0)
 """Pixels of a slide: from oil immersion to an overview image."""
 
+MOST_DRAWS = 1_000_000
+"""Of one sample per patient; more take memory and time and change no digit that is printed."""
+
+LARGEST_SEED = 2**63 - 1
+
 
 class Options:
     """What the two sets of choices share: their checks, and how they are read."""
@@ -180,10 +185,10 @@ class AnalysisOptions(Options):
         super().__post_init__()
         if not 0 <= self.rout_q < 1:
             raise ValueError(f"option rout_q: found {self.rout_q}; expected 0 <= Q < 1")
-        if self.n_draws < 1:
-            raise ValueError(f"option n_draws: found {self.n_draws}; expected at least 1")
-        if self.seed < 0:
-            raise ValueError(f"option seed: found {self.seed}; expected 0 or more")
+        for name, low, high in (("n_draws", 1, MOST_DRAWS), ("seed", 0, LARGEST_SEED)):
+            if not low <= getattr(self, name) <= high:
+                found = getattr(self, name)
+                raise ValueError(f"option {name}: found {found}; expected {low} to {high}")
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the random numbers of one purpose, the same whatever else was drawn before.
@@ -208,5 +213,6 @@ def _convert(name: str, value: object, kind: type) -> object:
         try:
             return kind(text)
         except ValueError:
-            raise ValueError(f"option {name}: found {text!r}; expected a number") from None
+            expected = "a whole number" if kind is int else "a number"
+            raise ValueError(f"option {name}: found {text[:80]!r}; expected {expected}") from None
     return text

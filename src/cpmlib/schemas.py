@@ -80,6 +80,9 @@ DIAGNOSIS_CNS5 = {
     )
 } | {"NOS": "not otherwise specified: molecular status incomplete"}
 
+LONGEST_TEXT = 200
+"""Most characters of a text that a study wants shown."""
+
 ADC_UNIT = "1e-6 mm2/s"
 DENSITY_UNIT = "cells/mm2"
 
@@ -88,6 +91,35 @@ def _text(description: str, pattern: str, expected: str, **options: Any) -> pa.C
     check = pa.Check.str_matches(pattern, error=expected)
     return pa.Column(
         str, check, description=description, metadata={"expected": expected}, **options
+    )
+
+
+def _reason(description: str) -> pa.Column:
+    expected = f"one line of up to {LONGEST_TEXT} printable characters that begins with a letter"
+    expected += f" or digit, or {MISSING}"
+    return pa.Column(
+        str,
+        pa.Check(lambda texts: texts.map(is_fit_to_show), error=expected),
+        nullable=True,
+        required=False,
+        description=description + " Shown in the book as it stands, without names of samples.",
+        metadata={"expected": expected},
+    )
+
+
+def is_fit_to_show(text: object) -> bool:
+    """Whether a text may stand on pages, in figures and in the first cell of a spreadsheet.
+
+    Examples
+    --------
+    >>> is_fit_to_show("necrosis on H&E"), is_fit_to_show("=1+1")
+    (True, False)
+    """
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= LONGEST_TEXT
+        and text.isprintable()
+        and text[0].isalnum()
     )
 
 
@@ -157,7 +189,6 @@ SAMPLES = pa.DataFrameSchema(
             "Biopsy specimen; one row each.",
             r"^sample-[A-Za-z0-9]+$",
             "sample- and letters or digits",
-            unique=True,
         ),
         "participant_id": _text(
             "Whose sample it is.", r"^sub-[A-Za-z0-9]+$", "sub- and letters or digits"
@@ -192,6 +223,10 @@ SAMPLES = pa.DataFrameSchema(
             nullable=True,
             required=False,
         ),
+        "exclude_reason": _reason("Why the sample is left out of the whole analysis."),
+        "cpm_exclude_reason": _reason("Why the CPM is left out."),
+        "adc_exclude_reason": _reason("Why the ADC is left out."),
+        "he_exclude_reason": _reason("Why the H&E cellularity is left out."),
     },
     name="samples.tsv",
 )
@@ -199,6 +234,13 @@ SAMPLES = pa.DataFrameSchema(
 
 MEASURED = ("cpm", "adc", "he_cellularity")
 """What a study measured, or what is extracted from its images and counts."""
+
+EXCLUSIONS = {
+    "cpm_exclude_reason": "cpm",
+    "adc_exclude_reason": "adc",
+    "he_exclude_reason": "he_cellularity",
+}
+"""Column with a reason, and the measured column that it leaves out."""
 
 MINIMAL_REQUIRED = (
     "participant_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -69,6 +70,43 @@ def test_p_of_few_samples_is_that_of_scipys_permutation_test(
     null = expected.null_distribution
     both = (np.abs(null) >= abs(expected.statistic) - 1e-12).mean()
     assert correlate(x, y)["p"].item() == pytest.approx(both, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("y", "p"),
+    [
+        ([1, 3, 2, 4, 5, 6, 7, 8], 0.0003968253968254),  # R 4.2: cor.test(exact = TRUE)
+        ([2, 1, 4, 3, 6, 5, 8, 7, 9], 0.0007495590828924162),  # the same
+        ([3, 1, 2, 5, 4, 8, 9, 7, 6], 0.01722332451499118),  # the same
+    ],
+)
+def test_p_without_ties_is_that_of_r(y: list[int], p: float) -> None:
+    assert correlate(range(len(y)), y)["p"].item() == pytest.approx(p, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [8, 9])
+def test_p_with_ties_is_that_of_all_orders(n: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = rng.integers(5, size=n).astype(float), rng.integers(4, size=n).astype(float)
+    a, b = stats.rankdata(x), stats.rankdata(y)
+    orders = np.array(list(itertools.permutations(b - b.mean())))
+    products = orders @ (a - a.mean())
+    expected = (np.abs(products) >= abs((a - a.mean()) @ (b - b.mean())) - 1e-9).mean()
+    assert correlate(x, y)["p"].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_p_of_twelve_samples_agrees_with_orders_drawn_at_random() -> None:
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=12)
+    y = (x + rng.normal(size=12)).round(1)
+    rho = stats.spearmanr(x, y).statistic
+    a, b = (stats.rankdata(v) - 6.5 for v in (x, y))
+    drawn = rng.permuted(np.tile(b, (200_000, 1)), axis=1) @ a
+    share = (np.abs(drawn) >= abs(a @ b) - 1e-9).mean()
+    found = correlate(x, y).iloc[0]
+    assert found["estimate"] == pytest.approx(rho)
+    # Four standard errors of a share of 200,000 draws.
+    assert found["p"] == pytest.approx(share, abs=4 * np.sqrt(share / 200_000))
 
 
 def test_three_samples_in_the_same_order_prove_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -68,6 +69,36 @@ def test_interval_is_that_of_r_but_for_the_neighbouring_difference(case: dict) -
         low = differences[max(min(first, last) - places, 0)]
         high = differences[min(max(first, last) + places, len(differences) - 1)]
         assert low - margin <= ours <= high + margin
+
+
+def test_exact_p_with_ties_is_that_of_coin() -> None:
+    """R's coin::wilcox_test(distribution = "exact"), as printed in a thread of
+    HypothesisTests.jl on these samples."""
+    a, b = np.arange(1.0, 11), np.arange(2.0, 25, 2)
+    for one, other in ((a, b), (b, a)):
+        p = mann_whitney(one, other, method="exact")["p"].item()
+        assert p == pytest.approx(0.01188904, abs=5e-9)  # the digits printed
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_a=st.integers(3, 5), n_b=st.integers(3, 5))
+def test_exact_p_is_that_of_all_ways_to_deal_the_ranks(seed: int, n_a: int, n_b: int) -> None:
+    values = np.random.default_rng(seed).integers(4, size=n_a + n_b).astype(float)
+    values[0] = 9  # not all equal
+    ranks = stats.rankdata(values)
+    sums = np.array([sum(dealt) for dealt in itertools.combinations(ranks, n_a)])
+    far = np.abs(sums - sums.mean()) >= abs(ranks[:n_a].sum() - sums.mean()) - 1e-9
+    row = mann_whitney(values[:n_a], values[n_a:], method="exact").iloc[0]
+    assert row["p"] == pytest.approx(far.mean(), rel=1e-12)
+    assert row["note"] == ""
+
+
+def test_too_many_samples_for_an_exact_p_with_ties_are_named() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=150).round(1), rng.normal(0.2, 1, size=150).round(1)
+    row = mann_whitney(a, b, method="exact").iloc[0]
+    assert row["p"] == stats.mannwhitneyu(a, b, method="asymptotic").pvalue
+    assert row["note"].startswith("p is asymptotic")
 
 
 def test_interval_covers() -> None:

@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from cpmlib.diffusion import B0, apparent_diffusion_coefficient
+from cpmlib.diffusion import apparent_diffusion_coefficient
+from cpmlib.gradients import SAME_B
 from cpmlib.patient import DiffusionSeries
 from cpmlib.preprocessing.grid import resample_to
 
@@ -55,7 +56,7 @@ def first_volume(series: nib.Nifti1Image) -> nib.Nifti1Image:
 
 
 def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
-    """Return the mean of the volumes without diffusion weighting, or the least weighted one.
+    """Return the mean of the volumes without diffusion weighting, or of the least weighted.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
     >>> float(without_weighting(series).get_fdata().item())
     1.5
     """
-    chosen = np.flatnonzero(series.bvals <= max(B0, series.bvals.min()))
+    chosen = np.flatnonzero(series.bvals <= series.bvals.min() + SAME_B)
     values = np.zeros(series.image.shape[:3], np.float32)
     for volume in chosen:
         values += np.asarray(series.image.dataobj[..., volume], dtype=np.float32)
@@ -73,7 +74,7 @@ def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
 
 
 def adc_from_series(series: DiffusionSeries, mask: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Fit the tensor in and just around the brain.
+    """Compute the ADC in and just around the brain.
 
     Parameters
     ----------
@@ -85,7 +86,8 @@ def adc_from_series(series: DiffusionSeries, mask: nib.Nifti1Image) -> nib.Nifti
     Returns
     -------
     nibabel.Nifti1Image
-        Mean diffusivity on the grid of the series, 1e-6 mm2/s; NaN away from the brain.
+        On the grid of the series, 1e-6 mm2/s; NaN away from the brain. What it is computed from,
+        `cpmlib.gradients.choose_volumes` notes.
     """
     first = first_volume(series.image)
     brain = inside_of(resample_to(mask, first.affine, first.shape, "nearest", "mask"))

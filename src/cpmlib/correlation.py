@@ -8,8 +8,6 @@ Vocabulary
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pingouin
@@ -27,10 +25,10 @@ from cpmlib.results import (
 
 BOOTSTRAP_SAMPLES = 2000
 
-EXACT_UP_TO = 7
-"""Most samples for which the p of Spearman's rho comes from all orders of one variable; the t
-approximation gives p = 0 for three samples in the same order, where one in three orders is as
-extreme."""
+EXACT_UP_TO = 12
+"""Most samples for which the p of Spearman's rho comes from all orders of one variable. The t
+approximation, used for more, is too small where rho is large: with 13 samples by 4 % at rho = 0.5,
+by a fifth at 0.7 and to less than a half at 0.9 (p = 0.00003 for 0.00007)."""
 
 
 def _paired(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +93,8 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     -------
     pandas.DataFrame
         One row: ``estimate``, 95 % interval by Fisher's z (given from 4 samples on, unless the
-        correlation is perfect), ``p`` (of rho exact up to `EXACT_UP_TO` samples).
+        correlation is perfect), ``p``. That of rho is exact, with ties too, up to `EXACT_UP_TO`
+        samples; for more it comes from the t distribution, as in R's ``exact = FALSE``.
 
     Raises
     ------
@@ -127,11 +126,28 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
 
 
 def _permutation_p(x: np.ndarray, y: np.ndarray) -> float:
-    x, y = x - x.mean(), y - y.mean()
-    orders = np.array(list(itertools.permutations(range(len(y)))))
-    products = y[orders] @ x
-    # Equal products may differ by rounding.
-    return float((np.abs(products) >= abs(x @ y) * (1 - 1e-12)).mean())
+    """Return the share of all orders of y whose rho is as far from 0; x and y are mid-ranks.
+
+    The orders are counted by their sum of products of doubled mid-ranks, which are whole numbers:
+    one x after the other, for each set of the y used so far.
+    """
+    a, b = (np.rint(2 * ranks).astype(int) for ranks in (x, y))
+    a, b = a - a.min(), b - b.min()
+    size = int(np.sort(a) @ np.sort(b)) + 1
+    orders = {0: np.eye(1, size)[0]}
+    for step in a:
+        longer: dict[int, np.ndarray] = {}
+        for used, counts in orders.items():
+            for j, rank in enumerate(b):
+                if not used >> j & 1:
+                    total = longer.setdefault(used | 1 << j, np.zeros(size))
+                    total[step * rank :] += counts[: size - step * rank]
+        orders = longer
+    (counts,) = orders.values()
+    # In whole numbers: all deviations from the mean times the number of samples
+    deviation = np.abs(np.arange(size) * len(a) - a.sum() * b.sum())
+    extreme = deviation >= abs(a @ b * len(a) - a.sum() * b.sum())
+    return float(counts[extreme].sum() / counts.sum())
 
 
 def root_mean_square_error(

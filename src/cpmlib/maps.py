@@ -30,6 +30,7 @@ from cpmlib.adc_units import adc_in_units
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import CpmResult, cellularity_map
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.gradients import choose_volumes
 from cpmlib.images import CONTRASTS
 from cpmlib.options import ImageOptions
 from cpmlib.patient import PatientImages
@@ -276,7 +277,7 @@ def _adc(
     if series is None:
         return None
     fitted = adc_from_series(series, mask)
-    notes.append("ADC: mean diffusivity of the tensor fitted to the diffusion series")
+    notes += choose_volumes(series.bvals, series.bvecs).notes
     return resample_to(fitted, mask.affine, mask.shape, name="ADC")
 
 

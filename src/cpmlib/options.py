@@ -151,7 +151,7 @@ class AnalysisOptions(Options):
     meng_correlation
         Which coefficient Meng's z compares.
     mann_whitney_method
-        As in `scipy.stats.mannwhitneyu`.
+        As in `cpmlib.group_comparison.mann_whitney`.
     grade_grouping
         ``"all"`` uses the grade group of every patient; ``"cns5"`` leaves out of the grade
         groups the patients whose WHO CNS5 diagnosis is NOS.

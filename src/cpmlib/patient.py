@@ -16,8 +16,8 @@ import nibabel as nib
 import numpy as np
 
 from cpmlib.delimited import read_json
-from cpmlib.diffusion import read_gradients
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.gradients import read_gradients
 from cpmlib.images import CONTRASTS, check_file, read_image
 from cpmlib.study_files import KINDS, PatientFiles, sidecars
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from myst_parser.docutils_ import Parser
 
 from cpmlib import markup
-from cpmlib.page import Page
+from cpmlib.page import Page, _build_of_default
 from studies import COHORT, ROOT
 
 
@@ -164,3 +164,17 @@ def test_outside_the_project_the_error_says_so(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="inside the project"):
         Page("01_cohort")
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_study_in_a_folder_of_the_same_name_is_not_the_default(tmp_path, monkeypatch, default):
+    """By hand, a notebook shows the default dataset; only its own images belong to that."""
+    for name in ("data", "build", "surrogate"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "_config.yml").touch()
+    build = tmp_path / "build"
+    (build / "study").symlink_to(tmp_path / "surrogate")
+    monkeypatch.chdir(tmp_path)
+    assert _build_of_default() != build
+    (build / "settings.json").write_text(json.dumps({"surrogate": default}))
+    assert (_build_of_default() == build) == default

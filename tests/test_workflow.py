@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,16 +18,18 @@ import pandas as pd
 import pytest
 
 from cpmlib.cpm.model_file import write_model
-from cpmlib.cpm.traversal import usable_processors
 from cpmlib.errors import DatasetError
 from cpmlib.images import write_image
 from cpmlib.patient import PatientImages
+from cpmlib.processors import available_processors, usable_processors
 from studies import ROOT, rewrite
 
 sys.path.insert(0, str(ROOT / "workflow"))
 sys.path.insert(0, str(ROOT / "tests" / "cpm"))
 from toy import trained
 
+import build
+import child
 import dependencies
 import graph
 import patient
@@ -200,6 +204,14 @@ def test_an_image_replaced_by_an_older_one_is_seen(copied, study):
 
 
 @pytest.mark.slow
+def test_braces_in_a_study_s_names_are_no_wildcards(copied, study):
+    put_images(study, "sub-01", "derivatives/{{x}} y/{0}/anat/{0}_cpm")
+    prepared(copied, study)
+    said = ask(copied, *SNAKEMAKE, "--dry-run", "build/patients/sub-01")
+    assert "rule patient" in said
+
+
+@pytest.mark.slow
 def test_another_model_takes_the_place_of_the_first(copied, study):
     prepared(copied, study)
     settings = json.loads((copied / "build" / "settings.json").read_text())
@@ -249,7 +261,44 @@ def test_jobs_beside_each_other_share_the_processors(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert usable_processors() == 1
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert usable_processors() == len(os.sched_getaffinity(0))
+    assert usable_processors() == available_processors()
+
+
+def test_the_build_needs_no_system_call_of_linux_alone(monkeypatch):
+    for name in ("sched_getaffinity", "sched_setaffinity", "process_cpu_count"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["build.py"])
+    assert build._arguments().cores == os.cpu_count()
+
+
+WRITER = """
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))  # as a disk that is full after ten bytes
+Path(sys.argv[1]).write_text("more than ten bytes")
+"""
+
+
+def test_a_full_disk_is_named_without_a_traceback(copied):
+    (copied / "writer.py").write_text(WRITER)
+    for target in ("build/values.json", str(copied / "build" / "values.json")):
+        run = subprocess.run(
+            [sys.executable, "workflow/child.py", "./writer.py", target],
+            cwd=copied,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 1
+        assert "Traceback" not in run.stderr
+        assert re.search(r"File too large; expected room.*Remedy: free some space", run.stderr)
+
+
+def test_only_what_the_project_s_folder_refuses_is_called_so():
+    error = OSError(errno.EACCES, "Permission denied", str(ROOT / "build" / "values.json"))
+    assert child.cannot_write(error).startswith("build/values.json: Permission denied")
+    assert child.cannot_write(OSError(errno.ENOENT, "No such file", str(ROOT / "x"))) is None
+    assert child.cannot_write(OSError(errno.EACCES, "Permission denied", "/study/x.nii")) is None
 
 
 class Free:

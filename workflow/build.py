@@ -11,21 +11,34 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
+import child
 from cpmlib.cpm.model_file import read_model
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.options import AnalysisOptions, ImageOptions, Options
+from cpmlib.processors import available_processors
 from dependencies import BUILD, GIVEN_MODEL, ROOT
 from prepare import prepare_study, prepare_surrogate, write_if_changed
+
+LOCK_TRIES = 50
+"""Times, a tenth of a second apart."""
+NO_ROOM = 2**20
+"""Bytes that are as good as none."""
+KILLED = (
+    "was killed before it could say anything, mostly for lack of memory. Remedy: close other "
+    "programs or use fewer processors (--cores 1), then run the same command again"
+)
 
 _RULE = re.compile(r"^(?:local)?rule (\w+):")
 _WILDCARD = re.compile(r"^\s+wildcards: \w+=([\w-]+)")
@@ -34,6 +47,19 @@ _LOG = re.compile(r"^\s+log: (\S+)")
 
 def main() -> int:
     """Do it; return the exit status."""
+    try:
+        return _build()
+    except OSError as error:
+        if told := child.cannot_write(error):
+            print(told, file=sys.stderr)
+            return 2
+        raise
+    except KeyboardInterrupt:
+        print("stopped; the same command takes the build up again", file=sys.stderr)
+        return 130
+
+
+def _build() -> int:
     arguments = _arguments()
     try:
         chosen = _chosen(arguments.set)
@@ -44,13 +70,11 @@ def main() -> int:
         print(f"--set: {error}", file=sys.stderr)
         return 2
     BUILD.mkdir(exist_ok=True)
-    lock = (BUILD / ".lock").open("w")
-    try:
-        # Held until this process ends, however it ends, so that a killed build blocks no other.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    lock = _locked()
+    if lock is None:
         print("another build of this project is running; wait for it to end", file=sys.stderr)
         return 2
+    child.tie(lock.fileno())
     try:
         model = _source(arguments.model, "a model file") if arguments.model else None
         if model is not None:
@@ -80,16 +104,41 @@ def main() -> int:
     write_if_changed(BUILD / "settings.json", json.dumps(settings, indent=1).encode())
     status, failed = _snakemake(arguments.cores)
     if status:
-        for log in failed:
-            print(
-                f"\n{log}:\n" + (ROOT / log).read_text("utf-8", "replace").strip(), file=sys.stderr
-            )
-        return status
+        _tell(failed)
+        return status if status > 0 else 128 - status
     print(
         f"built in {time.monotonic() - started:.0f} s: {(BUILD / 'html' / 'index.html').as_uri()}"
     )
     print(_totals())
     return 0
+
+
+def _locked() -> IO[str] | None:
+    """Take the project's lock; None if another build goes on.
+
+    Its processes hold it too, until the last of them has ended, however the driver ended. Those of
+    a killed build need a moment for that.
+    """
+    lock = (BUILD / ".lock").open("w")
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            time.sleep(0.1)
+    return None
+
+
+def _tell(failed: list[str]) -> None:
+    """Say why the build stopped: what the failed jobs wrote, or that they could not."""
+    for log in failed:
+        text = (ROOT / log).read_text("utf-8", "replace").strip()
+        print(f"\n{log}:\n{text or KILLED}", file=sys.stderr)
+    if not failed:
+        print(f"\nthe workflow {KILLED}", file=sys.stderr)
+    if shutil.disk_usage(BUILD).free < NO_ROOM:
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(BUILD))
+        print(child.cannot_write(full), file=sys.stderr)
 
 
 def _arguments() -> argparse.Namespace:
@@ -100,7 +149,7 @@ def _arguments() -> argparse.Namespace:
         "--profile", choices=("light", "full"), default=os.environ.get("PROFILE") or "light"
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--cores", type=int, default=available_processors())
     return parser.parse_args()
 
 
@@ -142,7 +191,7 @@ def _source(given: str, expected: str) -> Path:
 
 
 def _snakemake(cores: int) -> tuple[int, list[str]]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
+    command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
     command += ["--cores", str(cores), "--rerun-incomplete", "--nolock"]
     # What does not need the failed job is done all the same, so that all faults are told at once.
     command += ["--keep-going"]
@@ -150,7 +199,13 @@ def _snakemake(cores: int) -> tuple[int, list[str]]:
     failed: list[str] = []
     with full_log.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=child.inherited(),
+            process_group=0,  # which ends as a whole
         )
         assert process.stdout is not None
         rule, in_error = "", False
@@ -169,7 +224,7 @@ def _snakemake(cores: int) -> tuple[int, list[str]]:
                 failed.append(match[1])
                 in_error = False
         status = process.wait()
-    if status and not failed:
+    if status > 0 and not failed:
         failed.append(str(full_log.relative_to(ROOT)))
     return status, [path for path in dict.fromkeys(failed) if (ROOT / path).is_file()]
 

@@ -75,12 +75,6 @@ def study_patient(patient: str) -> PatientFiles:
     return find_patient(BUILD / "study", patient, read_targets(patient)["sample_id"])
 
 
-def study_files(patient: str) -> list[str]:
-    """Return the paths, from the project's folder, of a study's files of one patient."""
-    # Not resolved: the study's own path may hold anything, the link's does not.
-    return [f"build/{path.relative_to(BUILD)}" for path in study_patient(patient).all()]
-
-
 def needs_model(files: PatientFiles) -> bool:
     """Whether a patient's cellularity map has to be predicted, and can be."""
     kinds = set(files.images)

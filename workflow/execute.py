@@ -16,12 +16,24 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+import child
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 900
 """Seconds that one cell may take."""
+
+
+class Kernel(AsyncKernelManager):
+    """A kernel of this very Python, whatever is registered under its name, that ends with us."""
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Return the command that starts it."""
+        connection = ["-f", self.connection_file]
+        return child.command("ipykernel_launcher", *connection, *(extra_arguments or []))
 
 
 def main(name: str) -> int:
@@ -48,12 +60,16 @@ def main(name: str) -> int:
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
+        kernel_manager_class=Kernel,
         resources={"metadata": {"path": str(ROOT / "notebooks")}},
     )
     try:
-        client.execute()
+        client.execute(pass_fds=child.inherited())
     except CellExecutionError as error:
         print(f"notebooks/{name}.md: a cell failed\n{error}")
+        return 1
+    except DeadKernelError:
+        print(f"notebooks/{name}.md: its process was killed, mostly for lack of memory")
         return 1
     (output / f"{name}_files").mkdir(exist_ok=True)
     _keep_warnings_off_the_page(notebook)

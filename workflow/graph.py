@@ -13,6 +13,7 @@ from collections import Counter
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+import child
 from dependencies import ROOT
 
 _NODE = re.compile(r'(\d+)\[label = "([^"]*)"')
@@ -22,17 +23,19 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 2.5, 0.5, 0.8, 0.16
 
 def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return jobs by number, and which needs which."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
+    command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
     command += ["--dag", "dot", "--forceall", "--nolock", "--quiet", "all"]
-    dot = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    run = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, pass_fds=child.inherited()
+    )
     nodes = {}
-    for number, label in _NODE.findall(dot):
+    for number, label in _NODE.findall(run.stdout):
         lines = [line for line in label.split("\\n") if line]
         named = [line.split(": ")[1] for line in lines if line.startswith("name: ")]
         nodes[number] = named[0] if named else lines[0]
     if not nodes:
         raise SystemExit("Snakemake printed no graph")
-    return merged(nodes, _EDGE.findall(dot))
+    return merged(nodes, _EDGE.findall(run.stdout))
 
 
 def merged(

@@ -79,7 +79,9 @@ def write_if_changed(path: Path, content: bytes) -> None:
     """Write a file unless it holds just that already, so that nothing is run again for it."""
     if not path.is_file() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(content)
+        part.replace(path)
 
 
 def _find_all(source: Path, samples: pd.DataFrame) -> dict[str, PatientFiles]:

@@ -4,6 +4,8 @@ Some versions (9.10 and later) start a job that is alone in being ready without 
 from the free ones, and yet add them when it ends: a chain of single jobs makes cores out of
 nothing. Here the cores are taken where that was not done; a version without the fault is left as
 it is.
+
+The jobs also inherit what `child` needs to end them with Snakemake.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.shell import shell
+
+from child import inherited
 
 
 def accounted(select: Callable[[Any, Any], Sequence[Any]]) -> Callable[[Any, Any], Sequence[Any]]:
@@ -28,3 +33,4 @@ def accounted(select: Callable[[Any, Any], Sequence[Any]]) -> Callable[[Any, Any
 
 
 JobScheduler.job_selector = accounted(JobScheduler.job_selector)
+shell._process_args["pass_fds"] = inherited()

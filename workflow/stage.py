@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+import child
 from cpmlib import schemas
 from cpmlib.markup import escape, pipe_table
 from dependencies import ROOT, library_files, notebook_names
@@ -39,9 +40,9 @@ def main() -> int:
     target = BUILD / "sphinx"
     shutil.rmtree(target, ignore_errors=True)
     program = Path(sys.executable).with_name("jupyter-book")
-    command = [str(program), "build", str(SITE), "--path-output"]
+    command = child.command(str(program), "build", str(SITE), "--path-output")
     command += [str(target), "--all", "-W", "--keep-going", "--quiet"]
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    status = subprocess.run(command, cwd=ROOT, check=False, pass_fds=child.inherited()).returncode
     built = target / "_build" / "html"
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")

@@ -62,8 +62,8 @@ def project_root() -> Path:
 def _build_of_default() -> Path:
     """Return the folder with the default dataset's images, if they are what was built last."""
     build = project_root() / "build"
-    study = build / "study"
-    is_default = study.is_symlink() and study.readlink().name == "surrogate"
+    settings = build / "settings.json"
+    is_default = settings.is_file() and json.loads(settings.read_text("utf-8"))["surrogate"]
     return build if is_default else build / "none"
 
 

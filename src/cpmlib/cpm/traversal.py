@@ -15,11 +15,12 @@ Vocabulary
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit, uint32
+
+from cpmlib.processors import usable_processors
 
 NODE = np.dtype([("threshold", "<f4"), ("offset", "<u4"), ("child", "<u4"), ("value", "<f4")])
 """A node: 16 bytes, so that it never straddles two cache lines."""
@@ -110,20 +111,6 @@ def add_up_trees(
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(work, pieces))
     return total
-
-
-def usable_processors() -> int:
-    """Return how many processors this process may use.
-
-    No more than ``OMP_NUM_THREADS`` where it is set, as other libraries have it: jobs that run side
-    by side share the processors.
-    """
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    try:
-        found = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        found = os.cpu_count() or 1
-    return min(found, max(int(limit), 1)) if limit.isdecimal() else found
 
 
 @njit(nogil=True, cache=True, inline="always")

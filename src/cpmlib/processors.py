@@ -1,0 +1,35 @@
+"""How many processors there are for a process."""
+
+from __future__ import annotations
+
+import os
+
+
+def available_processors() -> int:
+    """Return how many processors the system lets this process use.
+
+    Examples
+    --------
+    >>> available_processors() >= 1
+    True
+    """
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def usable_processors() -> int:
+    """Return how many processors this process should use.
+
+    No more than ``OMP_NUM_THREADS`` where it is set, as other libraries have it: jobs that run side
+    by side share the processors.
+
+    Examples
+    --------
+    >>> 1 <= usable_processors() <= available_processors()
+    True
+    """
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    found = available_processors()
+    return min(found, max(int(limit), 1)) if limit.isdecimal() else found

@@ -333,6 +333,16 @@ def test_a_workbook_with_a_password_is_said(tmp_path):
     assert "without a password" in problem.remedy
 
 
+def test_a_table_that_was_not_fetched_is_said(study):
+    path = study / "samples.tsv"
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/MD5E-s100--0.tsv")
+    assert "samples.tsv: found a link to nowhere" in message(study)
+    path.unlink()
+    path.write_text("/annex/objects/MD5E-s100--0.tsv\n")
+    assert "placeholder of git-annex" in message(study)
+
+
 # What a study leaves out.
 
 
@@ -447,6 +457,29 @@ def test_problems_of_every_kind_are_told_at_once(study):
         ("samples.tsv", 6, "participant_id"),
         ("samples.tsv", 7, "target_x"),
     }
+
+
+def test_faults_of_tables_and_of_images_are_told_together(study, build):
+    set_cell(study / "samples.tsv", 4, "cpm", "many")
+    folder = study / "sub-02" / "anat"
+    folder.mkdir(parents=True)
+    for run in ("1", "2"):
+        (folder / f"sub-02_run-{run}_FLAIR.nii.gz").write_bytes(b"")
+    with pytest.raises(DatasetError) as caught:
+        prepare.prepare_study(study)
+    files = {problem.file for problem in caught.value.problems}
+    assert {"samples.tsv", "sub-02"} <= files
+
+
+def test_the_patient_of_a_case_is_known_whatever_the_capitals(study, build):
+    number_within_patients(study)
+    rewrite(study / "samples.tsv", lambda rows: rows.__setitem__(0, [c.upper() for c in rows[0]]))
+    for who in dict.fromkeys(read_tables(study)[1]["participant_id"]):
+        folder = study / "derivatives" / "qupath" / who
+        folder.mkdir(parents=True)
+        (folder / f"{who}_sample-01_annotations.tsv").write_text("a\tb\n")
+    prepare.prepare_study(study)
+    assert dependencies.shown_patients("07_cases")
 
 
 def test_one_table_tells_its_problems_at_once(tmp_path):

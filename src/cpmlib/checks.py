@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 
 import pandas as pd
 import pandera.pandas as pa
@@ -44,7 +43,7 @@ def read_columns(
     problems : list of Problem
         Two columns of one name; an unknown one that looks like an optional one misspelt.
     """
-    spelt = {name: re.sub(r"[\s-]+", "_", name.casefold()) for name in table.cells.columns}
+    spelt = {name: delimited.plain_name(name) for name in table.cells.columns}
     renamed = {own: name for own, name in spelt.items() if name in schema.columns}
     problems = []
     for name in sorted(set(renamed.values())):

@@ -38,6 +38,7 @@ _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([ .,'\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
+_PLACEHOLDERS = ("/annex/objects/", "version https://git-lfs.github.com/")
 _OLE = b"\xd0\xcf\x11\xe0"
 """First bytes of an old .xls workbook, and of a workbook that is locked with a password."""
 MINUS = "\u2212"
@@ -71,6 +72,17 @@ class TextTable:
     notes: tuple[str, ...] = ()
 
 
+def plain_name(name: str) -> str:
+    """Bring a column's name to one spelling: capitals, spaces and hyphens make no difference.
+
+    Examples
+    --------
+    >>> plain_name("HE cellularity")
+    'he_cellularity'
+    """
+    return re.sub(r"[\s-]+", "_", name.strip().casefold())
+
+
 def read_text(path: Path) -> str:
     """Read a UTF-8 file; a byte order mark is dropped.
 
@@ -89,6 +101,9 @@ def read_text(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
+    if path.is_symlink() and not path.exists():
+        remedy = "fetch the file (git annex get, datalad get) or correct the link"
+        raise DatasetError(Problem(path.name, "a link to nowhere", "a readable file", remedy))
     if not path.is_file():
         raise DatasetError(
             Problem(path.name, "no such file", "a readable file", f"add {path.name} to the dataset")
@@ -102,8 +117,12 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         found = f"bytes that are not UTF-8 (at byte {error.start})"
         raise DatasetError(
-            Problem(path.name, found, "UTF-8 text", "save the file as UTF-8")
+            Problem(path.name, found, "UTF-8 text", "save the file as UTF-8 (Excel: CSV UTF-8)")
         ) from None
+    if text.startswith(_PLACEHOLDERS):
+        found = "a placeholder of git-annex or Git LFS, not the file itself"
+        remedy = "fetch the file (git annex get, datalad get, git lfs pull)"
+        raise DatasetError(Problem(path.name, found, "the file itself", remedy))
     if "\0" in text:
         raise DatasetError(
             Problem(path.name, "NUL characters", "UTF-8 text", "save the file as UTF-8")

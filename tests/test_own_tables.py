@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cpmlib import delimited
 from cpmlib.dataset import read_dataset, read_tables
@@ -16,6 +20,7 @@ from cpmlib.delimited import parse_number
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.extraction import fill_measured
 from cpmlib.paper import cases
+from cpmlib.schemas import PARTICIPANTS, SAMPLES
 from studies import ROOT, rewrite, set_cell
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -294,9 +299,15 @@ def strike(book):
     book.active["D3"].font = Font(strike=True)
 
 
+def percent(book):
+    book.active["D3"] = 14.02
+    book.active["D3"].number_format = "0.00%"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (percent, "a number in D3 that its format shows as another"),
         (hide_row, "row 3: found a hidden row"),
         (hide_column, "a hidden column D"),
         (hide_sheet, "a hidden first sheet"),
@@ -331,6 +342,40 @@ def test_a_workbook_with_a_password_is_said(tmp_path):
     (problem,) = refused(path)
     assert "password" in problem.found
     assert "without a password" in problem.remedy
+
+
+def test_a_table_that_was_not_fetched_is_said(study):
+    path = study / "samples.tsv"
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/MD5E-s100--0.tsv")
+    assert "samples.tsv: found a link to nowhere" in message(study)
+    path.unlink()
+    path.write_text("/annex/objects/MD5E-s100--0.tsv\n")
+    assert "placeholder of git-annex" in message(study)
+
+
+def test_a_row_that_sums_up_is_no_patient(tmp_path):
+    (problem,) = refused(table(tmp_path, MINIMAL + "Mean,all,recurrent,1316,1100,2817\n"))
+    assert (problem.row, problem.found[:8]) == (5, "sub-Mean")
+
+
+CELLS = st.one_of(st.text(max_size=8), st.sampled_from(["n/a", "1.0", "sub-1", "1e9", "-", "01"]))
+NAMES = st.one_of(st.sampled_from([*PARTICIPANTS.columns, *SAMPLES.columns]), st.text(max_size=5))
+
+
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(st.lists(NAMES, max_size=8), st.lists(st.lists(CELLS, min_size=8, max_size=8), max_size=3))
+def test_whatever_a_table_holds_is_read_or_refused(tmp_path, names, rows):
+    header = [*HEADER.split(","), *names]
+    good = [line.split(",") for line in MINIMAL.splitlines()[1:]]
+    lines = [header, *(good[i % 3] + row[: len(names)] for i, row in enumerate(rows))]
+    lines += [(row + row)[: len(header)] for row in rows]
+    with (tmp_path / "study.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(lines)
+    with contextlib.suppress(DatasetError):
+        read_dataset(tmp_path / "study.csv")
 
 
 # What a study leaves out.
@@ -447,6 +492,29 @@ def test_problems_of_every_kind_are_told_at_once(study):
         ("samples.tsv", 6, "participant_id"),
         ("samples.tsv", 7, "target_x"),
     }
+
+
+def test_faults_of_tables_and_of_images_are_told_together(study, build):
+    set_cell(study / "samples.tsv", 4, "cpm", "many")
+    folder = study / "sub-02" / "anat"
+    folder.mkdir(parents=True)
+    for run in ("1", "2"):
+        (folder / f"sub-02_run-{run}_FLAIR.nii.gz").write_bytes(b"")
+    with pytest.raises(DatasetError) as caught:
+        prepare.prepare_study(study)
+    files = {problem.file for problem in caught.value.problems}
+    assert {"samples.tsv", "sub-02"} <= files
+
+
+def test_the_patient_of_a_case_is_known_whatever_the_capitals(study, build):
+    number_within_patients(study)
+    rewrite(study / "samples.tsv", lambda rows: rows.__setitem__(0, [c.upper() for c in rows[0]]))
+    for who in dict.fromkeys(read_tables(study)[1]["participant_id"]):
+        folder = study / "derivatives" / "qupath" / who
+        folder.mkdir(parents=True)
+        (folder / f"{who}_sample-01_annotations.tsv").write_text("a\tb\n")
+    prepare.prepare_study(study)
+    assert dependencies.shown_patients("07_cases")
 
 
 def test_one_table_tells_its_problems_at_once(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from cpmlib.delimited import plain_name
 from cpmlib.images import CONTRASTS
 from cpmlib.study_files import PatientFiles, find_patient
 
@@ -106,7 +107,7 @@ def shown_patients(notebook: str) -> list[str]:
     source = BUILD / "source" / "samples.tsv"
     if not source.is_file():
         return []
-    table = pd.read_csv(source, sep="\t", na_values="n/a", dtype=str)
+    table = pd.read_csv(source, sep="\t", na_values="n/a", dtype=str).rename(columns=plain_name)
     named = []
     if "case" in table:
         named = table.dropna(subset="case").sort_values("case")["participant_id"]

@@ -18,11 +18,12 @@ from pathlib import Path
 import pandas as pd
 
 from cpmlib.dataset import NOTES, excluded_rows, read_tables
+from cpmlib.delimited import plain_name, read_tsv
 from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.patient import check_patient
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import MEASURED
+from cpmlib.schemas import MEASURED, SAMPLES
 from cpmlib.study_files import PatientFiles, find_patient, has_images
 from cpmlib.surrogate.images.study import study_tables
 from dependencies import BUILD, OPTIONAL, ROOT, TABLES
@@ -38,7 +39,10 @@ def prepare_study(source: Path) -> str:
     DatasetError
         With everything that tables and headers show to be wrong.
     """
-    _, samples, description = read_tables(source)
+    try:
+        _, samples, description = read_tables(source)
+    except DatasetError as error:
+        raise DatasetError([*error.problems, *_faults_of_images(source)]) from None
     for note in description[NOTES]:  # type: ignore[attr-defined]
         print(f"not used: {note}")
     # What a study excludes needs no images.
@@ -96,6 +100,20 @@ def _find_all(source: Path, samples: pd.DataFrame) -> dict[str, PatientFiles]:
     if problems:
         raise DatasetError(problems)
     return files
+
+
+def _faults_of_images(source: Path) -> list[Problem]:
+    """Tell what is wrong with the images of a study whose tables are faulty too."""
+    if not has_images(source):
+        return []
+    try:
+        cells = read_tsv(source / SAMPLES.name).cells.rename(columns=plain_name)
+        if not {"participant_id", "sample_id"} <= set(cells.columns):
+            return []
+        _find_all(source, cells[cells["participant_id"].str.fullmatch("sub-[A-Za-z0-9]+")])
+    except DatasetError as error:
+        return error.problems
+    return []
 
 
 def _link(folder: Path) -> None:

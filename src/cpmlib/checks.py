@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 
 import pandas as pd
 import pandera.pandas as pa
@@ -26,6 +25,11 @@ THOUSAND_BESIDE = 100.0
 """Densities (cells/mm2): a number below, such as 1.215, beside others above may be 1215."""
 EXCEL_DAYS = (40_000, 50_000)
 """How Excel numbers the days from 2009 to 2036."""
+SUMMARIES = {
+    *("mean", "median", "average", "sum", "total", "sd", "min", "max"),
+    *("mittelwert", "durchschnitt", "summe", "gesamt"),
+}
+"""What stands in the first cell of a row that is no participant's."""
 
 
 def read_columns(
@@ -44,8 +48,9 @@ def read_columns(
     problems : list of Problem
         Two columns of one name; an unknown one that looks like an optional one misspelt.
     """
-    spelt = {name: re.sub(r"[\s-]+", "_", name.casefold()) for name in table.cells.columns}
+    spelt = {name: delimited.plain_name(name) for name in table.cells.columns}
     renamed = {own: name for own, name in spelt.items() if name in schema.columns}
+    unknown = [own for own in spelt if own not in renamed]
     problems = []
     for name in sorted(set(renamed.values())):
         owners = [own for own in renamed if renamed[own] == name]
@@ -54,7 +59,6 @@ def read_columns(
             remedy = "rename or remove one"
             problems.append(Problem(table.file, found, "each name once", remedy, 1, name))
             renamed = {own: name for own, name in renamed.items() if own not in owners[1:]}
-    unknown = [own for own in table.cells.columns if own not in renamed]
     absent = [
         name
         for name, column in schema.columns.items()
@@ -249,6 +253,7 @@ def relations(
     problems = []
     if "participant_id" in participants and "participant_id" in samples:
         problems += _strangers(participants, samples, people_file, sample_file)
+        problems += _summaries(participants["participant_id"].dropna(), people_file)
         problems += _check_names(participants["participant_id"].dropna(), people_file)
     if {"participant_id", "sample_id"} <= set(samples.columns):
         named = samples.dropna(subset=["participant_id", "sample_id"])
@@ -306,9 +311,23 @@ def _repeated_samples(samples: pd.DataFrame, file: str) -> list[Problem]:
     ]
 
 
+def _labels(names: pd.Series) -> pd.Series:
+    """Return names in small letters without ``sub-`` or ``sample-``."""
+    return names.astype(str).str.lower().str.replace("^[^-]*-", "", regex=True)
+
+
+def _summaries(names: pd.Series, file: str) -> list[Problem]:
+    """Refuse the row below a table in which a spreadsheet sums up its columns."""
+    expected, remedy = "a participant", "delete the row, or rename the participant"
+    return [
+        Problem(file, f"{names[row]}, which looks like a summary", expected, remedy, int(str(row)))
+        for row in names.index[_labels(names).isin(SUMMARIES)]
+    ]
+
+
 def _check_names(names: pd.Series, file: str) -> list[Problem]:
     """Refuse names that differ only in case or leading zeros: 01 beside 1 is one patient twice."""
-    plain = names.str.split("-", n=1).str[1].str.lower().str.replace(r"^0+(?=.)", "", regex=True)
+    plain = _labels(names).str.replace(r"^0+(?=.)", "", regex=True)
     seen: dict[str, str] = {}
     problems = []
     for row, name, key in zip(names.index, names, plain, strict=True):

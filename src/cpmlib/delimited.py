@@ -36,8 +36,16 @@ THOUSANDS_BY_POINT = re.compile(r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 """Text in which points may separate thousands."""
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([ .,'\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]*)?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}")
+_MONTH = "(jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*[.]?"
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}|[0-9]+(:[0-9]{2})+"
+    rf"|[0-9]{{1,2}}[. -]+{_MONTH}|{_MONTH}[ -][0-9]+",
+    re.IGNORECASE,
+)
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
+_SHOWN_OTHERWISE = re.compile("%|,(?=;|$)|;;;")
+"""Formats of cells that show percent, thousands of thousands, or nothing."""
+_PLACEHOLDERS = ("/annex/objects/", "version https://git-lfs.github.com/")
 _OLE = b"\xd0\xcf\x11\xe0"
 """First bytes of an old .xls workbook, and of a workbook that is locked with a password."""
 MINUS = "\u2212"
@@ -71,6 +79,17 @@ class TextTable:
     notes: tuple[str, ...] = ()
 
 
+def plain_name(name: str) -> str:
+    """Bring a column's name to one spelling: capitals, spaces and hyphens make no difference.
+
+    Examples
+    --------
+    >>> plain_name("HE cellularity")
+    'he_cellularity'
+    """
+    return re.sub(r"[\s-]+", "_", name.strip().casefold())
+
+
 def read_text(path: Path) -> str:
     """Read a UTF-8 file; a byte order mark is dropped.
 
@@ -89,6 +108,9 @@ def read_text(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
+    if path.is_symlink() and not path.exists():
+        remedy = "fetch the file (git annex get, datalad get) or correct the link"
+        raise DatasetError(Problem(path.name, "a link to nowhere", "a readable file", remedy))
     if not path.is_file():
         raise DatasetError(
             Problem(path.name, "no such file", "a readable file", f"add {path.name} to the dataset")
@@ -102,8 +124,12 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         found = f"bytes that are not UTF-8 (at byte {error.start})"
         raise DatasetError(
-            Problem(path.name, found, "UTF-8 text", "save the file as UTF-8")
+            Problem(path.name, found, "UTF-8 text", "save the file as UTF-8 (Excel: CSV UTF-8)")
         ) from None
+    if text.startswith(_PLACEHOLDERS):
+        found = "a placeholder of git-annex or Git LFS, not the file itself"
+        remedy = "fetch the file (git annex get, datalad get, git lfs pull)"
+        raise DatasetError(Problem(path.name, found, "the file itself", remedy))
     if "\0" in text:
         raise DatasetError(
             Problem(path.name, "NUL characters", "UTF-8 text", "save the file as UTF-8")
@@ -249,6 +275,10 @@ def _check_sheet(values: Any, formulas: Any, file: str) -> None:
                 found = f"struck-out text in {cell.coordinate}"
                 remedy = "delete it, or leave it and say why under exclude_reason"
                 problems.append(Problem(file, found, "plain text", remedy, cell.row))
+            if _SHOWN_OTHERWISE.search(cell.number_format) and cell.data_type == "n":
+                found = f"a number in {cell.coordinate} that its format shows as another"
+                remedy = "format the cell as a plain number and write again what it should be"
+                problems.append(Problem(file, found, "the number that is shown", remedy, cell.row))
             if cell.row in rows:
                 found, remedy = "a hidden row", "show it, or delete it"
                 problems.append(Problem(file, found, "rows that can be seen", remedy, cell.row))
@@ -262,12 +292,12 @@ def _check_sheet(values: Any, formulas: Any, file: str) -> None:
 
 def _hidden(sheet: Any) -> tuple[set[int], set[int]]:
     """Return the numbers of the rows and columns that a sheet hides, by a filter or by hand."""
-    shown = {n for n, row in sheet.row_dimensions.items() if not row.hidden and row.height != 0}
+    shown = {n for n, row in sheet.row_dimensions.items() if not row.hidden}
     every = set(range(1, sheet.max_row + 1))
     rows = every - shown if sheet.sheet_format.zeroHeight else set(sheet.row_dimensions) - shown
     columns: set[int] = set()
     for column in sheet.column_dimensions.values():
-        if column.hidden or column.width == 0:
+        if column.hidden:
             columns |= set(range(column.min, column.max + 1))
     return rows, columns
 

@@ -70,12 +70,11 @@ def _clip(text: str, longest: int = 160) -> str:
 
 
 def _lines(problems: Sequence[Problem]) -> list[str]:
-    """Write each problem on a line; those of one column that one remedy serves share a line."""
+    """Write each problem on a line; those of one column that one remedy serves share it."""
     groups: dict[object, list[Problem]] = {}
     for problem in dict.fromkeys(problems):
-        alone = problem.row is None or problem.column is None
         place = (problem.file, problem.column, problem.expected, problem.remedy)
-        groups.setdefault(problem if alone else place, []).append(problem)
+        groups.setdefault(problem if problem.row is None else place, []).append(problem)
     lines = []
     for group in groups.values():
         first = group[0]

@@ -234,3 +234,32 @@ def test_another_unit_is_named(tmp_path, image, unit, worth, name):
     other = nib.Nifti1Image(image.get_fdata(dtype=np.float32), OBLIQUE, other.header)
     nib.save(other, tmp_path / "a.nii.gz")
     assert read_image(tmp_path / "a.nii.gz").shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("sform", "qform", "found"),
+    [
+        (4, 0, "MNI152 space"),
+        (4, 1, "MNI152 space"),  # nibabel, and so everyone, takes the sform
+        (3, 3, "Talairach's space"),
+        (0, 4, "MNI152 space"),
+        (5, 0, "a template's space"),
+    ],
+)
+def test_coordinates_of_a_template_are_refused(tmp_path, image, sform, qform, found):
+    path = tmp_path / "a.nii.gz"
+    image.header.set_sform(np.diag([2.0, 2, 2, 1]), sform)
+    image.header.set_qform(np.diag([2.0, 2, 2, 1]), qform)
+    nib.save(nib.Nifti1Image(image.get_fdata(), None, image.header), path)
+    assert f"found coordinates in {found}" in problem(path)
+    with pytest.raises(DatasetError, match="the scanner, where the targets are"):
+        check_file(path)
+
+
+def test_capitals_in_a_suffix(tmp_path, image):
+    path = tmp_path / "a.NII.GZ"
+    write_image(tmp_path / "a.nii.gz", image)
+    (tmp_path / "a.nii.gz").rename(path)
+    np.testing.assert_array_equal(read_image(path).get_fdata(), image.get_fdata())
+    path.write_bytes(path.read_bytes()[:-9])  # the checksum is looked at as well
+    assert "cannot be read to its end" in problem(path)

@@ -15,7 +15,7 @@ from cpmlib.extraction import count_samples, extract_regions, fill_measured
 from cpmlib.images import write_image
 from cpmlib.maps import make_maps
 from cpmlib.options import ImageOptions
-from cpmlib.patient import check_patient, missing_contrasts, read_patient, require_contrasts
+from cpmlib.patient import check_patient, missing_contrasts, read_patient, without_contrasts
 from cpmlib.study_files import find_patient
 
 TARGETS = pd.DataFrame(
@@ -75,9 +75,9 @@ def test_a_whole_patient_is_read(study):
 def test_a_missing_contrast_is_named(study):
     (study / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz").unlink()
     images = read_patient(patient(study))
-    assert missing_contrasts(images) == ["FLAIR"]
-    with pytest.raises(DatasetError, match=r"sub-01: found no FLAIR \(FLAIR\)"):
-        require_contrasts("sub-01", images)
+    assert missing_contrasts(images.kinds) == ["FLAIR"]
+    (problem,) = without_contrasts("sub-01", images.kinds)
+    assert str(problem).startswith("sub-01: found no FLAIR (FLAIR)")
 
 
 def test_every_broken_file_is_named_at_once(study):
@@ -110,6 +110,32 @@ def test_the_adc_comes_from_the_series(study):
     inside = np.asarray(maps.maps["mask"].dataobj) > 0
     # exp(-0.9) at b = 1000 s/mm2 is 900e-6 mm2/s in every direction.
     assert np.nanmedian(values[inside]) == pytest.approx(900, rel=1e-4)
+
+
+def test_texts_at_the_top_of_the_dataset_describe_every_series(study):
+    """BIDS inheritance; what a text nearer to the series says goes first."""
+    stem = series(study)
+    for end in ("bval", "bvec"):
+        stem.with_suffix(f".{end}").rename(study / f"dwi.{end}")
+    perfusion = study / "sub-01" / "perf" / "sub-01_dsc.nii.gz"
+    write_image(perfusion, nib.Nifti1Image(np.ones((4, 4, 4, 3), np.float32), np.eye(4)))
+    (study / "dsc.json").write_text('{"RepetitionTime": 1.5, "EchoTime": 0.03}')
+    (study / "sub-01" / "sub-01_dsc.json").write_text('{"EchoTime": 0.025}')
+    assert check_patient(patient(study)) == []
+    images = read_patient(patient(study))
+    assert images.diffusion.bvals.tolist() == [0, *[1000] * 6]
+    assert (images.perfusion.repetition_time, images.perfusion.echo_time) == (1.5, 0.025)
+
+
+def test_a_map_that_is_aligned_to_another_image_is_noted(tmp_path):
+    path = tmp_path / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
+    path.parent.mkdir(parents=True)
+    image = head(1300)
+    image.set_sform(image.affine, 2)
+    nib.save(image, path)
+    maps = make_maps(read_patient(patient(tmp_path)), None)
+    assert maps.notes[0].startswith("CPM: the header says that it is aligned to another image")
+    assert maps.origins == {"CPM": "map of the study"}
 
 
 def test_b_values_and_volumes_that_disagree(study):

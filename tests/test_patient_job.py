@@ -144,6 +144,29 @@ def test_what_counting_noted_reaches_the_report(build):
     assert "he_notes" not in samples(folder)
 
 
+def test_the_report_says_where_maps_and_values_came_from(build):
+    folder = build()
+    qupath(folder, "annotations.tsv", "Image\tNum Detections\tArea µm^2\na.svs\t4000\t2000000\n")
+    (folder / "study" / "sub-01" / "anat" / "sub-01_T2w.nii.gz").touch()
+    (folder / "study" / "sub-01" / "anat" / "sub-01_T1w.json").write_text("{}")
+    assert job.main("sub-01") == 0
+    assert report(folder)["origins"] == {"CPM": "map of the study"}
+    assert samples(folder)["cpm_source"][0] == "map of the study"
+    assert samples(folder)["he_cellularity_source"][0] == "exports: annotations"
+    notes = [note for note in report(folder)["notes"] if note.startswith("not used")]
+    # A page shows them: kinds of files, no names.
+    assert notes == ["not used: T2-weighted image (1); nothing here needs it"]
+
+
+def test_a_map_in_another_unit_gives_no_value(build, capsys):
+    folder = build()
+    path = folder / "study" / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
+    write_image(path, nib.Nifti1Image(ball(1.3), AFFINE))
+    assert job.main("sub-01") == 2
+    assert "looks like 1000 cells/mm2" in capsys.readouterr().out
+    assert not (folder / "patients").exists()
+
+
 def test_share_of_a_sphere_in_which_the_model_extrapolates():
     affine = np.diag([2.0, 2, 2, 1])
     counts = np.zeros((20, 20, 20), np.float32)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cpmlib.errors import DatasetError
-from cpmlib.study_files import find_patient, has_images, sidecars
+from cpmlib.study_files import find_patient, has_images, unknown_patients
 
 RAW = "sub-01/anat/sub-01_{}.nii.gz"
 
@@ -114,11 +114,6 @@ def test_exports_go_by_sample(tmp_path):
         find_patient(tmp_path, "sub-01", ["sample-1"])
 
 
-def test_texts_of_a_series():
-    found = sidecars(Path("a/sub-01_dwi.nii.gz"))
-    assert found["bval"] == Path("a/sub-01_dwi.bval")
-
-
 def test_tables_alone_are_no_images(tmp_path):
     assert not has_images(tmp_path / "nothing")
     assert not has_images(make(tmp_path, "participants.tsv", "code/x.py"))
@@ -132,3 +127,185 @@ def test_an_uncorrected_rcbv_beside_the_corrected_one_is_not_the_map(tmp_path: P
     for name in ("sub-01_rcbv.nii.gz", "sub-01_desc-uncorrected_rcbv.nii.gz"):
         (folder / name).touch()
     assert find_patient(tmp_path, "sub-01", []).images["rCBV"].name == "sub-01_rcbv.nii.gz"
+
+
+def test_capitals_in_a_name_hide_no_image(tmp_path):
+    folder = "derivatives/mine/sub-01/Anat"
+    make(tmp_path, f"{folder}/sub-01_CPM.NII.GZ", f"{folder}/sub-01_desc-brain_mask.Nii")
+    make(tmp_path, "sub-01/anat/sub-01_flair.nii.gz", "sub-01/anat/sub-01_acq-1.5T_T1w.nii.gz")
+    assert set(kinds(tmp_path)) == {"CPM", "mask", "FLAIR", "T1w"}
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("derivatives/m/sub-01/sub-01_desc-cellularity_map.nii.gz", "sub-01_cpm.nii.gz"),
+        ("derivatives/m/sub-01/cpm.nii.gz", "sub-01_cpm.nii.gz"),
+        ("derivatives/m/sub-01/sub-01_cpm.mgz", "convert it to NIfTI"),
+        ("derivatives/m/sub-01/sub-01_space-MNI152NLin6Asym_cpm.nii.gz", "template's space"),
+        ("sub-01/anat/sub-01_cpm.nii.gz", "derivatives/<pipeline>/sub-01/sub-01_cpm.nii.gz"),
+        ("derivatives/m/sub-01/sub-01_brainmask.nii.gz", "sub-01_desc-brain_mask.nii.gz"),
+        ("sub-01/anat/sub-01_T2-FLAIR.nii.gz", "sub-01_FLAIR.nii.gz"),
+        ("sub-01/anat/sub-01_t1ce.nii.gz", "sub-01_ce-gadolinium_T1w.nii.gz"),
+        ("sub-01/anat/sub-01_acq-post_T1w.nii.gz", "sub-01_ce-gadolinium_T1w.nii.gz"),
+        ("sub-01/dwi/sub-01_desc-MD.nii.gz", "sub-01_ADC.nii.gz"),
+        ("sub-01/perf/sub-01_perf.nii.gz", "sub-01_dsc.nii.gz"),
+        ("derivatives/m/sub-01/sub-01_cbv.nii", "sub-01_rcbv.nii.gz"),
+    ],
+)
+def test_what_looks_like_a_kind_is_not_passed_over(tmp_path, name, right):
+    with pytest.raises(DatasetError, match="move it out") as error:
+        find_patient(make(tmp_path, name), "sub-01", [])
+    assert Path(name).name in str(error.value)
+    assert right in str(error.value)
+
+
+def test_every_file_is_used_or_named(tmp_path):
+    """With what other programs leave in a study that is whole."""
+    make(
+        tmp_path,
+        *(RAW.format(name) for name in ("T1w", "ce-gadolinium_T1w", "FLAIR", "T2w", "foo")),
+        "sub-01/anat/sub-01_T1w.json",
+        "sub-01/dwi/sub-01_ADC.nii.gz",
+        "sub-01/dwi/sub-01_dwi.nii.gz",
+        "sub-01/dwi/sub-01_dwi.bval",
+        "sub-01/func/sub-01_task-rest_bold.nii.gz",
+        "sub-01/sub-01_scans.tsv",
+        "sub-01/.DS_Store",
+        "derivatives/fmriprep/sub-01/sub-01_desc-preproc_T1w.nii.gz",
+        "derivatives/fmriprep/sub-01/sub-01_desc-brain_mask.nii.gz",
+        "derivatives/fmriprep/sub-01/sub-01_space-MNI152NLin6Asym_desc-brain_mask.nii.gz",
+        "derivatives/fmriprep/sub-01/sub-01_dseg.nii.gz",
+        "derivatives/loose/sub-01_cpm.nii.gz",
+        "derivatives/a/b/sub-01/sub-01_rcbv.nii.gz",
+        "derivatives/qupath/sub-01/sample-9_annotations.tsv",
+        "derivatives/qupath/sub-01/sample-1_annotations.tsv",
+        "derivatives/qupath/sub-01/sample-1_he.png",
+        "derivatives/qupath/sub-01/thumbnail.jpg",
+    )
+    files = find_patient(tmp_path, "sub-01", ["sample-1"])
+    assert set(files.images) == {"T1w", "T1wGd", "FLAIR", "ADC", "mask", "CPM", "rCBV"}
+    there = {p for p in tmp_path.rglob("*") if p.is_file() and not p.name.startswith(".")}
+    unused = {one.path for one in files.unused}
+    assert set(files.all()) | unused == there
+    assert not set(files.all()) & unused
+    why = {one.path.name: (one.what, one.reason) for one in files.unused}
+    assert why["sub-01_dwi.bval"][1] == "the study has the apparent diffusion coefficient already"
+    assert why["sub-01_T2w.nii.gz"][0] == "T2-weighted image"
+    assert why["sub-01_foo.nii.gz"][0] == "image of an unknown kind"
+    assert why["sample-9_annotations.tsv"][1] == "the table of samples has no such sample"
+    assert why["sample-1_he.png"][1] == "no JSON beside it gives its pixel size"
+    # What is said on pages tells no name.
+    assert not any("sub-" in text or "sample-" in text for texts in why.values() for text in texts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "derivatives/mine/sub-01/sub-01_cpm.nii.gz",
+        "sub-01/anat/sub-01_FLAIR.nii.gz",
+        "sub-01/anat/sub-01_T2w.nii.gz",
+        "derivatives/qupath/sub-01/sample-1_annotations.tsv",
+        "derivatives/mine/sub-01",
+        "derivatives/mine",
+        "derivatives",
+        "sub-01/anat",
+        "sub-01",
+    ],
+)
+def test_a_link_to_nowhere_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(".git/annex/objects/ab/cd/MD5E-s1--0.nii.gz")
+    assert has_images(tmp_path)
+    with pytest.raises(DatasetError, match=rf"{name}: found a link to nowhere.*datalad get"):
+        find_patient(tmp_path, "sub-01", ["sample-1"])
+
+
+def test_what_was_not_fetched_is_named(tmp_path):
+    """Where a file system has no links, git-annex and Git LFS leave texts in place of files."""
+    make(tmp_path, RAW.format("T1w"), RAW.format("FLAIR"))
+    texts = "/annex/objects/MD5E-s1--0.nii.gz\n", "version https://git-lfs.github.com/spec/v1\n"
+    for name, text in zip(("T1w", "FLAIR"), texts, strict=True):
+        (tmp_path / RAW.format(name)).write_text(text)
+    with pytest.raises(DatasetError) as error:
+        find_patient(tmp_path, "sub-01", [])
+    assert str(error.value).count("content was not fetched") == 2
+
+
+def test_links_are_followed_and_loops_end(tmp_path):
+    make(tmp_path, "store/sub-01_T1w.nii.gz", "sub-01/note.txt", "derivatives/x/sub-01/a.txt")
+    (tmp_path / "sub-01" / "anat").symlink_to(tmp_path / "store")
+    (tmp_path / "sub-01" / "loop").symlink_to(tmp_path / "sub-01")
+    (tmp_path / "derivatives" / "loop").symlink_to(tmp_path)
+    assert kinds(tmp_path) == {"T1w": "sub-01_T1w.nii.gz"}
+
+
+def test_samples_go_by_name_without_capitals_and_zeros(tmp_path):
+    folder = "derivatives/qupath/sub-01"
+    make(tmp_path, f"{folder}/Sample-01_Annotations.TSV", f"{folder}/sub-01_SAMPLE-2_HE.png")
+    exports = find_patient(tmp_path, "sub-01", ["sample-01", "sample-02"]).exports
+    assert set(exports["sample-01"]) == {"annotations"}
+    assert set(exports["sample-02"]) == {"tile"}
+    make(tmp_path, f"{folder}/sample-1_annotations.tsv")
+    with pytest.raises(DatasetError, match="one file of annotations for a sample"):
+        find_patient(tmp_path, "sub-01", ["sample-01"])
+
+
+@pytest.mark.parametrize(
+    "name", ["sample-1 annotations.txt", "sub-01_outline.geojson", "sample-9_detections.tsv"]
+)
+def test_what_looks_like_an_export_is_not_passed_over(tmp_path, name):
+    make(tmp_path, f"derivatives/qupath/sub-01/{name}")
+    with pytest.raises(DatasetError, match=r"none of sample-1; expected .*_annotations\.tsv"):
+        find_patient(tmp_path, "sub-01", ["sample-1"])
+
+
+def test_outlines_saved_as_json_are_outlines(tmp_path):
+    make(tmp_path, "derivatives/qupath/sub-01/sample-1_detections.tsv")
+    path = tmp_path / "derivatives" / "qupath" / "sub-01" / "sample-1_outline.json"
+    for text, kind in (
+        ('\n[{"type": "Feature"}]', "geojson"),
+        ('{"type" : "FeatureCollection", "features": []}', "geojson"),
+        ('{"PixelSize": 0.25, "PixelSizeUnits": "um"}', "geojson_sidecar"),
+    ):
+        path.write_text(text)
+        exports = find_patient(tmp_path, "sub-01", ["sample-1"]).exports["sample-1"]
+        assert exports[kind] == path
+    make(tmp_path, "derivatives/qupath/sub-01/sample-1_outline.geojson")
+    path.write_text("[]")
+    with pytest.raises(DatasetError, match="one file of geojson"):
+        find_patient(tmp_path, "sub-01", ["sample-1"])
+
+
+def test_texts_are_inherited_from_any_folder_above(tmp_path):
+    make(
+        tmp_path,
+        "sub-01/ses-1/dwi/sub-01_ses-1_acq-a_dwi.nii.gz",
+        "sub-01/ses-1/dwi/sub-01_ses-1_acq-a_dwi.bvec",
+        "sub-01/ses-1/sub-01_ses-1_dwi.bval",
+        "sub-01/sub-01_dwi.json",
+        "sub-01/sub-01_acq-b_dwi.json",
+        "acq-a_dwi.JSON",
+        "dwi.bval",
+        "dsc.json",
+    )
+    files = find_patient(tmp_path, "sub-01", [])
+    found = {end: [p.name for p in paths] for end, paths in files.texts["dwi"].items()}
+    assert found == {
+        "json": ["acq-a_dwi.JSON", "sub-01_dwi.json"],
+        "bval": ["dwi.bval", "sub-01_ses-1_dwi.bval"],
+        "bvec": ["sub-01_ses-1_acq-a_dwi.bvec"],
+    }
+    assert tmp_path / "dwi.bval" in files.all()
+    make(tmp_path, "dwi.json")
+    with pytest.raises(DatasetError, match=r"acq-a_dwi\.JSON, dwi\.json.*leave one in place"):
+        find_patient(tmp_path, "sub-01", [])
+
+
+def test_folders_that_are_not_looked_into_are_named(tmp_path):
+    make(tmp_path, RAW.format("T1w"), "sub-99/a.nii", "cpms/sub-01_cpm.nii.gz")
+    assert [one.path.name for one in unknown_patients(tmp_path, ["sub-01"])] == ["sub-99", "cpms"]
+    make(tmp_path, "derivatives/mine/Sub-1/sub-01_cpm.nii.gz")
+    with pytest.raises(DatasetError, match=r"Sub-1: .*expected sub-01"):
+        unknown_patients(tmp_path, ["sub-01"])

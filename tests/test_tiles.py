@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,16 @@ def test_without_a_pixel_size_there_is_no_check(tmp_path):
     del found["tile_sidecar"]
     assert read_tile(found) is None
     assert count_tiles(files(found)).empty
+
+
+@pytest.mark.parametrize("side", [10_000, 20_000])
+def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header(tmp_path, side):
+    found = exports(tmp_path)
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    found["tile"].write_bytes(b"\x89PNG\r\n\x1a\n" + chunks + found["tile"].read_bytes()[33:])
+    with pytest.raises(DatasetError, match=r"a picture of more than 89 megapixels; expected"):
+        count_tiles(files(found))
 
 
 @pytest.mark.parametrize(

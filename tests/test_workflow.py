@@ -225,33 +225,73 @@ def test_another_model_takes_the_place_of_the_first(copied, study):
         assert made.read_bytes() == given.read_bytes()
 
 
-def test_a_missing_contrast_stops_only_a_study_that_counts_on_its_images():
+def test_a_missing_contrast_is_noted_where_a_sample_needs_it():
     image = nib.Nifti1Image(np.ones((3, 3, 3), np.float32), np.eye(4))
     some = PatientImages({"T1w": image, "T1wGd": image, "ADC": image})
     samples = pd.DataFrame({"sample_id": ["a", "b"]})
-    with pytest.raises(DatasetError, match=r"sub-01: found no FLAIR.*finished map, or the samples"):
-        patient._without_map("sub-01", some, samples)
     stated = samples.assign(cpm=[1200.0, np.nan])
-    assert patient._without_map("sub-01", some, stated) == [
-        "no cellularity map, for want of: FLAIR"
-    ]
-    assert patient._without_map("sub-01", some, samples.assign(cpm=1200.0)) == []
-    assert patient._without_map("sub-01", PatientImages(), samples) == []
+    assert patient._without_map(some, stated) == ["no cellularity map, for want of: FLAIR"]
+    assert patient._without_map(some, samples.assign(cpm=1200.0)) == []
+    assert patient._without_map(PatientImages(), samples) == []
     whole = PatientImages(dict.fromkeys(("T1w", "T1wGd", "FLAIR", "ADC"), image))
-    assert patient._without_map("sub-01", whole, stated) == []
+    assert patient._without_map(whole, stated) == []
+
+
+def without_column(study: Path, column: str) -> None:
+    def leave_out(rows: list[list[str]]) -> None:
+        place = rows[0].index(column)
+        for row in rows:
+            del row[place]
+
+    rewrite(study / "samples.tsv", leave_out)
+
+
+def test_what_is_missing_is_told_before_an_image_is_read(project, study):
+    """Of all patients at once, and of contrasts, texts and links together."""
+    samples = pd.read_csv(study / "samples.tsv", sep="\t")
+    everyone = samples["participant_id"].unique()
+    for who in everyone:
+        put_images(study, who, *RAW)
+    no_flair, no_text, no_link, *_ = everyone
+    prepare.prepare_study(study)
+    (study / f"{RAW[2].format(no_flair)}.nii.gz").unlink()
+    (study / f"{RAW[3].format(no_text)}.nii.gz").unlink()
+    series = nib.Nifti1Image(np.ones((3, 3, 3, 2), np.float32), np.eye(4))
+    write_image(study / no_text / "dwi" / f"{no_text}_dwi.nii.gz", series)
+    with pytest.raises(DatasetError) as error:
+        prepare.prepare_study(study)
+    assert len(error.value.problems) == 2  # two texts; the column is there
+    link = study / f"{RAW[0].format(no_link)}.nii.gz"
+    link.unlink()
+    link.symlink_to("nowhere")
+    without_column(study, "cpm")
+    with pytest.raises(DatasetError) as error:
+        prepare.prepare_study(study)
+    said = str(error.value)
+    assert f"{no_flair}: found no FLAIR (FLAIR)" in said
+    assert f"{no_text}_dwi.bval: found no such file" in said
+    assert f"{no_link}_T1w.nii.gz: found a link to nowhere" in said
+    assert len(said.splitlines()) == 5
+
+
+def test_files_that_are_not_used_are_named_to_the_author(project, study, capsys):
+    put_images(study, "sub-01", *RAW, "{0}/anat/{0}_T2w", "sub-99/anat/sub-99_T1w")
+    prepare.prepare_study(study)
+    said = capsys.readouterr().out
+    assert "T2-weighted image (nothing here needs it), 1: sub-01/anat/sub-01_T2w.nii.gz" in said
+    assert "folder of a patient (the tables have no such patient), 1: sub-99" in said
+    listed = (project / "build" / "not_used.tsv").read_text().splitlines()
+    assert len(listed) == 3
+    assert str(study) not in "".join(listed)
 
 
 def test_a_column_that_a_study_leaves_out_stays_out_of_what_its_images_need(project, study):
     put_images(study, "sub-01", *RAW)
     prepare.prepare_study(study)
     assert "cpm" in dependencies.read_targets("sub-01").columns
-
-    def leave_out(rows: list[list[str]]) -> None:
-        place = rows[0].index("cpm")
-        for row in rows:
-            del row[place]
-
-    rewrite(study / "samples.tsv", leave_out)
+    for who in pd.read_csv(study / "samples.tsv", sep="\t")["participant_id"].unique():
+        put_images(study, who, *RAW)
+    without_column(study, "cpm")
     prepare.prepare_study(study)
     assert "cpm" not in dependencies.read_targets("sub-01").columns
 

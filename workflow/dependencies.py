@@ -73,7 +73,8 @@ def read_calibrated(patient: str) -> pd.DataFrame:
 
 def study_patient(patient: str) -> PatientFiles:
     """Return the files of a patient of the prepared study."""
-    return find_patient(BUILD / "study", patient, read_targets(patient)["sample_id"])
+    samples = read_targets(patient)["sample_id"]
+    return find_patient(BUILD / "study", patient, samples, checked=True)
 
 
 def needs_model(files: PatientFiles) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,11 @@ from cpmlib.maps import PatientMaps, make_maps
 from cpmlib.mirror import suspicious_mirror
 from cpmlib.options import ImageOptions
 from cpmlib.paper.roi_sensitivity import sensitivity
-from cpmlib.patient import PatientImages, missing_contrasts, read_patient, require_contrasts
+from cpmlib.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.study_images import PICTURES, write_pictures
+from cpmlib.study_names import NOT_NEEDED
 from cpmlib.tiles import count_tiles
 from dependencies import BUILD, model_scaling, needs_model, read_targets
 
@@ -42,9 +44,9 @@ def main(patient: str) -> int:
     targets = read_targets(patient)
     options = ImageOptions.from_mapping(json.loads((BUILD / "image_options.json").read_text()))
     try:
-        files = find_patient(BUILD / "study", patient, targets["sample_id"])
+        files = find_patient(BUILD / "study", patient, targets["sample_id"], checked=True)
         images = read_patient(files)
-        unpredicted = _without_map(patient, images, targets)
+        unpredicted = _without_map(images, targets)
         model = None
         if needs_model(files):
             model = read_model(BUILD / "model" / model_scaling() / "model.npz")
@@ -70,9 +72,10 @@ def main(patient: str) -> int:
         "patient": patient,
         "images": sorted(maps.contrasts),
         "maps": sorted(maps.maps),
+        "origins": dict(maps.origins),
         "model": None if maps.cellularity is None else model_scaling(),
         "files": written,
-        "notes": [*maps.notes, *unpredicted, *(mirrored or []), *counted],
+        "notes": [*maps.notes, *unpredicted, *(mirrored or []), *counted, *_unused(files)],
         "mirrored": None if mirrored is None else bool(mirrored),
         "quality": {name: float(np.round(value, 6)) for name, value in maps.quality.items()},
     }
@@ -114,19 +117,23 @@ def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:
     return warnings
 
 
-def _without_map(patient: str, images: PatientImages, targets: pd.DataFrame) -> list[str]:
+def _without_map(images: PatientImages, targets: pd.DataFrame) -> list[str]:
     """Say which contrasts a map lacks that some sample needs.
 
-    A study that leaves the column out counts on its images, which must then be whole; one that
-    writes n/a knows that a sample has no value, and it is only noted.
+    A study that leaves the column out counts on its images, and was refused before; one that writes
+    n/a knows that a sample has no value, and it is only noted.
     """
     if "CPM" in images.volumes or images.can_predict or not images.volumes:
         return []
-    if "cpm" not in targets.columns:
-        require_contrasts(patient, images)
     if not targets["cpm"].isna().any():
         return []
-    return [f"no cellularity map, for want of: {', '.join(missing_contrasts(images))}"]
+    return [f"no cellularity map, for want of: {', '.join(missing_contrasts(images.kinds))}"]
+
+
+def _unused(files: PatientFiles) -> list[str]:
+    """Say what kinds of files are not used; no name, since notes stand on pages."""
+    counts = Counter((one.what, one.reason) for one in files.unused if one.reason != NOT_NEEDED)
+    return [f"not used: {what} ({count}); {reason}" for (what, reason), count in counts.items()]
 
 
 def _write_maps(folder: Path, files: PatientFiles, maps: PatientMaps) -> list[str]:

@@ -5,6 +5,7 @@ build/study     a link to the study's folder, if it holds more than tables
 build/targets   for each patient with images, its rows: what its images depend on of the tables
 build/manifests for each patient of a study, its files with size and time: a file that is replaced
                 by an older one, or a study by another of the same names, is seen here alone
+build/not_used.tsv  the files of a study that are not read, with the reason; for its author alone
 build/surrogate the synthetic study, if that is what is built; its images are jobs of the workflow
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,13 +22,16 @@ from cpmlib.dataset import NOTES, excluded_rows, read_tables
 from cpmlib.delimited import plain_name, read_tsv
 from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.patient import check_patient
+from cpmlib.patient import check_patient, without_contrasts
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import MEASURED, SAMPLES
-from cpmlib.study_files import PatientFiles, find_patient, has_images
+from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.surrogate.images.study import study_tables
 from dependencies import BUILD, OPTIONAL, ROOT, TABLES
 
+NOT_USED = "not_used.tsv"
+SHOWN = 3
+"""Names that stand on the terminal for files that are not used for the same reason."""
 CALIBRATED = ROOT / "data" / "surrogate"
 
 
@@ -46,12 +50,15 @@ def prepare_study(source: Path) -> str:
     for note in description[NOTES]:  # type: ignore[attr-defined]
         print(f"not used: {note}")
     # What a study excludes needs no images.
-    samples = samples[~excluded_rows(samples)]
+    everyone, samples = samples, samples[~excluded_rows(samples)]
     if source.is_dir() and has_images(source):
-        files = _find_all(source, samples)
+        files = _find_all(source, everyone, set(samples["participant_id"]))
+        others = unknown_patients(source, set(everyone["participant_id"]))
+        _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
         _link(source)
     else:
         files = {}
+        _say_unused(source, [])
         (BUILD / "study").unlink(missing_ok=True)
     _write_targets(samples, {who for who, found in files.items() if found.all()})
     _write_manifests(source, files)
@@ -88,17 +95,33 @@ def write_if_changed(path: Path, content: bytes) -> None:
         part.replace(path)
 
 
-def _find_all(source: Path, samples: pd.DataFrame) -> dict[str, PatientFiles]:
+def _find_all(
+    source: Path, samples: pd.DataFrame, needed: Collection[str]
+) -> dict[str, PatientFiles]:
+    """Find the files of the patients that are needed; raise all that is seen to be wrong.
+
+    Names, headers and texts are looked at. The samples are those of the whole study.
+    """
     files: dict[str, PatientFiles] = {}
     problems: list[Problem] = []
     for who, rows in samples.groupby("participant_id", sort=False):
+        if who not in needed:
+            continue
         try:
-            files[str(who)] = find_patient(source, str(who), rows["sample_id"])
-            problems += check_patient(files[str(who)])
+            files[str(who)] = found = find_patient(source, str(who), rows["sample_id"])
         except DatasetError as error:
             problems += error.problems
+            continue
+        problems += check_patient(found)
+        # A study that leaves the column out counts on its images, which must then be whole.
+        if "cpm" not in samples.columns and "CPM" not in found.images:
+            problems += without_contrasts(str(who), set(found.images))
+    try:
+        unknown_patients(source, set(samples["participant_id"]))
+    except DatasetError as error:
+        problems += error.problems
     if problems:
-        raise DatasetError(problems)
+        raise DatasetError(list(dict.fromkeys(problems)))  # a link may concern every patient
     return files
 
 
@@ -110,10 +133,24 @@ def _faults_of_images(source: Path) -> list[Problem]:
         cells = read_tsv(source / SAMPLES.name).cells.rename(columns=plain_name)
         if not {"participant_id", "sample_id"} <= set(cells.columns):
             return []
-        _find_all(source, cells[cells["participant_id"].str.fullmatch("sub-[A-Za-z0-9]+")])
+        named = cells[cells["participant_id"].str.fullmatch("sub-[A-Za-z0-9]+")]
+        _find_all(source, named, set(named["participant_id"]))
     except DatasetError as error:
         return error.problems
     return []
+
+
+def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
+    """Name the files that are not read on the terminal, and all of them in a list."""
+    rows = [(one.path.relative_to(source).as_posix(), one.what, one.reason) for one in unused]
+    table = pd.DataFrame(sorted(rows), columns=["path", "what", "reason"])
+    text = table.to_csv(sep="\t", index=False, lineterminator="\n")
+    write_if_changed(BUILD / NOT_USED, text.encode("utf-8", "surrogateescape"))
+    if rows:
+        print(f"not used are {len(rows)} files or folders; all are in build/{NOT_USED}:")
+    for (what, reason), part in table.groupby(["what", "reason"]):
+        names = [*part["path"][:SHOWN], *(["..."] if len(part) > SHOWN else [])]
+        print(f"  {what} ({reason}), {len(part)}: {', '.join(names)}")
 
 
 def _link(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-- *kind*: as in `cpmlib.study_files.KINDS`; besides, ``extrapolation`` (for how many contrasts a
+- *kind*: as in `cpmlib.study_names.KINDS`; besides, ``extrapolation`` (for how many contrasts a
   voxel's tile leaves the training range, 0 to 4) and ``rCBV_fit`` (R2 of the perfusion fit).
 - *URI*: ``bids::path`` for a file of the derivatives, ``bids:study:path`` for one of the study.
 """

@@ -15,15 +15,16 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.errors import DatasetError
+from cpmlib.errors import DatasetError, Problem
 from cpmlib.histology import CellCount, count_cells
 from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
 from cpmlib.preprocessing.grid import resample_to
 from cpmlib.qupath.pixel_size import pixel_size_of
 from cpmlib.roi import roi_table
-from cpmlib.schemas import EXCLUSIONS, MEASURED
-from cpmlib.study_files import SIDECARS, PatientFiles
+from cpmlib.schemas import EXCLUSIONS, MEASURED, SAMPLES
+from cpmlib.study_files import PatientFiles
+from cpmlib.study_names import COUNTED, SIDECARS
 
 DECIMALS = 1
 """Extracted values are kept to a tenth of their unit: far below what can be measured, and the same
@@ -59,13 +60,15 @@ def extract_regions(
     Returns
     -------
     pandas.DataFrame
-        One row a sample: for ``cpm`` and ``adc`` the mean, ``_sd``, ``_n_voxels``, ``_coverage``
-        and ``_flag``; only what there is a map for. For a predicted map also `EXTRAPOLATION`.
+        One row a sample: for ``cpm`` and ``adc`` the mean, ``_sd``, ``_n_voxels``, ``_coverage``,
+        ``_flag`` and ``_source``; only what there is a map for. For a predicted map also
+        `EXTRAPOLATION`.
 
     Raises
     ------
     DatasetError
-        For targets outside the map or the brain, all of them named.
+        For targets outside the map or the brain, and means that no sample can have, all of them
+        named.
     """
     placed = targets.dropna(subset=["target_x", "target_y", "target_z"])
     columns = ["sample_id", "target_x", "target_y", "target_z"]
@@ -93,7 +96,23 @@ def extract_regions(
     for column in MAPS:
         if column in joined:
             joined[column] = joined[column].round(DECIMALS)
-    return joined.reset_index()
+            joined[f"{column}_source"] = maps.origins.get(MAPS[column], MAPS[column])
+    return _possible(joined.reset_index())
+
+
+def _possible(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table; raise for values that the schema of samples does not admit."""
+    problems = []
+    for column in [name for name in MAPS if name in table]:
+        said = SAMPLES.columns[column].metadata or {}
+        low, high = said["range"]
+        impossible = table[(table[column] < low) | (table[column] > high)]
+        for sample, value in zip(impossible["sample_id"], impossible[column], strict=True):
+            found, remedy = f"a mean {MAPS[column]} of {value:g}", "correct the map or the target"
+            problems.append(Problem(str(sample), found, said["expected"], remedy))
+    if problems:
+        raise DatasetError(problems)
+    return table
 
 
 def _extrapolation(
@@ -126,7 +145,8 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
     -------
     pandas.DataFrame
         ``sample_id``, ``he_cellularity`` (cells/mm2), ``he_nuclei``, ``he_tissue_area`` (mm2),
-        ``he_source``, ``he_notes`` (what `cpmlib.histology.CellCount` notes, joined by ``"; "``).
+        ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (what
+        `cpmlib.histology.CellCount` notes, joined by ``"; "``).
 
     Raises
     ------
@@ -135,7 +155,7 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
     """
     rows, problems = [], []
     for sample, exports in files.exports.items():
-        if not set(exports) & {"annotations", "detections", "geojson"}:
+        if not set(exports) & set(COUNTED):
             continue
         beside = [exports[kind] for kind in SIDECARS if kind in exports]
         try:
@@ -148,6 +168,7 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
         except DatasetError as error:
             problems += error.problems
             continue
+        kinds = ", ".join(kind for kind in COUNTED if kind in exports)
         rows.append(
             {
                 "sample_id": sample,
@@ -155,12 +176,14 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
                 "he_nuclei": float(count.n_cells),
                 "he_tissue_area": count.tissue_area_mm2,
                 "he_source": count.source,
+                "he_cellularity_source": f"exports: {kinds}",
                 "he_notes": "; ".join(count.notes),
             }
         )
     if problems:
         raise DatasetError(problems)
-    columns = ["he_cellularity", "he_nuclei", "he_tissue_area", "he_source", "he_notes"]
+    columns = ["he_cellularity", "he_nuclei", "he_tissue_area", "he_source"]
+    columns += ["he_cellularity_source", "he_notes"]
     return pd.DataFrame(rows, columns=["sample_id", *columns])
 
 
@@ -183,10 +206,11 @@ def fill_measured(
     samples : pandas.DataFrame
         With all measured columns.
     origins : pandas.DataFrame
-        ``sample_id``, ``quantity``, ``used``, ``given``, ``extracted`` and ``note`` for each
-        sample and measured column, in the order of the samples for each column. Used is ``given``
-        or ``extracted``; ``left out`` where the table says n/a, ``excluded`` where it says why, or
-        ``none`` where nothing was found.
+        ``sample_id``, ``quantity``, ``used``, ``source``, ``given``, ``extracted`` and ``note`` for
+        each sample and measured column, in the order of the samples for each column. Used is
+        ``given`` or ``extracted``; ``left out`` where the table says n/a, ``excluded`` where it
+        says why, or ``none`` where nothing was found. The source is ``"table"``, or where an extracted
+        value was read.
 
     Examples
     --------
@@ -210,7 +234,8 @@ def fill_measured(
         given = _column(samples, column)
         new = _column(found, column)
         if column in MEASURED:
-            rows += _origins(samples, column, given, new)
+            sources = found.get(f"{column}_source", pd.Series(np.nan, found.index))
+            rows += _origins(samples, column, given, new, sources)
         elif "he_cellularity" in samples.columns:  # count and area are those of the density used
             new = np.full(len(new), np.nan)
         if column in MEASURED or not np.isnan(new).all():
@@ -238,14 +263,14 @@ def _column(table: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _origins(
-    samples: pd.DataFrame, column: str, given: np.ndarray, new: np.ndarray
+    samples: pd.DataFrame, column: str, given: np.ndarray, new: np.ndarray, sources: pd.Series
 ) -> list[Mapping[str, object]]:
     reasons = [name for name, measured in EXCLUSIONS.items() if measured == column]
     told = [name for name in ("exclude_reason", *reasons) if name in samples.columns]
     excluded = samples[told].notna().any(axis=1)
     rows: list[Mapping[str, object]] = []
-    values = zip(samples["sample_id"], given, new, excluded, strict=True)
-    for name, old, extracted, is_excluded in values:
+    values = zip(samples["sample_id"], given, new, excluded, sources, strict=True)
+    for name, old, extracted, is_excluded, source in values:
         note = ""
         if is_excluded:
             used = "excluded"
@@ -262,6 +287,7 @@ def _origins(
                 "sample_id": name,
                 "quantity": column,
                 "used": used,
+                "source": {"given": "table", "extracted": source}.get(used, np.nan),
                 "given": old,
                 "extracted": extracted,
                 "note": note,

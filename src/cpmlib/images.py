@@ -37,6 +37,12 @@ SMALLEST_DETERMINANT = 1e-6
 OTHER_UNITS = {1: "metres", 3: "micrometres"}
 """Codes of the units that a header may name instead of mm (2) or none (0)."""
 
+ALIGNED = 2
+"""Code of a header whose coordinates are those of another image, which may be the scanner's."""
+
+OTHER_SPACES = {3: "Talairach's space", 4: "MNI152 space", 5: "a template's space"}
+"""Codes of a header whose coordinates are those of no patient's scanner."""
+
 _HEADER_BYTES = 352
 _MOST_AFTER = 2**20
 """Bytes that may follow the last voxel."""
@@ -92,7 +98,7 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     image = _open(path)
     shape = check_header(image, path.name, dimensions)
     try:
-        if path.name.endswith(".gz"):
+        if path.suffix.lower() == ".gz":
             image = type(image).from_bytes(_decompressed(path, image))
         with np.errstate(over="ignore", invalid="ignore"):
             values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
@@ -110,10 +116,17 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     return read
 
 
-def check_file(path: str | os.PathLike[str], dimensions: int = 3) -> None:
-    """Check a file's header without reading the image; raise as `read_image` does."""
-    path = Path(path)
-    check_header(_open(path), path.name, dimensions)
+def check_file(path: str | os.PathLike[str], dimensions: int = 3) -> tuple[tuple[int, ...], int]:
+    """Check a file's header without reading the image; raise as `read_image`.
+
+    Returns
+    -------
+    shape : tuple of int
+    code : int
+        As `space_code`.
+    """
+    image = _open(Path(path))
+    return check_header(image, Path(path).name, dimensions), space_code(image)
 
 
 def check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[int, ...]:
@@ -141,11 +154,26 @@ def check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[in
     volume = abs(float(np.linalg.det(affine[:3, :3])))
     if volume < SMALLEST_DETERMINANT:
         raise _fault(file, f"a singular affine (a voxel of {volume:g} mm3)", "an invertible affine")
-    header = image.header
-    if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
+    code = space_code(image)
+    if code == 0:
         found = "no scanner coordinates (sform and qform codes are 0)"
         raise _fault(file, found, "an affine to scanner space", "convert it again from DICOM")
+    if code in OTHER_SPACES:
+        found = f"coordinates in {OTHER_SPACES[code]} (code {code} in the header)"
+        remedy = "bring it to scanner space, or correct the code (1) if its coordinates are those"
+        raise _fault(file, found, "coordinates of the scanner, where the targets are", remedy)
     return shape
+
+
+def space_code(image: nib.Nifti1Image) -> int:
+    """Return the code of the space that an image's affine leads to: 1 the scanner's, 0 unknown.
+
+    Examples
+    --------
+    >>> space_code(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4)))
+    2
+    """
+    return int(image.header["sform_code"]) or int(image.header["qform_code"])
 
 
 def write_image(
@@ -219,7 +247,7 @@ def quantised(values: np.ndarray, slope: float) -> np.ndarray:
 
 
 def _open(path: Path) -> nib.Nifti1Image:
-    if not path.name.endswith((".nii", ".nii.gz")):
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise _fault(path.name, "another kind of file", "a name ending in .nii or .nii.gz")
     if not path.is_file():
         found = "no such file"

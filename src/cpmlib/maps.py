@@ -35,6 +35,7 @@ from cpmlib.images import CONTRASTS
 from cpmlib.options import ImageOptions
 from cpmlib.patient import PatientImages
 from cpmlib.perfusion import PerfusionFit
+from cpmlib.plausible import check_brought, check_contrasts, median_of_brain
 from cpmlib.preprocessing.bias_field import correct_bias_field
 from cpmlib.preprocessing.brain_mask import brain_mask, check_mask
 from cpmlib.preprocessing.grid import reference_grid, resample_to
@@ -47,6 +48,9 @@ REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True
 
 BROUGHT = ("CPM", "ADC", "rCBV", "mask")
 """What a study may have made itself."""
+
+BROUGHT_MAP = "map of the study"
+"""Origin of a map that was brought."""
 
 COVERED = 0.98
 """Share of the brain that a contrast must cover for no note to be made."""
@@ -72,6 +76,8 @@ class PatientMaps:
         The fit in full, where rCBV was fitted.
     alignment
         How each contrast came to the reference grid, where there are contrasts.
+    origins
+        Where CPM, ADC and rCBV came from, in words.
     """
 
     maps: Mapping[str, nib.Nifti1Image]
@@ -81,6 +87,7 @@ class PatientMaps:
     cellularity: CpmResult | None = None
     perfusion: PerfusionFit | None = None
     alignment: AlignmentReport | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_maps(
@@ -110,7 +117,7 @@ def make_maps(
         If images cannot be used together, a unit is not clear, or a fit is not possible.
     """
     options = options or ImageOptions()
-    volumes, notes, quality = dict(images.volumes), [], {}
+    volumes, notes, quality = dict(images.volumes), [*images.notes], {}
     fixed = next((kind for kind in ("T1wGd", "T1w") if kind in volumes), None)
     if fixed is None:
         return _brought(volumes, images)
@@ -143,6 +150,7 @@ def make_maps(
     adc = _adc(images, aligned, mask, notes)
     if adc is not None:
         maps["ADC"] = aligned["ADC"] = adc
+    notes += check_contrasts(aligned, mask, images.names)
     if "CPM" in volumes:
         maps["CPM"] = volumes["CPM"]
     elif model is not None and images.can_predict:
@@ -159,13 +167,16 @@ def make_maps(
         fit, found = rcbv_from_series(images.perfusion, aligned, mask, options, name)
         maps["rCBV"], maps["rCBV_fit"], notes = fit.rcbv, fit.r2, [*notes, *found]
         maps["rCBV_uncorrected"], quality = fit.rcbv_uncorrected, {**quality, **fit.quality}
-    return PatientMaps(maps, aligned, tuple(notes), quality, result, fit, report)
+    _check_brought(maps, volumes, images, notes)
+    quality |= _medians(maps)
+    origins = _origins(maps, images, model)
+    return PatientMaps(maps, aligned, tuple(notes), quality, result, fit, report, origins)
 
 
 def _brought(volumes: dict[str, nib.Nifti1Image], images: PatientImages) -> PatientMaps:
     """Take finished maps as they are, and say what cannot be used without a T1-weighted image."""
     maps: dict[str, nib.Nifti1Image] = {k: volumes[k] for k in BROUGHT if k in volumes}
-    notes = check_inputs(maps, images.names)
+    notes = [*images.notes, *check_inputs(maps, images.names)]
     unused = [kind for kind in CONTRASTS if kind in volumes and kind not in maps]
     unused += [k for k, s in (("dwi", images.diffusion), ("dsc", images.perfusion)) if s]
     for kind in unused:
@@ -184,7 +195,45 @@ def _brought(volumes: dict[str, nib.Nifti1Image], images: PatientImages) -> Pati
         brain = resample_to(maps["mask"], adc.affine, adc.shape, "nearest", "mask")
         maps["ADC"], note = adc_in_units(adc, brain, images.names.get("ADC", "ADC"))
         notes.append(note)
-    return PatientMaps(maps, {}, tuple(notes), {})
+    _check_brought(maps, volumes, images, notes)
+    origins = _origins(maps, images, None)
+    return PatientMaps(maps, {}, tuple(notes), _medians(maps), origins=origins)
+
+
+def _check_brought(
+    maps: dict[str, nib.Nifti1Image],
+    volumes: Mapping[str, nib.Nifti1Image],
+    images: PatientImages,
+    notes: list[str],
+) -> None:
+    """Check the finished maps against their units; the ADC's was looked at before."""
+    problems: list[Problem] = []
+    for kind in ("CPM", "rCBV"):
+        if kind in volumes:
+            name = images.names.get(kind, kind)
+            try:
+                maps[kind], found = check_brought(kind, maps[kind], maps["mask"], name)
+                notes += found
+            except DatasetError as error:
+                problems += error.problems
+    if problems:
+        raise DatasetError(problems)
+
+
+def _medians(maps: Mapping[str, nib.Nifti1Image]) -> dict[str, float]:
+    """Return the brain's median of each map, by which patients are compared."""
+    kinds = [kind for kind in ("CPM", "ADC", "rCBV") if kind in maps]
+    return {f"median_{kind}": median_of_brain(maps[kind], maps["mask"]) for kind in kinds}
+
+
+def _origins(
+    maps: Mapping[str, nib.Nifti1Image], images: PatientImages, model: CpmModel | None
+) -> dict[str, str]:
+    made = {"ADC": "diffusion series", "rCBV": "perfusion series"}
+    if model is not None:
+        made["CPM"] = f"predicted by: {model.card.label}"
+    kinds = [kind for kind in ("CPM", "ADC", "rCBV") if kind in maps]
+    return {kind: BROUGHT_MAP if kind in images.volumes else made[kind] for kind in kinds}
 
 
 def _inputs(

@@ -8,7 +8,7 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,17 +18,20 @@ import numpy as np
 from cpmlib.delimited import read_json
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.gradients import read_gradients
-from cpmlib.images import CONTRASTS, check_file, read_image
-from cpmlib.study_files import KINDS, PatientFiles, sidecars
+from cpmlib.images import ALIGNED, CONTRASTS, check_file, read_image
+from cpmlib.study_files import PatientFiles
+from cpmlib.study_names import KINDS, RIGHT_NAMES, SERIES, stem_of
 
 VOLUMES = ("T1w", "T1wGd", "FLAIR", "ADC", "rCBV", "CPM", "mask")
-SERIES = ("dwi", "dsc")
 
 STEPS_DIFFER = 0.01
 """Share by which a sidecar's repetition time and the header's may differ: both are rounded."""
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 """Units of time in a header; without one, the step in it means nothing (often it is 1)."""
+
+Texts = Mapping[str, Sequence[Path]]
+"""The texts of a series, by suffix; those nearest to it last."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,30 @@ class PatientImages:
     Parameters
     ----------
     volumes
-        Image by kind (`cpmlib.study_files.KINDS`).
+        Image by kind (`cpmlib.study_names.KINDS`).
     diffusion, perfusion
         The series, where the map made from it is not there already.
     names
         Name of the file by kind, for messages.
+    notes
+        What was assumed of them.
     """
 
     volumes: Mapping[str, nib.Nifti1Image] = field(default_factory=dict)
     diffusion: DiffusionSeries | None = None
     perfusion: PerfusionSeries | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def can_predict(self) -> bool:
         """Whether all contrasts are there that a cellularity map needs."""
-        return not missing_contrasts(self)
+        return not missing_contrasts(self.kinds)
+
+    @property
+    def kinds(self) -> set[str]:
+        """What there is: the kinds of the volumes, and ``"dwi"`` for a diffusion series."""
+        return {*self.volumes, *(["dwi"] if self.diffusion else [])}
 
 
 def read_patient(files: PatientFiles) -> PatientImages:
@@ -98,87 +109,131 @@ def read_patient(files: PatientFiles) -> PatientImages:
                 problems += error.problems
     diffusion = perfusion = None
     try:
-        if "dwi" in files.images and "ADC" not in files.images:
-            diffusion = _read_diffusion(files.images["dwi"])
-        if "dsc" in files.images and "rCBV" not in files.images:
-            perfusion = _read_perfusion(files.images["dsc"])
+        if "dwi" in files.images:
+            diffusion = _read_diffusion(files.images["dwi"], files.texts["dwi"])
+        if "dsc" in files.images:
+            perfusion = _read_perfusion(files.images["dsc"], files.texts["dsc"])
     except DatasetError as error:
         problems += error.problems
     if problems:
         raise DatasetError(problems)
     names = {kind: path.name for kind, path in files.images.items()}
-    return PatientImages(volumes, diffusion, perfusion, names)
+    return PatientImages(volumes, diffusion, perfusion, names, _aligned(files))
+
+
+def _aligned(files: PatientFiles) -> tuple[str, ...]:
+    """Say which images may lie in another space than the targets, by their headers."""
+    kinds = [
+        kind
+        for kind, path in files.images.items()
+        if check_file(path, 4 if kind in SERIES else 3)[1] == ALIGNED
+    ]
+    found = "the header says that it is aligned to another image (code 2)"
+    return (f"{', '.join(kinds)}: {found}; taken as scanner space",) if kinds else ()
 
 
 def check_patient(files: PatientFiles) -> list[Problem]:
-    """Return the problems that the headers of a patient's images show, without reading them."""
+    """Return the problems that headers and texts show, without reading an image."""
     problems: list[Problem] = []
     for kind, path in files.images.items():
         try:
-            check_file(path, 4 if kind in SERIES else 3)
+            shape, _ = check_file(path, 4 if kind in SERIES else 3)
+            if kind == "dwi":
+                _gradients(path, shape, files.texts[kind])
+            elif kind == "dsc":
+                _times(path, files.texts[kind])
         except DatasetError as error:
             problems += error.problems
     return problems
 
 
-def missing_contrasts(images: PatientImages) -> list[str]:
-    """Return the contrasts that a cellularity map would need and that are not there."""
-    there = set(images.volumes) | ({"ADC"} if images.diffusion else set())
+def missing_contrasts(kinds: Collection[str]) -> list[str]:
+    """Return the contrasts that a cellularity map would need and that are not there.
+
+    Parameters
+    ----------
+    kinds
+        Of the images that are there; a diffusion series gives the ADC.
+
+    Examples
+    --------
+    >>> missing_contrasts({"T1w", "T1wGd", "dwi"})
+    ['FLAIR']
+    """
+    there = {*kinds, *(["ADC"] if "dwi" in kinds else [])}
     return [kind for kind in CONTRASTS if kind not in there]
 
 
-def require_contrasts(participant_id: str, images: PatientImages) -> None:
-    """Raise a DatasetError that names each contrast that a cellularity map lacks."""
-    problems = []
-    for kind in missing_contrasts(images):
-        remedy = "add the image, a finished map, or the samples' cpm (or n/a) in samples.tsv"
-        found = f"no {KINDS[kind]} ({kind})"
-        problems.append(
-            Problem(participant_id, found, "the four contrasts of a cellularity map", remedy)
+def without_contrasts(participant_id: str, kinds: Collection[str]) -> list[Problem]:
+    """Return a problem for each contrast that a patient's cellularity map lacks."""
+    remedy = "add the image, a finished map, or the samples' cpm (or n/a) in samples.tsv"
+    return [
+        Problem(
+            participant_id,
+            f"no {KINDS[kind]} ({kind})",
+            f"the four contrasts of a cellularity map, this one as "
+            f"{RIGHT_NAMES[kind].format(participant_id)}",
+            remedy,
         )
-    if problems:
-        raise DatasetError(problems)
+        for kind in missing_contrasts(kinds)
+    ]
 
 
-def _read_diffusion(path: Path) -> DiffusionSeries:
-    texts = sidecars(path)
+def _read_diffusion(path: Path, texts: Texts) -> DiffusionSeries:
+    image = read_image(path, dimensions=4)
+    return DiffusionSeries(image, *_gradients(path, image.shape, texts))
+
+
+def _gradients(path: Path, shape: Sequence[int], texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+    """Read the b-values and gradients of a series: of each text the one nearest to it."""
     problems = [
-        Problem(texts[end].name, "no such file", f"the {end} of {path.name}", "add it")
+        Problem(_beside(path, end), "no such file", f"the {end} of {path.name}", "add it")
         for end in ("bval", "bvec")
-        if not texts[end].is_file()
+        if not texts[end]
     ]
     if problems:
         raise DatasetError(problems)
-    bvals, bvecs = read_gradients(texts["bval"], texts["bvec"])
-    image = read_image(path, dimensions=4)
-    if image.shape[3] != len(bvals):
-        found = f"{image.shape[3]} volumes and {len(bvals)} b-values"
+    bvals, bvecs = read_gradients(texts["bval"][-1], texts["bvec"][-1])
+    if shape[3] != len(bvals):
+        found = f"{shape[3]} volumes and {len(bvals)} b-values"
         raise DatasetError(
             Problem(path.name, found, "one b-value for each volume", "take both from one export")
         )
-    return DiffusionSeries(image, bvals, bvecs)
+    return bvals, bvecs
 
 
-def _read_perfusion(path: Path) -> PerfusionSeries:
-    sidecar = sidecars(path)["json"]
-    if not sidecar.is_file():
+def _read_perfusion(path: Path, texts: Texts) -> PerfusionSeries:
+    times = _times(path, texts)
+    image = read_image(path, dimensions=4)
+    return PerfusionSeries(image, *times, _other_step(path, times[0]))
+
+
+def _times(path: Path, texts: Texts) -> tuple[float, float]:
+    """Read repetition and echo time, s; what a text nearer to the series says goes first."""
+    name = _beside(path, "json")
+    if not texts["json"]:
         expected = f"RepetitionTime and EchoTime of {path.name}"
-        raise DatasetError(Problem(sidecar.name, "no such file", expected, "add it"))
-    content = read_json(sidecar)
+        raise DatasetError(Problem(name, "no such file", expected, "add it"))
+    content: dict[str, object] = {}
+    for text in texts["json"]:
+        content |= read_json(text)
     times, problems = [], []
     for key in ("RepetitionTime", "EchoTime"):
         value = content.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 60:
             found = "nothing" if value is None else repr(value)
             problems.append(
-                Problem(sidecar.name, found, "seconds, above 0", f"correct '{key}'", column=key)
+                Problem(name, found, "seconds, above 0", f"correct '{key}'", column=key)
             )
         else:
             times.append(float(value))
     if problems:
         raise DatasetError(problems)
-    image = read_image(path, dimensions=4)
-    return PerfusionSeries(image, times[0], times[1], _other_step(path, times[0]))
+    return times[0], times[1]
+
+
+def _beside(series: Path, end: str) -> str:
+    return f"{stem_of(series.name)[0]}.{end}"
 
 
 def _other_step(path: Path, repetition_time: float) -> tuple[str, ...]:

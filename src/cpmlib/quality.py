@@ -31,8 +31,22 @@ TILES: Mapping[str, str] = {
 }
 """The same where tiles are listed."""
 
+ALIKE: Mapping[str, tuple[str, float]] = {
+    "median_CPM": ("CPM", 2.0),
+    "median_ADC": ("ADC", 1.5),
+    "median_rCBV": ("rCBV", 2.0),
+}
+"""Median of a brain, the map, and by which factor a patient's may differ from the cohort's: more
+than brains with a tumour do, less than units."""
+
+FEWEST = 3
+"""Patients that make a cohort."""
+
 NUMBERS: Mapping[str, tuple[str, str, float]] = {
     "brain_ml": ("brain (ml)", "{:.0f}", 1),
+    "median_CPM": ("median CPM (cells/mm²)", "{:.0f}", 1),
+    "median_ADC": ("median ADC (10⁻⁶ mm²/s)", "{:.0f}", 1),
+    "median_rCBV": ("median rCBV", "{:.2f}", 1),
     "raw_sd": ("raw SD (cells/mm²)", "{:.0f}", 1),
     "extrapolation_T1w": ("T1 outside (%)", "{:.2f}", 100),
     "extrapolation_T1wGd": ("T1+Gd outside (%)", "{:.2f}", 100),
@@ -44,6 +58,38 @@ NUMBERS: Mapping[str, tuple[str, str, float]] = {
     "perfusion_k_at_bound": ("return at bound (%)", "{:.0f}", 100),
 }
 """Number of a patient's quality, its name, how it is written, and the factor to that unit."""
+
+
+def unlike_the_others(numbers: pd.DataFrame) -> list[tuple[str, str]]:
+    """Say whose maps do not look like those of the cohort.
+
+    Parameters
+    ----------
+    numbers
+        Quality, with the columns of `ALIKE` where there are such maps.
+
+    Returns
+    -------
+    list of tuple
+        ``participant_id`` and note.
+
+    Examples
+    --------
+    >>> table = {"participant_id": ["P01", "P02", "P03"], "median_CPM": [900.0, 1000, 3000]}
+    >>> unlike_the_others(pd.DataFrame(table))
+    [('P03', "CPM: the median of the brain is 3000, 3 times the cohort's")]
+    """
+    notes = []
+    for column, (kind, factor) in ALIKE.items():
+        known = numbers.dropna(subset=column) if column in numbers else numbers.iloc[:0]
+        if len(known) < FEWEST:
+            continue
+        cohort = known[column].median()
+        for who, value in zip(known["participant_id"], known[column], strict=True):
+            if not cohort / factor <= value <= cohort * factor:
+                said = f"{value:.4g}, {value / cohort:.2g} times the cohort's"
+                notes.append((str(who), f"{kind}: the median of the brain is {said}"))
+    return notes
 
 
 def spheres(regions: pd.DataFrame) -> pd.DataFrame:

@@ -2,67 +2,61 @@
 
 Vocabulary
 ----------
-- *kind*: what a file holds, whatever its name: one of `KINDS`.
+- *kind*: what a file holds, whatever its name: one of `cpmlib.study_names.KINDS`.
 - *raw*: below ``sub-<label>/``. *derivative*: below ``derivatives/<pipeline>/sub-<label>/``; what a
   study computed already and the project then uses as it is.
 - *export*: a file that QuPath wrote of one sample, named after it.
+- *inherited*: a text that describes a series and lies beside it or higher up in the dataset, as
+  BIDS has it.
+- *unused*: a file of a patient that is not read; it is named with the reason.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.study_names import (
+    COUNTED,
+    DERIVATIVES,
+    DERIVED_KINDS,
+    EXPORT,
+    EXPORTS,
+    KINDS,
+    NIFTI,
+    NOT_NEEDED,
+    OTHER_FORMATS,
+    PATTERNS,
+    PICTURES,
+    RAW_KINDS,
+    RIGHT_NAMES,
+    SERIES,
+    SIDECARS,
+    STANDS_FOR,
+    TABLES,
+    TEXTS,
+    files_below,
+    in_template,
+    is_geojson,
+    is_placeholder,
+    looks_like,
+    other_kind,
+    plain_name,
+    stem_of,
+)
 
-KINDS: Mapping[str, str] = {
-    "T1w": "T1-weighted image",
-    "T1wGd": "T1-weighted image after gadolinium",
-    "FLAIR": "FLAIR",
-    "ADC": "apparent diffusion coefficient",
-    "dwi": "diffusion series",
-    "dsc": "dynamic susceptibility contrast series",
-    "rCBV": "relative cerebral blood volume",
-    "CPM": "cellularity prediction map",
-    "mask": "brain mask",
-}
-"""Kind of an image and its name."""
 
-PATTERNS: Mapping[str, str] = {
-    "T1w": r"(?!.*_ce-)(?!.*_space-)sub-\w+?(_[\w-]+)?_T1w",
-    "T1wGd": r"(?!.*_space-)sub-.*_ce-[A-Za-z0-9]+(_.*)?_T1w",
-    "FLAIR": r"(?!.*_space-)sub-.*_FLAIR",
-    "ADC": r"sub-.*_(ADC|adc)(map)?",
-    "dwi": r"sub-.*_dwi",
-    "dsc": r"sub-.*_(dsc|DSC)",
-    "rCBV": r"(?!.*_desc-uncorrected_)sub-.*_(rcbv|rCBV|RCBV)(map)?",
-    "CPM": r"sub-.*_(cpm|CPM)(map)?",
-    "mask": r"sub-.*_desc-brain_mask",
-}
-"""Kind and the names it may have, without suffix."""
+@dataclass(frozen=True)
+class Unused:
+    """A file that is not read: what it holds, and why it is not read, both without any name."""
 
-RAW_KINDS = ("T1w", "T1wGd", "FLAIR", "ADC", "dwi", "dsc", "rCBV")
-DERIVED_KINDS = ("ADC", "rCBV", "CPM", "mask")
-
-EXPORTS: Mapping[str, tuple[str, ...]] = {
-    "annotations": ("_annotations.tsv", "_annotations.csv", "_annotations.txt"),
-    "detections": ("_detections.tsv", "_detections.csv", "_detections.txt"),
-    "geojson": (".geojson", "_outline.geojson", "_annotations.geojson"),
-    "annotations_sidecar": ("_annotations.json",),
-    "detections_sidecar": ("_detections.json",),
-    "geojson_sidecar": (".json", "_outline.json"),
-    "tile": ("_he.png", "_HE.png"),
-    "tile_sidecar": ("_he.json", "_HE.json"),
-}
-"""Kind of a QuPath export, or of the JSON beside it, and the end of the name after the sample's."""
-
-SIDECARS = ("annotations_sidecar", "detections_sidecar", "geojson_sidecar")
-"""JSON beside an export, which may give its pixel size; a tile's pixels can be others."""
-
-IMAGE_SUFFIXES = (".nii.gz", ".nii")
+    path: Path
+    what: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -79,28 +73,39 @@ class PatientFiles:
         The kinds that are derivatives of the study.
     exports
         Path by sample and kind of export.
+    texts
+        By series and suffix the texts that describe it, those nearest to it last.
+    unused
+        Every other file of the patient.
     """
 
     participant_id: str
     images: Mapping[str, Path] = field(default_factory=dict)
     derived: frozenset[str] = frozenset()
     exports: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, Sequence[Path]]] = field(default_factory=dict)
+    unused: tuple[Unused, ...] = ()
 
     def all(self) -> list[Path]:
-        """Return every file, with the texts that go with a series."""
-        paths = [*self.images.values()]
-        for kind in ("dwi", "dsc"):
-            if kind in self.images:
-                paths += [p for p in sidecars(self.images[kind]).values() if p.is_file()]
+        """Return every file that is used, with the texts that go with a series."""
+        paths = {*self.images.values()}
+        for texts in self.texts.values():
+            paths.update(path for found in texts.values() for path in found)
         for exports in self.exports.values():
-            paths += exports.values()
-        return sorted(paths)
+            paths.update(exports.values())
+        return sorted(paths - {unused.path for unused in self.unused})
 
 
 def find_patient(
-    root: str | os.PathLike[str], participant_id: str, sample_ids: Iterable[str]
+    root: str | os.PathLike[str],
+    participant_id: str,
+    sample_ids: Iterable[str],
+    *,
+    checked: bool = False,
 ) -> PatientFiles:
     """Find what a study has of one patient.
+
+    Names are compared without regard to capitals, those of samples also without leading zeros.
 
     Parameters
     ----------
@@ -108,6 +113,9 @@ def find_patient(
         The BIDS folder.
     participant_id, sample_ids
         As in the tables.
+    checked
+        Whether the study passed before, with all samples of its table: an export of a sample that
+        is not among `sample_ids` is then no error.
 
     Returns
     -------
@@ -117,19 +125,158 @@ def find_patient(
     Raises
     ------
     DatasetError
-        If two files could be meant.
+        If two files could be meant; for a file whose content was not fetched; for one that looks
+        like a kind of which the patient has no other, but has not the name of one.
 
     Examples
     --------
     >>> find_patient(Path("nowhere"), "sub-01", []).images
     {}
     """
+    root, samples = Path(root), list(sample_ids)
+    raw, derived = _below(root, participant_id)
+    problems = [_not_fetched(path, root) for path in raw + derived if is_placeholder(path)]
+    problems += _misplaced(raw + derived, participant_id)
+    if problems:
+        raise DatasetError(problems)
+    images, from_derived = _images(raw, derived, participant_id, problems)
+    exports = {sample: _exports(derived + raw, sample, problems) for sample in samples}
+    series = {kind: path for kind, path in images.items() if kind in SERIES}
+    texts = {kind: inherited(root, path, problems) for kind, path in series.items()}
+    found = PatientFiles(participant_id, images, frozenset(from_derived), exports, texts)
+    unused = list(_superseded(found))
+    doubts: list[Problem] = []
+    unused += _others(raw + derived, found, {one.path for one in unused}, doubts)
+    problems += [] if checked else doubts
+    if problems:
+        raise DatasetError(problems)
+    late = [kind for kind in SERIES if STANDS_FOR[kind] in images]
+    return PatientFiles(
+        participant_id,
+        {kind: path for kind, path in images.items() if kind not in late},
+        found.derived,
+        exports,
+        {kind: paths for kind, paths in texts.items() if kind not in late},
+        tuple(unused),
+    )
+
+
+def inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, list[Path]]:
+    """Return the texts that describe a series, those nearest to it last.
+
+    BIDS lets a text lie in any folder from the series' own up to the dataset's, if its name has
+    the same last part and no entity that the series' name has not.
+
+    Examples
+    --------
+    >>> inherited(Path("nowhere"), Path("nowhere/sub-01/dwi/sub-01_dwi.nii.gz"), [])
+    {'json': [], 'bval': [], 'bvec': []}
+    """
+    *entities, last = stem_of(series.name)[0].lower().split("_")
+    found: dict[str, list[Path]] = {end: [] for end in TEXTS}
+    inside = series.relative_to(root).parts[:-1]
+    for folder in [root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]:
+        here: dict[str, list[Path]] = {end: [] for end in TEXTS}
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            stem, suffix = stem_of(path.name)
+            *own, name = stem.lower().split("_")
+            if suffix[1:] in here and name == last and set(own) <= set(entities):
+                here[suffix[1:]].append(path)
+        for end, paths in here.items():
+            problems += [_not_fetched(path, root) for path in paths if is_placeholder(path)]
+            if len(paths) > 1:
+                names = ", ".join(path.name for path in paths)
+                expected = f"one {end} in a folder for {series.name}"
+                problems.append(Problem(series.name, names, expected, "leave one in place"))
+            found[end] += paths
+    return found
+
+
+def has_images(root: str | os.PathLike[str]) -> bool:
+    """Whether a dataset holds anything but tables: a patient's folder or a derivative's."""
+    return any(True for _ in _of_patients(Path(root)))
+
+
+def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> list[Unused]:
+    """Return the folders that are not looked into, as those of patients whom no table names.
+
+    Raises
+    ------
+    DatasetError
+        For a folder whose name differs from a patient's only in capitals or leading zeros.
+    """
     root = Path(root)
-    raw = _files(root / participant_id)
+    plain = {plain_name(name): name for name in known}
+    unused, problems = [], []
+    for path in _of_patients(root):
+        if path.name in known or not path.is_dir():
+            continue
+        if meant := plain.get(plain_name(path.name)):
+            expected = f"{meant}, as in the tables"
+            problems.append(Problem(path.name, "this name", expected, "rename the folder"))
+        unused.append(Unused(path, "folder of a patient", "the tables have no such patient"))
+    if problems:
+        raise DatasetError(problems)
+    for path in _folders(root):
+        if path.name != DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
+            reason = f"only the folders of patients and {DERIVATIVES} are read"
+            unused.append(Unused(path, "folder", reason))
+    return unused
+
+
+def _of_patients(root: Path) -> Iterator[Path]:
+    """Yield what is named after a patient, at the top and anywhere below the derivatives.
+
+    Links to nowhere are yielded too: nobody knows what lies below them.
+    """
+    for path in sorted(root.iterdir()) if root.is_dir() else []:
+        if path.name.lower().startswith("sub-") and (path.is_dir() or is_placeholder(path)):
+            yield path
+    waiting = [root / DERIVATIVES]
+    while waiting:
+        folder = waiting.pop()
+        if is_placeholder(folder):
+            yield folder
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if path.name.lower().startswith("sub-"):
+                yield path
+            elif path.is_dir() and not folder.resolve().is_relative_to(path.resolve()):
+                waiting.append(path)
+            elif path.is_symlink() and not path.exists():
+                yield path
+
+
+def _below(root: Path, who: str) -> tuple[list[Path], list[Path]]:
+    """Return a patient's raw files and derivatives: in folders of theirs, or named after them."""
+    raw: list[Path] = []
     derived: list[Path] = []
-    for pipeline in _folders(root / "derivatives"):
-        derived += _files(pipeline / participant_id)
-    problems: list[Problem] = []
+    for path in _of_patients(root):
+        mine = derived if path.is_relative_to(root / DERIVATIVES) else raw
+        if path.is_dir() and path.name == who:
+            mine += files_below(path)
+        elif path.name == who or path.name.lower().startswith(f"{who.lower()}_"):
+            mine.append(path)
+        elif not path.name.lower().startswith("sub-"):
+            mine.append(path)  # a link to nowhere
+    return raw, derived
+
+
+def _misplaced(paths: list[Path], who: str) -> list[Problem]:
+    """Name the files that are named after another patient than their folder."""
+    problems = []
+    for path in paths:
+        name = path.name.lower()
+        if name.startswith("sub-") and not name.startswith(f"{who.lower()}_"):
+            found = f"{path.name} in the folder of {who}"
+            expected = f"files whose names begin with {who}_"
+            remedy = "move it to its patient's folder or correct the name"
+            problems.append(Problem(path.name, found, expected, remedy))
+    return problems
+
+
+def _images(
+    raw: list[Path], derived: list[Path], who: str, problems: list[Problem]
+) -> tuple[dict[str, Path], set[str]]:
     images: dict[str, Path] = {}
     used: set[str] = set()
     for kind in KINDS:
@@ -142,74 +289,131 @@ def find_patient(
             names = ", ".join(sorted({path.name for path in found})[:3])
             remedy = "leave one in place, or move the others out of the dataset"
             expected = f"one {KINDS[kind]} of a patient"
-            problems.append(
-                Problem(participant_id, f"{len(found)} files ({names})", expected, remedy)
-            )
+            problems.append(Problem(who, f"{len(found)} files ({names})", expected, remedy))
         if found:
             images[kind] = found[0]
-    stray = [p for p in raw + derived if not p.name.startswith(f"{participant_id}_")]
-    for path in stray:
-        if path.name.startswith("sub-"):
-            found_text = f"{path.name} in the folder of {participant_id}"
-            expected = f"files whose names begin with {participant_id}_"
-            remedy = "move it to its patient's folder or correct the name"
-            problems.append(Problem(path.name, found_text, expected, remedy))
-    if problems:
-        raise DatasetError(problems)
-    exports = {sample: _exports(derived + raw, sample) for sample in sample_ids}
-    return PatientFiles(participant_id, images, frozenset(used), exports)
-
-
-def sidecars(series: Path) -> dict[str, Path]:
-    """Return where the texts that go with a series lie: ``json``, ``bval``, ``bvec``."""
-    stem = series.name
-    for suffix in IMAGE_SUFFIXES:
-        stem = stem.removesuffix(suffix)
-    return {end: series.with_name(f"{stem}.{end}") for end in ("json", "bval", "bvec")}
-
-
-def has_images(root: str | os.PathLike[str]) -> bool:
-    """Whether a dataset holds anything but tables: a patient's folder or a derivative's."""
-    root = Path(root)
-    if not root.is_dir():
-        return False
-    folders = [root, *_folders(root / "derivatives")]
-    return any(p.is_dir() and p.name.startswith("sub-") for f in folders for p in _folders(f))
+    return images, used
 
 
 def _of_kind(paths: list[Path], kind: str) -> list[Path]:
     found = []
     for path in paths:
-        for suffix in IMAGE_SUFFIXES:
-            stem = path.name.removesuffix(suffix)
-            if stem != path.name and re.fullmatch(PATTERNS[kind], stem):
-                found.append(path)
-                break
+        stem, suffix = stem_of(path.name)
+        named = re.fullmatch(PATTERNS[kind], stem, re.IGNORECASE)
+        # A name may have the last part of one kind and say that it is another.
+        other = kind == "T1w" and looks_like(stem) == "T1wGd"
+        if suffix in NIFTI and named and not other and not in_template(stem):
+            found.append(path)
     return found
 
 
-def _exports(paths: list[Path], sample: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    problems = []
-    for kind, endings in EXPORTS.items():
-        # The patient's name may stand before the sample's.
-        pattern = rf"(sub-[A-Za-z0-9]+_)?{re.escape(sample)}({'|'.join(map(re.escape, endings))})"
-        matches = [path for path in paths if re.fullmatch(pattern, path.name)]
-        if len(matches) > 1:
-            names = ", ".join(sorted(path.name for path in matches)[:3])
+def _exports(paths: list[Path], sample: str, problems: list[Problem]) -> dict[str, Path]:
+    by_kind: dict[str, list[Path]] = {}
+    for path in paths:
+        name, kind = _export_of(path)
+        if kind and plain_name(name) == plain_name(sample):
+            if kind in SIDECARS and is_geojson(path):
+                kind = "geojson"
+            by_kind.setdefault(kind, []).append(path)
+    for kind, found in by_kind.items():
+        if len(found) > 1:
+            names = ", ".join(sorted(path.name for path in found)[:3])
             expected = f"one file of {kind} for a sample"
             problems.append(Problem(sample, names, expected, "leave one in place"))
-        if matches:
-            found[kind] = matches[0]
-    if problems:
-        raise DatasetError(problems)
-    return found
+    return {kind: found[0] for kind, found in by_kind.items()}
 
 
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+def _export_of(path: Path) -> tuple[str, str | None]:
+    """Return the sample that a file's name begins with, and its kind of export if it is one."""
+    # The patient's name may stand before the sample's.
+    match = re.fullmatch(r"(?:sub-[a-z0-9]+_)?(sample-[a-z0-9]+)(.*)", path.name.lower())
+    if match is None:
+        return "", None
+    return match[1], next((kind for kind, ends in EXPORTS.items() if match[2] in ends), None)
+
+
+def _superseded(files: PatientFiles) -> Iterator[Unused]:
+    """Yield what was found by its name, but is not read since something else goes before it."""
+    for kind in SERIES:
+        made = STANDS_FOR[kind]
+        if kind in files.images and made in files.images:
+            reason = f"the study has the {KINDS[made]} already"
+            yield Unused(files.images[kind], KINDS[kind], reason)
+            for path in (path for found in files.texts[kind].values() for path in found):
+                yield Unused(path, f"text of a {KINDS[kind]}", reason)
+    for exports in files.exports.values():
+        counted = set(exports) & set(COUNTED)
+        for kind, path in exports.items():
+            if kind in SIDECARS and not counted:
+                yield Unused(path, "text of an export", "the sample has no export")
+            elif kind == "tile" and "tile_sidecar" not in exports:
+                yield Unused(path, "picture of a section", "no JSON beside it gives its pixel size")
+            elif kind == "tile_sidecar" and "tile" not in exports:
+                yield Unused(path, "text of a picture", "the picture is not there")
+
+
+def _others(
+    paths: list[Path], files: PatientFiles, said: set[Path], problems: list[Problem]
+) -> Iterator[Unused]:
+    """Yield what was not found by its name; name as a problem what may be missed."""
+    for path in sorted(set(paths) - set(files.all()) - said):
+        name = path.name.lower()
+        suffix = stem_of(name)[1]
+        if suffix in (*NIFTI, *OTHER_FORMATS):
+            yield _other_image(path, files, problems)
+        elif suffix in TABLES and (suffix == ".geojson" or re.search(EXPORT, name)):
+            yield _other_export(path, files, problems)
+        elif suffix in PICTURES:
+            yield Unused(path, "picture", "no picture of a section by its name")
+        elif suffix in (".json", ".bval", ".bvec"):
+            yield Unused(path, "text of an image", NOT_NEEDED)
+        else:
+            yield Unused(path, "file of another kind", "nothing here reads it")
+
+
+def _other_image(path: Path, files: PatientFiles, problems: list[Problem]) -> Unused:
+    stem, suffix = stem_of(path.name)
+    kind = looks_like(stem)
+    if kind is None:
+        return Unused(path, other_kind(stem) or "image of an unknown kind", "nothing here needs it")
+    for one in (kind, STANDS_FOR.get(kind, "")):
+        if one in files.images:
+            return Unused(path, KINDS[kind], f"another file gives the {KINDS[one]}")
+    found = f"what may be the {KINDS[kind]}, by its name, and no other"
+    expected = RIGHT_NAMES[kind].format(files.participant_id)
+    remedy = "give it that name if it is one, or move it out of the patient's folders"
+    if in_template(stem):
+        found = f"the {KINDS[kind]} in a template's space, by its name"
+        remedy = "bring it to scanner space, where the targets are, or move it out"
+    elif suffix not in NIFTI:
+        remedy = f"convert it to NIfTI; {remedy}"
+    problems.append(Problem(path.name, found, expected, remedy))
+    return Unused(path, KINDS[kind], "not by its name")
+
+
+def _other_export(path: Path, files: PatientFiles, problems: list[Problem]) -> Unused:
+    without = [name for name, found in files.exports.items() if not set(found) & set(COUNTED)]
+    sample = _export_of(path)[0]
+    known = {plain_name(name): name for name in files.exports}.get(plain_name(sample))
+    if without and (known is None or known in without):
+        name = known or without[0]
+        endings = "_annotations.tsv, _detections.tsv or _outline.geojson"
+        expected = f"the name of a sample, as {name}, and {endings}"
+        found = f"what may be an export, by its name, and none of {name}"
+        remedy = "name it so if it is one, or move it out of the patient's folders"
+        problems.append(Problem(path.name, found, expected, remedy))
+    if sample and known is None:
+        return Unused(path, "export", "the table of samples has no such sample")
+    return Unused(path, "export", "not by its name; other exports are counted")
+
+
+def _not_fetched(path: Path, root: Path) -> Problem:
+    if path.is_symlink() and not path.exists():
+        found = "a link to nowhere"
+    else:
+        found = "a placeholder, whose content was not fetched"
+    remedy = "fetch it (datalad get, git annex get, git lfs pull), or delete it"
+    return Problem(path.relative_to(root).as_posix(), found, "a file", remedy)
 
 
 def _folders(folder: Path) -> list[Path]:

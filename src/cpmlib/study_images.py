@@ -3,7 +3,7 @@
 Vocabulary
 ----------
 - *patient*, *sample*: pseudonyms (P01, S01), as everywhere in the book.
-- *kind*: as in `cpmlib.study_files.KINDS`; a map that was made goes before a file of the study.
+- *kind*: as in `cpmlib.study_names.KINDS`; a map that was made goes before a file of the study.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
 from cpmlib.images import read_image
 from cpmlib.options import ROI_DIAMETER
+from cpmlib.quality import unlike_the_others
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.tiles import read_tile
@@ -63,7 +64,9 @@ class StudyImages:
     def files(self, patient: str) -> PatientFiles:
         """Return the study's files of a patient; samples go by their names in the files."""
         entry = self._index[patient]
-        return find_patient(self.build / "study", entry["folder"], entry["samples"].values())
+        return find_patient(
+            self.build / "study", entry["folder"], entry["samples"].values(), checked=True
+        )
 
     def image(self, patient: str, kind: str) -> nib.Nifti1Image | None:
         """Return an image of a patient, or None if there is none of this kind."""
@@ -129,9 +132,9 @@ class StudyImages:
         return None
 
     def origins(self) -> pd.DataFrame:
-        """Return for each sample and measured column whether it was given or extracted."""
+        """Return for each sample and measured column where its value came from."""
         path = self.build / "dataset" / "origins.tsv"
-        columns = ["sample_id", "quantity", "used", "given", "extracted", "note"]
+        columns = ["sample_id", "quantity", "used", "source", "given", "extracted", "note"]
         if not path.is_file():
             return pd.DataFrame(columns=columns)
         return pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
@@ -176,6 +179,7 @@ class StudyImages:
         for patient in self.patients:
             report: Any = self.report(patient)
             rows += [(patient, self.pseudonymous(patient, note)) for note in report["notes"]]
+        rows += unlike_the_others(self.quality())
         return pd.DataFrame(rows, columns=["participant_id", "note"])
 
     def mirrored(self) -> list[bool]:
@@ -203,7 +207,9 @@ class StudyImages:
         rows = []
         for patient in self.patients:
             report: Any = self.report(patient)
-            maps = ", ".join(kind for kind in ("CPM", "ADC", "rCBV") if kind in report["maps"])
+            maps = "; ".join(
+                f"{kind}: {origin}" for kind, origin in report.get("origins", {}).items()
+            )
             rows.append({"participant_id": patient, "maps": maps, **report["quality"]})
         # A page shows the table of a study without images too, and it needs a header.
         return pd.DataFrame(rows or {"participant_id": [], "maps": []})

@@ -7,17 +7,22 @@ Vocabulary
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from skimage import io
 
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.nuclei import count_nuclei
 from cpmlib.qupath.pixel_size import read_pixel_size
 from cpmlib.study_files import PatientFiles
+
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
+"""More are taken for an attack by the reader of pictures, and would fill the memory."""
 
 DECIMALS = 1
 """Densities are kept to a tenth of a cell per mm2, as those of the exports."""
@@ -50,6 +55,7 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
         return None
     path = exports["tile"]
     pixel_size = read_pixel_size(exports["tile_sidecar"])
+    check_size(path)
     try:
         rgb = np.asarray(io.imread(path))
     # The readers of pictures have no common error for a damaged file.
@@ -60,6 +66,22 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
         found = f"an array of shape {rgb.shape} and type {rgb.dtype}"
         raise DatasetError(Problem(path.name, found, "RGB of 8 bits", "export it as RGB"))
     return rgb[..., :3], pixel_size
+
+
+def check_size(path: Path) -> None:
+    """Raise a DatasetError for a picture that is too large to be read, by its header alone."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            Image.open(path).close()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        size = f"{MOST_PIXELS / 1e6:.0f} megapixels"
+        remedy = "export a smaller part of the section, or with larger pixels"
+        raise DatasetError(
+            Problem(path.name, f"a picture of more than {size}", f"at most {size}", remedy)
+        ) from None
+    except (OSError, SyntaxError, ValueError):
+        return  # whoever reads it says why it cannot be
 
 
 def count_tiles(files: PatientFiles) -> pd.DataFrame:

@@ -20,8 +20,8 @@ from cpmlib.patient import PatientImages, read_patient
 from cpmlib.preprocessing.grid import voxel_sizes
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.sphere import sphere_weights
-from cpmlib.study_files import KINDS
 from cpmlib.study_images import StudyImages
+from cpmlib.study_names import KINDS
 
 INVENTORY = ("image", "grid", "voxel (mm)", "axes point to", "volumes")
 

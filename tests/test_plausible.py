@@ -1,0 +1,136 @@
+"""Finished maps and contrasts that are not what they are taken for."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
+
+from cpmlib.errors import DatasetError
+from cpmlib.extraction import extract_regions
+from cpmlib.maps import PatientMaps, make_maps
+from cpmlib.options import ImageOptions
+from cpmlib.patient import PatientImages
+from cpmlib.plausible import check_brought, check_contrasts
+from heads import template
+from test_patient_images import head
+
+BRAIN = nib.Nifti1Image((np.asarray(head().dataobj) > 0).astype(np.uint8), head().affine)
+
+
+def scaled(factor: float, offset: float = 0.0) -> nib.Nifti1Image:
+    """A density of 1300 cells/mm2, in another unit or shifted; 0 outside."""
+    values = np.asarray(head(1300).dataobj) * factor + offset
+    return nib.Nifti1Image(
+        np.where(np.asarray(BRAIN.dataobj), values, 0).astype("f4"), head().affine
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "offset", "found"),
+    [
+        (
+            1e-3,
+            0,
+            r"a median of \S+ in the brain, which looks like 1000 cells/mm2.*by 1000",
+        ),
+        (1e-6, 0, r"looks like cells/um2"),
+        (100, 0, r"looks like cells/cm2.*multiply the map by 0\.01"),
+        (1e-1 / 26, 0, r"looks like 1000"),
+        (0.04, 0, r"a median of \S+ in the brain; expected 100 to 10000"),
+        (-1, 0, r"100 % of the brain below 0"),
+        (1, -1300, r"% of the brain below 0"),
+        (0, 0, r"no value other than 0"),
+    ],
+)
+def test_a_density_in_another_unit_is_refused(factor, offset, found):
+    with pytest.raises(DatasetError, match=found):
+        check_brought("CPM", scaled(factor, offset), BRAIN, "sub-01_cpm.nii.gz")
+
+
+def test_what_a_density_was_taken_for_is_said():
+    assert "taken as cells/mm2" in check_brought("CPM", scaled(1), BRAIN, "x")[1][0]
+    values = np.asarray(scaled(1).dataobj).copy()
+    values[tuple(np.argwhere(values > 0)[:3].T)] = -2  # as a spline makes them at an edge
+    image, notes = check_brought("CPM", nib.Nifti1Image(values, head().affine), BRAIN, "x")
+    assert "3 voxels are below 0" in notes[1]
+    assert np.isnan(np.asarray(image.dataobj)).sum() == 3
+
+
+def test_blood_volume_in_per_cent_is_refused():
+    with pytest.raises(DatasetError, match=r"looks like per cent.*multiply the map by 0\.01"):
+        check_brought("rCBV", scaled(150 / 1300), BRAIN, "x")
+    assert check_brought("rCBV", scaled(1.5 / 1300), BRAIN, "x")[1][0].startswith(
+        "x: taken as mult"
+    )
+
+
+def test_both_finished_maps_are_told_at_once():
+    images = PatientImages({"CPM": scaled(1e-3), "rCBV": scaled(1), "mask": BRAIN})
+    with pytest.raises(DatasetError) as error:
+        make_maps(images, None)
+    assert len(error.value.problems) == 2
+
+
+@cache
+def mixed(grey: float, white: float, fluid: float) -> nib.Nifti1Image:
+    """A contrast on the anatomy of the MNI152 template, 0 around the brain."""
+    _, mask, _ = template()
+    shares = [
+        np.asarray(load(resolution=2).dataobj)
+        for load in (load_mni152_gm_template, load_mni152_wm_template)
+    ]
+    rest = np.clip(1 - sum(shares), 0, 1)
+    values = grey * shares[0] + white * shares[1] + fluid * rest
+    return nib.Nifti1Image((values * (np.asarray(mask.dataobj) > 0)).astype("f4"), mask.affine)
+
+
+ADC = {"ADC": mixed(800, 700, 2800)}
+USUAL = {"T1w": (400, 600, 150), "T1wGd": (450, 650, 150), "FLAIR": (420, 300, 60)}
+
+
+def test_usual_contrasts_pass():
+    contrasts = {kind: mixed(*values) for kind, values in USUAL.items()}
+    assert check_contrasts(contrasts | ADC, template()[1], {}) == []
+
+
+@pytest.mark.parametrize("kind", USUAL)
+@pytest.mark.parametrize("around", [True, False])
+def test_an_inverted_contrast_is_refused(kind, around):
+    """With the air around it or without, as tools for the brain alone leave it."""
+    _, mask, _ = template()
+    values = np.asarray(mixed(*USUAL[kind]).dataobj)
+    inverted = values.max() - values
+    if not around:
+        inverted = np.where(np.asarray(mask.dataobj) > 0, inverted, 0)
+    contrasts = {k: mixed(*v) for k, v in USUAL.items()} | ADC
+    contrasts[kind] = nib.Nifti1Image(inverted.astype("f4"), mask.affine)
+    with pytest.raises(DatasetError, match=f"{kind}.nii: found .*inverted") as error:
+        check_contrasts(contrasts, mask, {kind: f"{kind}.nii"})
+    assert len(error.value.problems) == 1
+
+
+def test_a_t2_weighted_image_is_no_flair():
+    with pytest.raises(DatasetError, match=r"FLAIR: found fluid .* times as bright"):
+        check_contrasts({"FLAIR": mixed(450, 350, 1100)} | ADC, template()[1], {})
+
+
+def test_fluid_that_is_badly_suppressed_is_noted():
+    (note,) = check_contrasts({"FLAIR": mixed(400, 300, 400)} | ADC, template()[1], {})
+    assert "look at the image" in note
+
+
+def test_a_mean_that_no_sample_can_have_is_no_value():
+    targets = pd.DataFrame(
+        {"sample_id": ["sample-1"], "target_x": [0.0], "target_y": [0.0], "target_z": [0.0]}
+    )
+    dark = nib.Nifti1Image(np.full((20, 20, 20), 0.2, "f4"), np.diag([2.0, 2, 2, 1]))
+    dark.affine[:3, 3] = -19
+    with pytest.raises(
+        DatasetError, match=r"sample-1: found a mean CPM of 0\.2.*expected a number from 1"
+    ):
+        extract_regions(PatientMaps({"CPM": dark}), targets, ImageOptions())

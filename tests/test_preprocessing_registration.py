@@ -6,13 +6,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 (its usual name)
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from cpmlib.errors import DatasetError
 from cpmlib.figures.registration import figure_registration
+from cpmlib.preprocessing import registration
 from cpmlib.preprocessing.grid import make_image
 from cpmlib.preprocessing.registration import align, apply_rigid, register_rigid
-from heads import template
+from cpmlib.preprocessing.rigid_search import euler
+from heads import examination, template
 from orientations import reoriented, same_image_in_orientations, turned
 
 
@@ -75,6 +78,77 @@ def test_movements_small_and_large(degrees: tuple, shift: tuple, codes: str) -> 
     assert error(register_rigid(reoriented(moved, codes), image, mask).matrix, true) < 0.5
 
 
+def tight(image: nib.Nifti1Image, mm: int) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
+    """Return an image cut by the template's mask without its outer layer, and that mask."""
+    mask = template()[1]
+    cut = ndimage.binary_erosion(np.asarray(mask.dataobj) > 0, iterations=mm // 2)
+    data = np.asarray(image.dataobj) * cut
+    return make_image(data, image.affine), make_image(cut.astype(np.uint8), mask.affine)
+
+
+@pytest.mark.parametrize(("kind", "both"), [("FLAIR", False), ("ADC", False), ("FLAIR", True)])
+def test_a_tight_mask_does_not_mislead(kind: str, both: bool) -> None:
+    """The metric inside such a mask has its optimum where the head is out of sight: 95 mm off."""
+    contrasts, _ = examination()
+    true = movement((1.2, -1.0, 1.3), (2, -1.5, 1.6))
+    fixed, mask = tight(contrasts["T1wGd"], 6)
+    moving = tight(contrasts[kind], 6)[0] if both else contrasts[kind]
+    moved = make_image(np.asarray(moving.dataobj), np.linalg.inv(true) @ moving.affine)
+    found = register_rigid(moved, fixed if both else contrasts["T1wGd"], mask)
+    assert error(found.matrix, true) < 0.5  # a quarter of a voxel
+    assert found.metric_after > found.metric_before
+
+
+def test_no_value_around_the_brain_is_background() -> None:
+    contrasts, mask = examination()
+    fixed, moving = (
+        make_image(np.where(np.asarray(mask.dataobj) > 0, i.dataobj, np.nan), i.affine)
+        for i in (contrasts["T1wGd"], contrasts["FLAIR"])
+    )
+    true = movement((3, 2, -4), (5, -4, 6))
+    moved = make_image(np.asarray(moving.dataobj), np.linalg.inv(true) @ moving.affine)
+    assert error(register_rigid(moved, fixed, mask).matrix, true) < 0.5
+
+
+def test_it_never_ends_worse_than_the_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the search finds: here it always goes astray, by 40 mm."""
+    contrasts, mask = examination()
+    astray = euler(np.zeros(3), np.array([40.0, 0, 0]), np.zeros(3))
+    monkeypatch.setattr(registration, "search", lambda *_: euler_copy(astray))
+    off = movement((0, 0, 2), (3, 0, 0))
+    flair = contrasts["FLAIR"]
+    moved = make_image(np.asarray(flair.dataobj), np.linalg.inv(off) @ flair.affine)
+    found = register_rigid(moved, contrasts["T1wGd"], mask)  # from the headers instead
+    assert error(found.matrix, off) < 0.5
+    monkeypatch.setattr(registration, "descend", lambda transform, *_: go_astray(transform))
+    aligned, report = align({"FLAIR": flair}, contrasts["T1wGd"], True, mask)
+    assert report.registered == ()
+    assert report.kept == ("FLAIR",)
+    assert report.notes == [
+        "FLAIR: no registration was better than the headers, which were kept;"
+        " check that it lies on the reference"
+    ]
+    np.testing.assert_array_equal(aligned["FLAIR"].dataobj, flair.dataobj)
+
+
+def euler_copy(transform: sitk.Euler3DTransform) -> sitk.Euler3DTransform:
+    return sitk.Euler3DTransform(transform)
+
+
+def go_astray(transform: sitk.Euler3DTransform) -> None:
+    transform.SetTranslation([40.0, 0, 0])
+
+
+def test_a_registration_that_moved_far_is_noted() -> None:
+    contrasts, mask = examination()
+    true = movement((0, 0, 5), (20, 0, 8))
+    flair = contrasts["FLAIR"]
+    moved = make_image(np.asarray(flair.dataobj), np.linalg.inv(true) @ flair.affine)
+    _, report = align({"FLAIR": moved}, contrasts["T1wGd"], "auto", mask)
+    assert report.far == ("FLAIR",)
+    assert "more than 10 mm: look at the figure" in report.moves[0]
+
+
 def test_an_oblique_copy_is_turned_back() -> None:
     image, mask, _ = template()
     copy = same_image_in_orientations(image)["oblique"]
@@ -121,7 +195,7 @@ def test_and_mended_where_they_are_wrong() -> None:
     moved = make_image(np.asarray(other.dataobj), movement((0, 3, 4), (4, -5, 6)) @ other.affine)
     aligned, report = align({"FLAIR": moved}, image, "auto", mask)
     assert report.registered == ("FLAIR",)
-    assert "FLAIR: registered to the reference; it was off by" in report.notes[0]
+    assert "FLAIR was registered: " in report.notes[0]
     inside = np.asarray(mask.dataobj) > 0
     before = np.asarray(other.dataobj)[inside]
     after = np.asarray(aligned["FLAIR"].dataobj)[inside]

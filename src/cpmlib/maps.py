@@ -132,12 +132,7 @@ def make_maps(
     aligned, report = align(moving, reference, how, volumes.get("mask"), stay=(fixed,))
     images = _moved(images, report)
     aligned = {kind: image for kind, image in aligned.items() if kind in CONTRASTS}
-    for kind in report.registered:
-        moved = report.transforms[kind]
-        notes.append(
-            f"{kind} was registered: {moved.rotation_deg:.1f} degrees,"
-            f" {moved.translation_mm:.1f} mm"
-        )
+    notes += report.moves
     mask = _mask(volumes, aligned, reference)
     aligned |= _without_fill(volumes, aligned, report, mask)
     maps: dict[str, nib.Nifti1Image] = {"mask": mask}

@@ -41,6 +41,10 @@ MOVED = 2.0
 GAIN = 0.10
 """Relative rise of NMI - 1 from which "auto" registers."""
 
+FAR = 10.0
+"""A contrast that a registration moved further than this is to be looked at, mm (mean over the
+brain). Between two examinations a head lies a few mm elsewhere, in one it seldom moves so far."""
+
 COVERED = 0.9
 """A contrast that covers a smaller share of the reference is mentioned."""
 
@@ -54,7 +58,8 @@ class RigidTransform:
     matrix : (4, 4)
         From the moving image's world to the fixed image's world, mm, RAS+.
     metric_before, metric_after : float
-        NMI of both images over the fixed image's mask without and with the transform.
+        NMI of both images without and with the transform, over the voxels in and 6 mm around the
+        fixed image's mask at which the moving image has a value in either case.
     rotation_deg : float
         Angle of the rotation about its own axis.
     translation_mm : float
@@ -69,6 +74,11 @@ class RigidTransform:
     rotation_deg: float
     translation_mm: float
     displacement_mm: float
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is moved: no transform was found that is better than the headers."""
+        return bool((self.matrix == np.eye(4)).all())
 
     @property
     def gain(self) -> float:
@@ -97,25 +107,51 @@ class AlignmentReport:
     coverage: dict[str, float] = field(default_factory=dict)
 
     @property
+    def far(self) -> tuple[str, ...]:
+        """The contrasts that were moved by more than 10 mm on average."""
+        return tuple(k for k in self.registered if self.transforms[k].displacement_mm > FAR)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The contrasts that were searched in full, and for which nothing better was found."""
+        return tuple(k for k, found in self.transforms.items() if found.is_identity)
+
+    @property
+    def moves(self) -> list[str]:
+        """What its owner should know of the registrations, a sentence a contrast."""
+        said = []
+        for contrast, found in self.transforms.items():
+            if contrast in self.kept:
+                said.append(
+                    f"{contrast}: no registration was better than the headers, which were kept;"
+                    " check that it lies on the reference"
+                )
+            if contrast in self.registered:
+                said.append(
+                    f"{contrast} was registered: {found.rotation_deg:.1f} degrees,"
+                    f" {found.translation_mm:.1f} mm; on average {found.displacement_mm:.1f} mm"
+                )
+            if contrast in self.far:
+                said[-1] += (
+                    f", more than {FAR:.0f} mm: look at the figure of registrations, and check that"
+                    " the image is of this patient and its header intact"
+                )
+        return said
+
+    @property
     def notes(self) -> list[str]:
-        """What its owner should know, a sentence a contrast.
+        """What its owner should know: `moves`, and what does not cover the reference.
 
         Examples
         --------
         >>> AlignmentReport(coverage={"FLAIR": 0.5, "ADC": 1.0}).notes
         ['FLAIR: covers 50 % of the reference']
         """
-        said = []
-        for contrast, covered in self.coverage.items():
-            if contrast in self.registered:
-                found = self.transforms[contrast]
-                said.append(
-                    f"{contrast}: registered to the reference; it was off by"
-                    f" {found.displacement_mm:.1f} mm on average"
-                )
-            if covered < COVERED:
-                said.append(f"{contrast}: covers {100 * covered:.0f} % of the reference")
-        return said
+        return self.moves + [
+            f"{contrast}: covers {100 * covered:.0f} % of the reference"
+            for contrast, covered in self.coverage.items()
+            if covered < COVERED
+        ]
 
     def table(self) -> pd.DataFrame:
         """Return one row a contrast; what was not measured is NaN.
@@ -156,15 +192,17 @@ def register_rigid(
     SimpleITK maximises Mattes' mutual information with regular-step gradient descent at 8, 4 and
     2 mm, on one thread and with a fixed seed. At 8 mm it starts from the headers and from equal
     centres of gravity, each as it is and turned by 20 degrees to either side about each axis; the
-    start that ends with the most mutual information is followed.
+    start that ends with the most mutual information is followed. If its end is no better than the
+    headers by NMI, the search is repeated from the headers alone; if that is no better either, the
+    headers are kept.
 
     Parameters
     ----------
     moving, fixed
         3-D images in any orientation, of the same or of different contrast.
     mask
-        Where in the fixed image the metric is computed, best the brain; None takes every voxel of
-        the fixed image with a value.
+        Where in the fixed image the metric is computed, best the brain; 6 mm around it are used as
+        well. None takes every voxel of the fixed image with a value.
     voxel_size
         At which the search ends, mm; the result is finer than that.
     name
@@ -190,23 +228,37 @@ def register_rigid(
     >>> found.matrix[:3, 3].round().astype(int).tolist()
     [-3, 0, 2]
     """
-    target = Sampled.of(fixed, voxel_size, mask, "the fixed image")
-    try:
-        found = search(moving, fixed, mask, name)
-        for size in sorted({max(COARSE, voxel_size), voxel_size}, reverse=True):
-            source = Sampled.of(moving, size, None, name)
-            fine = target if size == voxel_size else Sampled.of(fixed, size, mask, "the fixed")
-            descend(found, fine, source)
-    except RuntimeError as error:
-        raise DatasetError(
-            Problem(
-                name,
-                "no overlap with the image that it should be brought to",
-                "two images of the same head",
-                "check that both are of the same patient and that their headers are intact",
-            )
-        ) from error
-    return _describe(np.linalg.inv(matrix_of(found)), moving, target)
+    sizes = sorted({max(COARSE, voxel_size), voxel_size}, reverse=True)
+    levels = [
+        (Sampled.of(fixed, size, mask, "the fixed image"), Sampled.of(moving, size, None, name))
+        for size in sizes
+    ]
+    target = levels[-1][0]
+    found = None
+    for first in (
+        lambda: search(moving, fixed, mask, name),
+        lambda: euler(np.zeros(3), np.zeros(3), target.points().mean(axis=0)),
+    ):
+        try:
+            transform = first()
+            for fine, source in levels:
+                descend(transform, fine, source)
+        except RuntimeError as error:  # no overlap
+            failure = error
+            continue
+        found = _describe(np.linalg.inv(matrix_of(transform)), moving, target)
+        if found.metric_after > found.metric_before:
+            return found
+    if found is not None:
+        return _describe(np.eye(4), moving, target)
+    raise DatasetError(
+        Problem(
+            name,
+            "no overlap with the image that it should be brought to",
+            "two images of the same head",
+            "check that both are of the same patient and that their headers are intact",
+        )
+    ) from failure
 
 
 def apply_rigid(image: nib.Nifti1Image, transform: RigidTransform) -> nib.Nifti1Image:
@@ -300,7 +352,7 @@ def align(
             found = None if register is True else _stays(image, reference, mask, contrast)
             if found is None:
                 found = register_rigid(image, reference, mask, name=contrast)
-                if register is True or found.gain > GAIN:
+                if not found.is_identity and (register is True or found.gain > GAIN):
                     image = apply_rigid(image, found)
                     registered.append(contrast)
             transforms[contrast] = found
@@ -331,26 +383,31 @@ def _describe(matrix: np.ndarray, moving: nib.Nifti1Image, target: Sampled) -> R
     points = target.points()
     distance = points - nib.affines.apply_affine(matrix, points)
     centre = points.mean(axis=0)
+    before, after = _read(moving, np.eye(4), target), _read(moving, matrix, target)
+    # The same voxels for both: one that moves out of sight must not drop out of the comparison.
+    seen = target.inside & ~(np.isnan(before) & np.isnan(after))
     return RigidTransform(
         matrix=matrix,
-        metric_before=_nmi(moving, np.eye(4), target),
-        metric_after=_nmi(moving, matrix, target),
+        metric_before=_nmi(target.data[seen], before[seen]),
+        metric_after=_nmi(target.data[seen], after[seen]),
         rotation_deg=float(np.degrees(Rotation.from_matrix(matrix[:3, :3]).magnitude())),
         translation_mm=float(np.linalg.norm(centre - nib.affines.apply_affine(matrix, centre))),
         displacement_mm=float(np.linalg.norm(distance, axis=1).mean()),
     )
 
 
-def _nmi(moving: nib.Nifti1Image, matrix: np.ndarray, target: Sampled) -> float:
-    """Return NMI over the fixed image's mask; 1 where the images do not meet."""
+def _read(moving: nib.Nifti1Image, matrix: np.ndarray, target: Sampled) -> np.ndarray:
     moved = make_image(np.asarray(moving.dataobj), matrix @ moving.affine)
-    other = volume(resample_to(moved, target.affine, target.data.shape))
-    both = target.inside & ~np.isnan(other)
-    if both.sum() < BINS:
+    return volume(resample_to(moved, target.affine, target.data.shape))
+
+
+def _nmi(a: np.ndarray, b: np.ndarray) -> float:
+    """Return NMI of two lists of values; no value counts as the lowest; 1 without overlap."""
+    known = b[~np.isnan(b)]
+    if len(known) < BINS:
         return 1.0
-    b = other[both]
-    b = np.clip(b, *np.percentile(b, [0.1, 99.5]))
-    a = target.data[both]
+    low, high = np.percentile(known, [0.1, 99.5])
+    b = np.clip(np.nan_to_num(b, nan=low), low, high)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 1.0
     return float(normalized_mutual_information(a, b, bins=BINS))

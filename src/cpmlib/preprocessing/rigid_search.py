@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its usual name)
+from scipy import ndimage
 
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.preprocessing.grid import resample_to, volume
+from cpmlib.preprocessing.grid import make_image, resample_to, volume
 
 FIRST = 8.0
 """Voxel size at which the search starts, mm."""
@@ -32,6 +33,14 @@ SAMPLES = 20_000
 
 BINS = 32
 
+MARGIN = 6.0
+"""The metric is computed in the mask and so far around it, mm. In the brain alone much of the
+information is in its border, and a transform that moves the border out of sight costs nothing."""
+
+OVERLAP = 0.5
+"""A start that ends with a smaller share of the best start's overlap is not followed: what lies
+beyond the moving image is not counted, and few voxels agree by chance."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
@@ -45,7 +54,7 @@ class Sampled:
     data : (X, Y, Z) float32
         Values without their extremes; the lowest where there is none.
     inside : (X, Y, Z) bool
-        Where the metric is computed if this image is the fixed one.
+        Where the metric is computed if this image is the fixed one: the mask and 6 mm around it.
     affine : (4, 4)
         Voxel to world, mm, RAS+; diagonal.
     """
@@ -63,6 +72,8 @@ class Sampled:
         if not np.isfinite(data).any() or np.nanmin(data) == np.nanmax(data):
             raise DatasetError(Problem(name, "no contrast at all", "a head", "check the export"))
         affine, shape = _box(image, voxel_size)
+        # Images without the skull may hold no value around the brain, which is background too.
+        image = make_image(np.where(np.isnan(data), np.nanmin(data), data), image.affine)
         values = volume(resample_to(image, affine, shape, name=name))
         inside = ~np.isnan(values)
         if not inside.any():
@@ -73,7 +84,8 @@ class Sampled:
                 raise DatasetError(
                     Problem("the mask", "no voxel in the image", "a mask of the image", "check it")
                 )
-            inside &= there
+            away = ndimage.distance_transform_edt(~there) * voxel_size
+            inside &= away <= max(MARGIN, voxel_size)
         # Single very bright voxels would leave few bins of the histogram for the brain.
         low, high = np.percentile(values[inside], [0.1, 99.5])
         return cls(np.clip(np.nan_to_num(values, nan=low), low, high), inside, affine)
@@ -81,6 +93,12 @@ class Sampled:
     def points(self) -> np.ndarray:
         """Return the world coordinates of the voxels inside."""
         return nib.affines.apply_affine(self.affine, np.argwhere(self.inside))
+
+    def overlap(self, matrix: np.ndarray, target: Sampled) -> float:
+        """Return the share of a fixed image's voxels that a transform to this image hits."""
+        points = nib.affines.apply_affine(np.linalg.inv(self.affine) @ matrix, target.points())
+        there = (points > -0.5) & (points < np.array(self.data.shape) - 0.5)
+        return float(there.all(axis=1).mean())
 
     def gravity(self) -> np.ndarray:
         """Return the world coordinates of the image's centre of gravity."""
@@ -123,7 +141,7 @@ def search(
     source = Sampled.of(moving, FIRST, None, name)
     centre = target.points().mean(axis=0)
     turns = np.radians(TURN) * np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
-    best, least, failure = None, np.inf, None
+    ends, failure = [], None
     for shift in (np.zeros(3), source.gravity() - target.gravity()):
         for turn in turns:
             start = euler(turn, shift, centre)
@@ -132,11 +150,11 @@ def search(
             except RuntimeError as error:  # this start has no overlap
                 failure = error
                 continue
-            if value < least:
-                best, least = start, value
-    if best is None:
+            ends.append((value, source.overlap(matrix_of(start), target), start))
+    if not ends:
         raise failure or RuntimeError("no start")
-    return best
+    least = OVERLAP * max(overlap for _, overlap, _ in ends)
+    return min((e for e in ends if e[1] >= least), key=lambda end: end[0])[2]
 
 
 def descend(transform: sitk.Euler3DTransform, target: Sampled, source: Sampled) -> float:

@@ -50,7 +50,7 @@ from cpmlib.qupath.regions import (
     cells_inside,
     is_ignored,
     labels_of,
-    parent_by_name,
+    parents_by_name,
     parents_by_outline,
     refuse_crossed,
     refuse_misfit,
@@ -66,6 +66,9 @@ DENSITY_RANGE = (1.0, 50_000.0)
 
 AREA_RANGE_MM2 = (1e-4, 1e4)
 """As ``samples.tsv`` allows them; beyond lies a wrong unit or a wrong file."""
+
+UNITS = ("um", "px", "mm")
+"""Of centroids."""
 
 _CELLS = {"cell", "detection"}
 
@@ -230,10 +233,13 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
         remedy = "export the annotations only; cells go into the detection table"
         raise table.error(f"objects of type {', '.join(others)}", "annotations", remedy)
     table.refuse_other_images()
-    table.refuse_twice(("object id",), ("name", "centroid x um", "centroid y um", column))
+    table.refuse_twice(("object id",), tuple(set(table.columns) - {"object id"}))
     regions, notes = [], []
     for i, number in enumerate(table.numbers):
-        if table.value(i, "object type").lower() in ROOTS - {""}:
+        parent = table.value(i, "parent")
+        own = table.value(i, "object type") or ("" if parent else table.value(i, "name"))
+        if own.lower() in ROOTS - {""}:
+            notes.append(f"{path.name}, row {number}: the whole image, left out")
             continue
         if table.value(i, "roi").lower() in ("points", "point", "line", "polyline"):
             notes.append(f"{path.name}, row {number}: no area, left out")
@@ -242,10 +248,11 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
         cells = table.whole(i, "num detections") if "num detections" in table.columns else None
         kind = table.value(i, "classification") or table.value(i, "class")
         labels = labels_of(table.value(i, "name"), kind)
-        regions.append(Region(area, cells, is_ignored(kind), labels, table.value(i, "parent")))
+        place = tuple(table.value(i, f"centroid {axis} {unit}") for axis in "xy" for unit in UNITS)
+        regions.append(Region(area, cells, is_ignored(kind), labels, parent, (), place))
     if table.problems:
         raise DatasetError(table.problems)
-    sign = signs_of(regions, [parent_by_name(r, regions) for r in regions])
+    sign = signs_of(regions, parents_by_name(regions))
     return replace(_total(path.name, regions, sign, notes), in_um=column != "area px2")
 
 
@@ -255,7 +262,7 @@ def _total(file: str, regions: list[Region], signs: list[int], notes: list[str])
         found = f"{len(regions)} annotations, none of tissue"
         raise DatasetError(Problem(file, found, "an annotation with an area", remedy))
     for region, sign in zip(regions, signs, strict=True):
-        name = sorted(region.labels)[-1]
+        name = min(region.labels, key=len)
         if region.ignored:
             notes.append(f"{file}: {name} {'taken off' if sign else 'left out'}, it is ignored")
         elif not sign:

@@ -30,6 +30,8 @@ CELLS_TO_SPREAD = 50
 CROSSED_SHARE = 0.01
 """Largest part of a region's area by which its rings may disagree with what lies inside them.
 Freehand drawing leaves tiny loops; a ring that crosses itself in earnest gives a wrong density."""
+SAME_AREA = 1e-3
+"""Relative difference of areas that are one: tables round them."""
 ROOTS = {"", "image", "root object", "root object (image)", "pathrootobject"}
 """What stands in the column ``Parent`` for an object in no other, in lower case."""
 
@@ -52,6 +54,8 @@ class Region:
         What stands there for itself.
     polygons
         Its outline in pixels, if that is known.
+    place
+        Its centroid as the table writes it, if it does.
     """
 
     area: float
@@ -60,12 +64,13 @@ class Region:
     labels: frozenset[str]
     parent: str = ""
     polygons: tuple[Polygon, ...] = ()
+    place: tuple[str, ...] = ()
 
 
 def labels_of(name: str, kind: str) -> frozenset[str]:
     """How QuPath names a region in the column ``Parent`` (0.2 to 0.4, and later versions)."""
     if name:
-        return frozenset({name})
+        return frozenset({name, f"{name} ({kind})"} if kind else {name})
     return frozenset(
         {kind, f"Annotation ({kind})"} if kind else {"Annotation", "PathAnnotationObject"}
     )
@@ -83,16 +88,37 @@ def is_ignored(kind: str) -> bool:
     return base.endswith("*") and base.lower() != "region*"
 
 
-def parent_by_name(region: Region, regions: list[Region]) -> int | None:
-    """Find the region that a table means; the smallest of that name that is larger."""
-    if region.parent.lower() in ROOTS:
-        return None
-    named = [
-        (other.area, j)
-        for j, other in enumerate(regions)
-        if region.parent in other.labels and other.area > region.area
-    ]
-    return min(named)[1] if named else None
+def parents_by_name(regions: list[Region]) -> list[int | None]:
+    """Find the region around each that a table means: the smallest of that name, or a copy.
+
+    A region may be as large as its parent. Two of one area, one place and one count are one piece
+    of tissue, whatever they are called; the later one counts as lying in the earlier.
+    """
+    parents: list[int | None] = []
+    for i, region in enumerate(regions):
+        named = [
+            (other.area, j)
+            for j, other in enumerate(regions)
+            if j != i and region.parent in other.labels and _holds(other, region, before=j < i)
+        ]
+        parents.append(min(named)[1] if named and region.parent.lower() not in ROOTS else None)
+    top = [i for i, parent in enumerate(parents) if parent is None]
+    for i in top:
+        parents[i] = next((j for j in top if j < i and _copies(regions[j], regions[i])), None)
+    return parents
+
+
+def _holds(other: Region, region: Region, *, before: bool) -> bool:
+    if other.area > region.area * (1 + SAME_AREA):
+        return True
+    # Of two as large as each other that name each other as parent, the first holds the second
+    as_large = other.area >= region.area * (1 - SAME_AREA)
+    return as_large and (before or other.parent not in region.labels)
+
+
+def _copies(one: Region, other: Region) -> bool:
+    same = (one.area, one.cells, one.place) == (other.area, other.cells, other.place)
+    return same and bool(one.cells)
 
 
 def signs_of(regions: list[Region], parents: list[int | None]) -> list[int]:
@@ -139,7 +165,7 @@ def refuse_crossed(path: Path, number: int, region: Region) -> None:
     filled = filled_area([ring for polygon in region.polygons for ring in polygon])
     expected = area_of(region.polygons)
     if abs(filled - expected) > CROSSED_SHARE * max(filled, abs(expected)):
-        name = sorted(region.labels)[-1]
+        name = min(region.labels, key=len)
         found = f"feature {number} ({name}): an outline that crosses itself"
         remedy = "draw it again in QuPath, or make the polygon valid, and export again"
         raise DatasetError(Problem(path.name, found, "a simple polygon", remedy))

@@ -15,6 +15,10 @@ from cpmlib.errors import DatasetError, Problem
 
 MAXIMUM_BYTES = 200_000_000
 """A biopsy with its cells' outlines needs about a tenth; more is a mistake."""
+_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
+_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+([eE][+-]?[0-9]+)?")
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}([ .,'\u2019\u00a0\u202f][0-9]{3})+([.,][0-9]+)?")
+"""Digits in threes, as a thousands separator leaves them."""
 AREA_COLUMNS = {"area um2": 1e-6, "area mm2": 1.0, "area px2": None}
 """Columns that hold the area of an annotation, as `spell` writes them, and their unit in mm2."""
 
@@ -36,7 +40,7 @@ class Table:
     def __init__(self, path: Path) -> None:
         self.file = path.name
         self.problems: list[Problem] = []
-        self._commas: dict[str, bool] = {}
+        self._commas: dict[str, bool | None] = {}
         text = read_export(path)
         header = text.split("\n", 1)[0]
         delimiter = max(DELIMITERS, key=header.count)
@@ -79,10 +83,8 @@ class Table:
 
     def number(self, i: int, name: str, *, above_zero: bool = False) -> float:
         """Return a number; note a problem and return NaN for anything else."""
-        if name not in self._commas:  # the computer's locale decides, for a whole column
-            self._commas[name] = any("," in cell for cell in self.text(name))
         text = self.value(i, name)
-        value = parse_number(text, decimal_comma=self._commas[name])
+        value = self._parse(text, name)
         if isinstance(value, float) and (value > 0 or not above_zero):
             return value
         expected = "a number above 0" if above_zero else "a number"
@@ -90,6 +92,31 @@ class Table:
         problem = Problem(self.file, text or "an empty cell", expected, remedy)
         self.problems.append(replace(problem, row=self.numbers[i], column=self._title[name]))
         return math.nan
+
+    def _parse(self, text: str, name: str) -> float | str:
+        """Return a number, or the remedy for what is none."""
+        comma = self._decimal_comma(name)
+        if comma and _COMMA.fullmatch(text):
+            return parse_number(text.replace(",", "."))
+        if comma and "." in text and _POINT.fullmatch(text):
+            return "write all numbers of the table with one decimal mark, and none for thousands"
+        if _GROUPED.fullmatch(text) and not _POINT.fullmatch(text):
+            return "write it without thousands separators, or with other than three decimals"
+        return parse_number(text)
+
+    def _decimal_comma(self, name: str) -> bool | None:
+        """Say how a column writes decimals: as its cells show, else as those of other columns.
+
+        The computer's locale decides for a whole table. A cell such as 5,125 alone shows nothing:
+        the comma may part thousands. None if nothing shows it.
+        """
+        if name not in self._commas:
+            shown = _decimal_mark(self.text(name))
+            others = (other for other in self.columns if shown is None and other != name)
+            columns = (cells for cells in map(self.text, others) if _all_numbers(cells))
+            marks = (mark for mark in map(_decimal_mark, columns) if mark is not None)
+            self._commas[name] = next(marks, None) if shown is None else shown
+        return self._commas[name]
 
     def whole(self, i: int, name: str) -> int:
         """Return a count; note a problem and return 0 for anything else."""
@@ -109,9 +136,9 @@ class Table:
             raise self.error(found, "one image, this sample's", "export each image by itself")
 
     def refuse_twice(self, *identities: tuple[str, ...]) -> None:
-        """Refuse two rows that agree in the first of these sets of columns that the table has."""
+        """Refuse two rows that agree in one of these sets of columns that the table has."""
         for names in identities:
-            if not set(names) <= set(self.columns):
+            if not names or not set(names) <= set(self.columns):
                 continue
             seen: dict[tuple[str, ...], int] = {}
             for i, number in enumerate(self.numbers):
@@ -120,7 +147,22 @@ class Table:
                     found = f"the same object as in row {seen[key]}"
                     raise self.error(found, "each object once", "delete it, export again", number)
                 seen[key] = number
-            return
+
+
+def _decimal_mark(cells: list[str]) -> bool | None:
+    """Say whether cells show a decimal comma, a decimal point (False), or nothing (None)."""
+    for cell in cells:
+        if "," in cell and _COMMA.fullmatch(cell) and not _GROUPED.fullmatch(cell):
+            return True
+        if "." in cell and _POINT.fullmatch(cell) and not _GROUPED.fullmatch(cell):
+            return False
+    return None
+
+
+def _all_numbers(cells: list[str]) -> bool:
+    return all(not cell or cell[-1].isdigit() or cell == "NaN" for cell in cells) and any(
+        _COMMA.fullmatch(cell) or _POINT.fullmatch(cell) for cell in cells
+    )
 
 
 def spell(name: str) -> str:

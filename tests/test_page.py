@@ -156,7 +156,7 @@ def test_run_by_hand_a_notebook_reads_the_default_dataset(monkeypatch, root):
     monkeypatch.chdir(root / "notebooks")
     page = Page("01_cohort")
     assert page.output is None
-    assert len(page.published()) == 113
+    assert len(page.published()) == 143
 
 
 def test_outside_the_project_the_error_says_so(monkeypatch, tmp_path):

@@ -28,7 +28,10 @@ from cpmlib.schemas import (
     MEASURED,
     MINIMAL_REQUIRED,
     MISSING,
+    OTHER_STUDY,
     PARTICIPANTS,
+    RELATION,
+    RELATIONS,
     SAMPLES,
     sidecar,
 )
@@ -38,6 +41,8 @@ DESCRIPTION = "dataset_description.json"
 SAMPLES_SIDECAR = "samples.json"
 COORDINATE_SYSTEM = "CoordinateSystem"
 """Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
+TABLE_NAME = "A study in one table"
+"""What a study without a description is called."""
 LONGEST_TEXT = 200
 """Most characters of a dataset's name and label."""
 
@@ -54,12 +59,15 @@ class Dataset:
         One row a sample, the patient's columns joined to it.
     name, label
         The dataset's own name, and the label it wants shown ("" if none).
+    relation
+        What it is to the paper, one of `cpmlib.schemas.RELATIONS`.
     """
 
     participants: pd.DataFrame
     samples: pd.DataFrame
     name: str
     label: str
+    relation: str = OTHER_STUDY
 
 
 def read_dataset(path: str | os.PathLike[str]) -> Dataset:
@@ -112,6 +120,7 @@ def pseudonymised(
         samples=joined,
         name=str(description.get("Name", "")),
         label=str(description.get("DataLabel", "")),
+        relation=str(description.get(RELATION, OTHER_STUDY)),
     )
 
 
@@ -162,7 +171,8 @@ def read_tables(
         samples = _to_ras(samples, path / SAMPLES_SIDECAR)
         files = (PARTICIPANTS.name, SAMPLES.name)
     elif path.suffix.lower() in TABLE_SUFFIXES and is_table:
-        description = {"Name": path.stem, "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+        # Not called after the file, whose name may be that of a patient.
+        description = {"Name": TABLE_NAME, "BIDSVersion": "1.10.0", "DatasetType": "raw"}
         reader = delimited.read_csv if path.suffix.lower() == ".csv" else delimited.read_xlsx
         participants, samples = _split_minimal(reader(path))
         files = (path.name, path.name)
@@ -270,9 +280,15 @@ def _read_description(path: Path) -> dict[str, object]:
             expected += " with a letter or digit"
             found = f"no such text under '{key}'"
             problems.append(Problem(path.name, found, expected, f"correct '{key}'"))
+    if content.get(RELATION, OTHER_STUDY) not in list(RELATIONS):
+        expected = "one of " + ", ".join(RELATIONS)
+        found = f"{content[RELATION]!r:.60} under '{RELATION}'"
+        problems.append(Problem(path.name, found, expected, f"correct '{RELATION}'"))
+    known = {name.lower(): name for name in ("DataLabel", RELATION)}
     for key in content:
-        if key != "DataLabel" and key.lower().replace("_", "") == "datalabel":
-            problems.append(Problem(path.name, f"'{key}'", "'DataLabel'", "write it so"))
+        meant = known.get(key.lower().replace("_", ""), key)
+        if key != meant:
+            problems.append(Problem(path.name, f"'{key}'", f"'{meant}'", "write it so"))
     if problems:
         raise DatasetError(problems)
     return content

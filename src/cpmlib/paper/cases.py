@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-QUANTITIES = {"cpm": "cpm", "adc": "adc", "he": "he_cellularity"}
+QUANTITIES = {"age": "age", "cpm": "cpm", "adc": "adc", "he": "he_cellularity"}
 """Key in the ledger and column of the sample table."""
 
 

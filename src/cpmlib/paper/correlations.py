@@ -14,7 +14,7 @@ import pandas as pd
 from cpmlib.correlation import correlate, linear_fit, root_mean_square_error
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
-from cpmlib.results import why_not_estimable
+from cpmlib.results import why_not_estimable, with_interval
 from cpmlib.rout import RoutResult, rout_line
 
 OUTCOME = "he_cellularity"
@@ -178,12 +178,12 @@ def values(table: pd.DataFrame) -> dict[str, float]:
     for row in table.to_dict("records"):
         prefix = f"corr.{row['subset']}.{row['predictor']}"
         if row["statistic"] == "slope":
-            found[f"{prefix}.b"] = row["estimate"]
+            found |= with_interval(f"{prefix}.b", row)
             found[f"{prefix}.b_p"] = row["p"]
             found[f"{prefix}.r2"] = row.get("r2", np.nan)
         elif row["statistic"] == "Spearman rho":
-            found[f"{prefix}.rho"] = row["estimate"]
+            found |= with_interval(f"{prefix}.rho", row)
             found[f"{prefix}.rho_p"] = row["p"]
         elif row["statistic"] == "RMSE":
-            found[f"{prefix}.rmse"] = row["estimate"]
+            found |= with_interval(f"{prefix}.rmse", row)
     return found

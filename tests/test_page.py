@@ -164,3 +164,12 @@ def test_outside_the_project_the_error_says_so(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="inside the project"):
         Page("01_cohort")
+
+
+@pytest.mark.parametrize("shown", [pd.DataFrame(columns=["a", "b"]), pd.DataFrame()])
+def test_a_table_without_rows_says_none(page, tmp_path, monkeypatch, shown):
+    texts = []
+    monkeypatch.setattr("cpmlib.page.display", lambda thing: texts.append(thing.data))
+    page.table("t", shown, title="Table 9", caption="Nothing.")
+    assert "| none |" in texts[0]
+    assert "none" not in (tmp_path / "99_test_files" / "t.csv").read_text()

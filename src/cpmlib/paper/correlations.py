@@ -172,6 +172,21 @@ def format_p(p: float) -> str:
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def told_apart(p: float, threshold: float) -> tuple[str, str]:
+    """Write a p value and what it is held against, with digits enough to tell them apart.
+
+    Examples
+    --------
+    >>> told_apart(0.000301, 0.000345), told_apart(0.00032, 0.000321)
+    (('0.0003', '0.00035'), ('0.00032', '0.000321'))
+    """
+    for digits in range(1, 17):
+        shown = f"{p:.{digits}g}", f"{threshold:.{digits}g}"
+        if shown[0] != shown[1]:
+            break
+    return shown
+
+
 def values(table: pd.DataFrame) -> dict[str, float]:
     """Regenerate the values that the ledger lists under ``corr.``."""
     found: dict[str, float] = {}

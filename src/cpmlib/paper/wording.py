@@ -68,23 +68,21 @@ def choices_meaning(relation: str) -> str:
     return "A choice that loses many values is one that the authors probably did not make."
 
 
-def images_absent(present: bool, what: str) -> str:
+def images_absent(present: bool, what: str, empty: str = "figures and tables") -> str:
     """Say that a page has nothing to show; "" where the dataset has what it is about.
 
     Parameters
     ----------
     present
-        Whether the dataset has what the page is about.
+        Whether it has.
     what
         What it has none of, such as ``"images"``.
+    empty
+        What of the page has nothing in it.
 
     Examples
     --------
     >>> images_absent(False, "images")
     'This dataset holds no images: figures and tables of this page are empty.'
     """
-    return (
-        ""
-        if present
-        else f"This dataset holds no {what}: figures and tables of this page are empty."
-    )
+    return "" if present else f"This dataset holds no {what}: {empty} of this page are empty."

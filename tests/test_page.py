@@ -156,7 +156,7 @@ def test_run_by_hand_a_notebook_reads_the_default_dataset(monkeypatch, root):
     monkeypatch.chdir(root / "notebooks")
     page = Page("01_cohort")
     assert page.output is None
-    assert len(page.published()) == 113
+    assert len(page.published()) == 143
 
 
 def test_outside_the_project_the_error_says_so(monkeypatch, tmp_path):
@@ -178,3 +178,12 @@ def test_a_study_in_a_folder_of_the_same_name_is_not_the_default(tmp_path, monke
     assert _build_of_default() != build
     (build / "settings.json").write_text(json.dumps({"surrogate": default}))
     assert (_build_of_default() == build) == default
+
+
+@pytest.mark.parametrize("shown", [pd.DataFrame(columns=["a", "b"]), pd.DataFrame()])
+def test_a_table_without_rows_says_none(page, tmp_path, monkeypatch, shown):
+    texts = []
+    monkeypatch.setattr("cpmlib.page.display", lambda thing: texts.append(thing.data))
+    page.table("t", shown, title="Table 9", caption="Nothing.")
+    assert "| none |" in texts[0]
+    assert "none" not in (tmp_path / "99_test_files" / "t.csv").read_text()

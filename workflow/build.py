@@ -249,9 +249,12 @@ def _totals() -> str:
     import pandas as pd
 
     from cpmlib.ledger import summary
+    from cpmlib.schemas import RELATION
 
-    path = BUILD / "site" / "notebooks" / "08_ledger_files" / "values.json"
-    return summary(pd.DataFrame(json.loads(path.read_text("utf-8"))["tables"]["ledger"]))
+    values = BUILD / "site" / "notebooks" / "08_ledger_files" / "values.json"
+    ledger = pd.DataFrame(json.loads(values.read_text("utf-8"))["tables"]["ledger"])
+    description = BUILD / "dataset" / "dataset_description.json"
+    return summary(ledger, json.loads(description.read_text("utf-8"))[RELATION])
 
 
 if __name__ == "__main__":

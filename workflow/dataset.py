@@ -20,6 +20,7 @@ from cpmlib.derivatives import FOLDER, IGNORED
 from cpmlib.derivatives import description as description_of_maps
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import fill_measured
+from cpmlib.schemas import RELATION
 from dependencies import BUILD, patients
 
 
@@ -48,6 +49,7 @@ def main(source: str, folder: str) -> int:
         "Name": dataset.name,
         "BIDSVersion": "1.10.0",
         "DatasetType": "raw",
+        RELATION: dataset.relation,
     }
     if dataset.label:
         described["DataLabel"] = dataset.label

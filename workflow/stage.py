@@ -73,6 +73,8 @@ def _copy_book() -> None:
 def _write_generated_pages() -> None:
     parts = ["# Data dictionary\n"]
     parts.append((ROOT / "book" / "data_dictionary.md").read_text("utf-8").split("\n", 1)[1])
+    parts.append("## dataset_description.json\n")
+    parts.append(pipe_table(schemas.description_dictionary()) + "\n")
     for schema in (schemas.PARTICIPANTS, schemas.SAMPLES):
         parts.append(f"## {escape(schema.name)}\n")
         parts.append(pipe_table(schemas.data_dictionary(schema)) + "\n")
@@ -178,11 +180,11 @@ def _modules(script: str) -> str:
 
 def _write_config(description: dict[str, object]) -> None:
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
-    label = str(description.get("DataLabel", ""))
+    shown = ". ".join(str(description[key]) for key in ("Name", "DataLabel") if key in description)
     sphinx = config["sphinx"]["config"]
-    if label:
-        # The theme fetches an announcement that begins with http; this one never does.
-        sphinx["html_theme_options"]["announcement"] = f"<span>{html.escape(label)}</span>"
+    # The theme fetches an announcement that begins with http; this one never does.
+    announcement = f"<span>Dataset: {html.escape(shown)}</span>"
+    sphinx["html_theme_options"]["announcement"] = announcement
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
     config["sphinx"]["local_extensions"] = {"not_estimable": here, "without_thebe": here}

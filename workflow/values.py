@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from cpmlib.schemas import RELATION
 from dependencies import ROOT, notebook_names
 
 
@@ -17,7 +18,11 @@ def main(target: str) -> None:
     build = ROOT / "build"
     description = json.loads((build / "dataset" / "dataset_description.json").read_text("utf-8"))
     content: dict[str, object] = {
-        "dataset": {"name": description["Name"], "label": description.get("DataLabel", "")},
+        "dataset": {
+            "name": description["Name"],
+            "label": description.get("DataLabel", ""),
+            "relation": description[RELATION],
+        },
         "options": json.loads((build / "options.json").read_text("utf-8")),
     }
     values: dict[str, object] = {}

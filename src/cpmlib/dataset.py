@@ -37,7 +37,10 @@ from cpmlib.schemas import (
     MEASURED,
     MINIMAL_REQUIRED,
     MISSING,
+    OTHER_STUDY,
     PARTICIPANTS,
+    RELATION,
+    RELATIONS,
     SAMPLES,
     is_fit_to_show,
     is_number,
@@ -53,6 +56,8 @@ COORDINATE_SYSTEM = "CoordinateSystem"
 """Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
 NOTES = "TableNotes"
 """Key of a staged description: what of a study's tables was not used, as texts."""
+TABLE_NAME = "A study in one table"
+"""What a study without a description is called."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,15 @@ class Dataset:
         ``reason`` of everything that the study leaves out and says why.
     notes
         What the study's tables hold and was not used.
+    relation
+        What it is to the paper, one of `cpmlib.schemas.RELATIONS`.
     """
 
     participants: pd.DataFrame
     samples: pd.DataFrame
     name: str
     label: str
+    relation: str = OTHER_STUDY
     excluded: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EXCLUDED))
     notes: tuple[str, ...] = ()
 
@@ -142,6 +150,7 @@ def pseudonymised(
         name=str(description.get("Name", "")),
         label=str(description.get("DataLabel", "")),
         notes=_notes(description),
+        relation=str(description.get(RELATION, OTHER_STUDY)),
     )
 
 
@@ -295,7 +304,8 @@ def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, obj
     problems += relations(participants, samples, path.name, path.name)
     if problems:
         raise DatasetError(problems)
-    description: dict[str, object] = {"Name": path.stem, "BIDSVersion": "1.10.0"}
+    # Not called after the file, whose name may be that of a patient.
+    description: dict[str, object] = {"Name": TABLE_NAME, "BIDSVersion": "1.10.0"}
     return participants, samples, description | {"DatasetType": "raw", NOTES: list(table.notes)}
 
 
@@ -400,9 +410,15 @@ def _read_description(path: Path) -> dict[str, object]:
             expected += " with a letter or digit"
             found = f"no such text under '{key}'"
             problems.append(Problem(path.name, found, expected, f"correct '{key}'"))
+    if content.get(RELATION, OTHER_STUDY) not in list(RELATIONS):
+        expected = "one of " + ", ".join(RELATIONS)
+        found = f"{content[RELATION]!r:.60} under '{RELATION}'"
+        problems.append(Problem(path.name, found, expected, f"correct '{RELATION}'"))
+    known = {name.lower(): name for name in ("DataLabel", RELATION)}
     for key in content:
-        if key != "DataLabel" and key.lower().replace("_", "") == "datalabel":
-            problems.append(Problem(path.name, f"'{key}'", "'DataLabel'", "write it so"))
+        meant = known.get(key.lower().replace("_", ""), key)
+        if key != meant:
+            problems.append(Problem(path.name, f"'{key}'", f"'{meant}'", "write it so"))
     if problems:
         raise DatasetError(problems)
     return content

@@ -179,7 +179,7 @@ class Page:
         key, title, caption
             As in `figure`; the caption is one line.
         shown
-            The cells as the reader sees them.
+            The cells as the reader sees them; without a row, the table says "none".
         data
             The same at full precision, for the CSV; ``shown`` if None.
         """
@@ -195,6 +195,9 @@ class Page:
         latex = shown.to_latex(index=False, escape=True, caption=plain, label=f"tab:{key}")
         self._write(f"{key}.tex", latex)
         links = [(name, self._link(key, end)) for name, end in _TABLE_FILES]
+        if shown.empty:
+            columns = list(shown.columns) or [""]
+            shown = pd.DataFrame([["none", *[""] * (len(columns) - 1)]], columns=columns)
         display(Markdown(markup.table_block(key, shown, caption, links)))
 
     def html(self, content: str) -> None:

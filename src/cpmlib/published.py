@@ -4,14 +4,18 @@ Vocabulary
 ----------
 - *printed*: the text in the paper, such as ``0.20`` or ``>0.05``.
 - *rounding interval*: the values that, rounded as the printed text is, give that text.
+- *truncated*: cut off after the printed digits instead of rounded, as some of the paper's
+  percentages are; that is granted to percentages alone.
+- *kind*: what a printed value is (`KINDS`), told from its row in the table.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +25,15 @@ from cpmlib.delimited import read_tsv
 from cpmlib.errors import DatasetError, Problem
 
 COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
+
+COUNT = "counts and percentages"
+CASE = "values of cases"
+BOUND = "bounds such as p > 0.05"
+STATISTIC = "statistics"
+KINDS = (COUNT, CASE, BOUND, STATISTIC)
+"""What a printed value can be; a *bound* is printed behind > or <, the rest are statistics."""
+
+_UNIT = re.compile(r" \((?:cells|1e-6|years)[^)]*\)")
 
 REPRESENTATION_SLACK = 1e-12
 """Relative slack for decimal bounds and sums held in binary, far below any rounding."""
@@ -105,6 +118,98 @@ def parse_printed(text: str) -> PrintedValue:
     exponent = value.as_tuple().exponent
     half = Decimal(1).scaleb(int(exponent)) / 2
     return PrintedValue(float(value - half), float(value + half))
+
+
+def kind_of(id: str, statistic: str, printed: str) -> str:
+    """Tell what a printed value is.
+
+    Parameters
+    ----------
+    id, statistic, printed
+        As in the table of printed values.
+
+    Returns
+    -------
+    str
+        One of `KINDS`.
+
+    Examples
+    --------
+    >>> kind_of("t1.sex_m", "count of patients, sex M", "17")
+    'counts and percentages'
+    >>> kind_of("corr.whole.cpm.rho_p", "Spearman p, CPM", ">0.05")
+    'bounds such as p > 0.05'
+    """
+    if id.startswith("case."):
+        return CASE
+    if statistic.startswith("count of ") or is_percentage(statistic):
+        return COUNT
+    return BOUND if printed.startswith((">", "<")) else STATISTIC
+
+
+def is_percentage(statistic: str) -> bool:
+    """Whether a printed value is a share in percent, by what the table calls it.
+
+    Examples
+    --------
+    >>> is_percentage("percent of patients, sex M")
+    True
+    """
+    return statistic.startswith("percent of ")
+
+
+def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
+    """Whether a percentage that was cut off, not rounded, would be printed so.
+
+    Parameters
+    ----------
+    printed, statistic
+        As in the table of printed values.
+    value
+        The regenerated value.
+
+    Returns
+    -------
+    bool
+        False for anything but a percentage, and for no value.
+
+    Examples
+    --------
+    >>> agrees_if_truncated("18", "percent of patients", 100 * 5 / 27)
+    True
+    >>> agrees_if_truncated("0.17", "Spearman rho", 0.179)
+    False
+    """
+    if not is_percentage(statistic) or printed.startswith((">", "<")) or not np.isfinite(value):
+        return False
+    text = Decimal(printed)
+    # A share that is exactly a whole number may lie a last bit below it.
+    exact = Decimal(float(value) * (1 + REPRESENTATION_SLACK))
+    return exact.quantize(text, rounding=ROUND_DOWN) == text
+
+
+def name_of(statistic: str, subset: str) -> str:
+    """Name a printed value for a reader, without its unit.
+
+    Examples
+    --------
+    >>> name_of("SD of CPM cellularity (cells/mm2)", "whole")
+    'SD of CPM cellularity (whole)'
+    """
+    return f"{_UNIT.sub('', statistic)} ({subset})"
+
+
+def names_of(published: pd.DataFrame, ids: Iterable[str]) -> str:
+    """Name some of the printed values, as one text.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"statistic": ["mean", "SD"], "subset": ["whole"] * 2}, ["a", "b"])
+    >>> names_of(table, ["a", "b"])
+    'mean (whole); SD (whole)'
+    """
+    rows = published.loc[list(ids), ["statistic", "subset"]]
+    return "; ".join(name_of(*row) for row in rows.itertuples(index=False))
 
 
 def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:

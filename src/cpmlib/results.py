@@ -9,7 +9,8 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ MINIMUM_GROUP = 3
 
 PERFECT = 1 - 1e-12
 """A correlation from here on differs from 1 by rounding errors only."""
+
+CI_LOW, CI_HIGH = ".ci_low", ".ci_high"
+"""Endings of the ids under which the ends of a value's interval are handed to the ledger."""
 
 COLUMNS = ("statistic", "estimate", "ci_low", "ci_high", "p", "n", "excluded", "note")
 
@@ -113,6 +117,24 @@ def why_not_estimable(*variables: np.ndarray, minimum: int = MINIMUM_GROUP) -> s
         if np.ptp(values) == 0:
             return "all values are equal"
     return None
+
+
+def with_interval(id: str, row: Mapping[Any, Any] | pd.Series) -> dict[str, float]:
+    """Return an estimate and the ends of its interval under the ids that the ledger looks for.
+
+    Parameters
+    ----------
+    id
+        Of the printed value.
+    row
+        A row as `one_row` makes it.
+
+    Examples
+    --------
+    >>> with_interval("x", {"estimate": 2.0, "ci_low": 1.0, "ci_high": 3.0})
+    {'x': 2.0, 'x.ci_low': 1.0, 'x.ci_high': 3.0}
+    """
+    return {id: row["estimate"], id + CI_LOW: row["ci_low"], id + CI_HIGH: row["ci_high"]}
 
 
 def stack(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ Vocabulary
 - *participants, samples*: the two tables of a BIDS dataset; a sample is one biopsy specimen.
 - *target*: the coordinate of a sample in scanner space, mm, RAS+.
 - *levels*: the categories that a column admits, with what they mean.
+- *relation*: what a dataset is to the paper (`RELATIONS`), as its description says.
 """
 
 from __future__ import annotations
@@ -20,6 +21,18 @@ import pandera.pandas as pa
 
 MISSING = "n/a"
 """How BIDS tables write a missing value."""
+
+RELATION = "RelationToPaper"
+"""Key of the relation in ``dataset_description.json``."""
+
+SAME_STUDY = "same study"
+CALIBRATED = "calibrated"
+OTHER_STUDY = "another study"
+RELATIONS = {
+    SAME_STUDY: "the paper's own study, as it was or with patients added",
+    CALIBRATED: "data made so that the analysis gives the paper's printed values",
+    OTHER_STUDY: "any other study; so is one that does not say",
+}
 
 TREATMENT = {
     "treatment-naive": "no treatment before the scan (TN)",
@@ -284,6 +297,34 @@ def data_dictionary(schema: pa.DataFrameSchema) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def description_dictionary() -> pd.DataFrame:
+    """List what the book reads of ``dataset_description.json``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``key``, ``description``, ``values``, ``required``.
+
+    Examples
+    --------
+    >>> description_dictionary()["key"].tolist()
+    ['Name', 'BIDSVersion', 'DataLabel', 'RelationToPaper']
+    """
+    relations = "; ".join(f"{name}: {meaning}" for name, meaning in RELATIONS.items())
+    rows = [
+        ("Name", "Name of the study; stands on every page.", "one line of text", "yes"),
+        ("BIDSVersion", "Version of BIDS.", "such as 1.10.0", "yes"),
+        ("DataLabel", "Shown with every page, figure and table.", "one line of text", "no"),
+        (
+            RELATION,
+            "What the study is to the paper; decides what the ledger says.",
+            relations,
+            "no",
+        ),
+    ]
+    return pd.DataFrame(rows, columns=["key", "description", "values", "required"])
 
 
 def sidecar(schema: pa.DataFrameSchema) -> dict[str, dict[str, object]]:

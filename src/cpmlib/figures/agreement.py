@@ -1,4 +1,4 @@
-"""How close each regenerated value is to print, in units of its rounding."""
+"""How close each regenerated value is to print."""
 
 from __future__ import annotations
 
@@ -7,30 +7,52 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cpmlib.figures.style import PANEL, figure_style
-from cpmlib.ledger import CANNOT_HOLD, NOT_REPRODUCED, REPRODUCED
+from cpmlib.ledger import CANNOT_HOLD, IF_TRUNCATED, NOT_COMPARED, NOT_REPRODUCED, REPRODUCED
+from cpmlib.schemas import OTHER_STUDY
 
-VERDICT_COLOUR = {REPRODUCED: "#00745B", NOT_REPRODUCED: "#D55E00", CANNOT_HOLD: "#4F4F4F"}
+VERDICT_COLOUR = {
+    REPRODUCED: "#00745B",
+    IF_TRUNCATED: "#0072B2",
+    NOT_REPRODUCED: "#D55E00",
+    CANNOT_HOLD: "#4F4F4F",
+    NOT_COMPARED: "#0072B2",
+}
 LIMIT = 3.0
-"""Values further than this many rounding half-widths off are drawn at the edge."""
+"""Values further than this many half-widths off are drawn at the edge."""
 
 
-def figure_agreement(ledger: pd.DataFrame) -> Figure:
-    """Draw (regenerated - printed) / half the rounding interval, for each two-sided value."""
+def figure_agreement(ledger: pd.DataFrame, relation: str) -> Figure:
+    """Draw how far each regenerated value lies from the printed one.
+
+    Parameters
+    ----------
+    ledger
+        As `cpmlib.ledger.make_ledger` returns it. Values printed only as a bound are left out.
+    relation
+        What the dataset is to the paper. The distance is in half-widths of the printed value's
+        rounding interval; for another study, in those of the 95 % interval of its own value.
+    """
     shown = ledger[np.isfinite(ledger["low"]) & np.isfinite(ledger["high"])]
-    shown = shown[shown["regenerated"].notna()]
-    half = (shown["high"] - shown["low"]) / 2
-    offset = ((shown["regenerated"] - (shown["low"] + half)) / half).clip(-LIMIT, LIMIT)
+    other = relation == OTHER_STUDY
+    ends = ("ci_low", "ci_high") if other else ("low", "high")
+    shown = shown.dropna(subset=["regenerated", *ends])
+    half = (shown[ends[1]] - shown[ends[0]]) / 2
+    distance = shown["regenerated"] - (shown["low"] + shown["high"]) / 2
+    offset = (distance / half).clip(-LIMIT, LIMIT)
     with figure_style():
         figure = Figure(figsize=(3.2 * PANEL, 1.2 * PANEL), layout="constrained")
         ax = figure.subplots()
-        ax.axhspan(-1, 1, color="#E6E6E6", label="rounds to the printed text")
+        band = "within its 95 % interval" if other else "rounds to the printed text"
+        ax.axhspan(-1, 1, color="#E6E6E6", label=band)
         position = np.arange(len(shown))
         for verdict, colour in VERDICT_COLOUR.items():
             chosen = (shown["verdict"] == verdict).to_numpy()
             if chosen.any():
-                ax.scatter(position[chosen], offset[chosen], s=16, color=colour, label=verdict)
+                label = "this study against print" if other else verdict
+                ax.scatter(position[chosen], offset[chosen], s=16, color=colour, label=label)
         ax.set_ylim(-LIMIT * 1.1, LIMIT * 1.1)
         ax.set_xlabel("Printed values, in the order of the paper")
-        ax.set_ylabel("Distance from print\n(half-widths of rounding)")
-        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=4)
+        of_what = "its 95 % interval" if other else "rounding"
+        ax.set_ylabel(f"Distance from print\n(half-widths of {of_what})")
+        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=5)
     return figure

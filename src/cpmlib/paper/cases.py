@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-QUANTITIES = {"cpm": "cpm", "adc": "adc", "he": "he_cellularity"}
+QUANTITIES = {"age": "age", "cpm": "cpm", "adc": "adc", "he": "he_cellularity"}
 """Key in the ledger and column of the sample table."""
 
 
@@ -25,6 +25,21 @@ def percentile_of(samples: pd.DataFrame, column: str, value: float) -> float:
     """
     known = samples[column].dropna()
     return float(100 * (known <= value).mean())
+
+
+def what_is_shown(named: int, pictured: int) -> str:
+    """Say how many cases a dataset names, and of how many it has images.
+
+    Examples
+    --------
+    >>> what_is_shown(4, 0)
+    'This dataset names 4 cases and has images of none.'
+    >>> what_is_shown(0, 0)
+    'This dataset names no case: figures and tables of this page are empty.'
+    """
+    if not named:
+        return "This dataset names no case: figures and tables of this page are empty."
+    return f"This dataset names {named} cases and has images of {pictured or 'none'}."
 
 
 def values(samples: pd.DataFrame) -> dict[str, float]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from cpmlib.dataset import Dataset
 from cpmlib.descriptives import count_with_share, describe
+from cpmlib.results import with_interval
 from cpmlib.schemas import DIAGNOSIS_CNS4, DIAGNOSIS_CNS5, ENHANCEMENT, LOCATION, SEX, TREATMENT
 
 SECTIONS = (
@@ -96,19 +97,23 @@ def table_1(dataset: Dataset) -> pd.DataFrame:
 def values(dataset: Dataset) -> dict[str, float]:
     """Regenerate the values that the ledger lists under ``t1.``.
 
-    A category that does not occur is counted as 0.
+    A category that does not occur is counted as 0, unless the whole column has no value. Each count
+    has its share among the patients or samples whose value is known, under ``.percent``.
     """
     table = counts(dataset)
     age = describe(dataset.participants["age"]).iloc[0]
     found: dict[str, float] = {
         "t1.n_patients": len(dataset.participants),
         "t1.n_samples": len(dataset.samples),
-        "t1.age_mean": age["estimate"],
+        **with_interval("t1.age_mean", age),
         "t1.age_sd": age.get("sd", float("nan")),
     }
-    count = {(r["column"], r["category"]): r["count"] for r in table.to_dict("records")}
+    known = set(table["column"])
+    rows = {(r["column"], r["category"]): r for r in table.to_dict("records")}
     for key, column, category in _COUNTED:
-        found[key] = count.get((column, category), 0)
+        empty = dict.fromkeys(("count", "percent"), 0 if column in known else float("nan"))
+        row = rows.get((column, category), empty)
+        found[key], found[f"{key}.percent"] = row["count"], row["percent"]
     return {key: float(value) for key, value in found.items()}
 
 

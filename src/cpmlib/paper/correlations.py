@@ -14,7 +14,7 @@ import pandas as pd
 from cpmlib.correlation import correlate, linear_fit, root_mean_square_error
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
-from cpmlib.results import why_not_estimable
+from cpmlib.results import why_not_estimable, with_interval
 from cpmlib.rout import RoutResult, rout_line
 
 OUTCOME = "he_cellularity"
@@ -172,18 +172,33 @@ def format_p(p: float) -> str:
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def told_apart(p: float, threshold: float) -> tuple[str, str]:
+    """Write a p value and what it is held against, with digits enough to tell them apart.
+
+    Examples
+    --------
+    >>> told_apart(0.000301, 0.000345), told_apart(0.00032, 0.000321)
+    (('0.0003', '0.00035'), ('0.00032', '0.000321'))
+    """
+    for digits in range(1, 17):
+        shown = f"{p:.{digits}g}", f"{threshold:.{digits}g}"
+        if shown[0] != shown[1]:
+            break
+    return shown
+
+
 def values(table: pd.DataFrame) -> dict[str, float]:
     """Regenerate the values that the ledger lists under ``corr.``."""
     found: dict[str, float] = {}
     for row in table.to_dict("records"):
         prefix = f"corr.{row['subset']}.{row['predictor']}"
         if row["statistic"] == "slope":
-            found[f"{prefix}.b"] = row["estimate"]
+            found |= with_interval(f"{prefix}.b", row)
             found[f"{prefix}.b_p"] = row["p"]
             found[f"{prefix}.r2"] = row.get("r2", np.nan)
         elif row["statistic"] == "Spearman rho":
-            found[f"{prefix}.rho"] = row["estimate"]
+            found |= with_interval(f"{prefix}.rho", row)
             found[f"{prefix}.rho_p"] = row["p"]
         elif row["statistic"] == "RMSE":
-            found[f"{prefix}.rmse"] = row["estimate"]
+            found |= with_interval(f"{prefix}.rmse", row)
     return found

@@ -10,6 +10,7 @@ from cpmlib.descriptives import describe
 from cpmlib.group_comparison import mann_whitney
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.subsets import with_grade_grouping
+from cpmlib.results import CI_HIGH, CI_LOW, with_interval
 
 MEASUREMENTS = {"cpm": "CPM cellularity", "he": "H&E cellularity"}
 """Key in the ledger and name on the page; `COLUMN` gives the column of the sample table."""
@@ -63,7 +64,8 @@ def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame
     -------
     pandas.DataFrame
         One row for each measurement and grouping, as `mann_whitney` returns them, with
-        ``measurement``, ``grouping``, ``group_a``, ``group_b``.
+        ``measurement``, ``grouping``, ``group_a``, ``group_b``, and the ends of the means'
+        95 % t intervals.
     """
     samples = with_grade_grouping(samples, options)
     rows = []
@@ -73,17 +75,16 @@ def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame
                 samples.loc[samples[grouping.column] == level, COLUMN[key]]
                 for level in grouping.levels
             )
-            row = mann_whitney(a, b, method=options.mann_whitney_method)
-            rows.append(
-                row.assign(
-                    measurement=key,
-                    grouping=grouping.key,
-                    group_a=grouping.names[0],
-                    group_b=grouping.names[1],
-                    mean_a=a.mean(),
-                    mean_b=b.mean(),
-                )
+            row = mann_whitney(a, b, method=options.mann_whitney_method).assign(
+                measurement=key,
+                grouping=grouping.key,
+                group_a=grouping.names[0],
+                group_b=grouping.names[1],
             )
+            for side, group in (("a", a), ("b", b)):
+                mean = with_interval(f"mean_{side}", describe(group).iloc[0])
+                row = row.assign(**mean)
+            rows.append(row)
     return pd.concat(rows, ignore_index=True)
 
 
@@ -91,11 +92,12 @@ def values(samples: pd.DataFrame, options: AnalysisOptions) -> dict[str, float]:
     """Regenerate the values that the ledger lists under ``desc.`` and ``group.``."""
     found: dict[str, float] = {}
     for row in descriptives(samples).to_dict("records"):
-        found[f"desc.{row['key']}_mean"] = row["estimate"]
+        found |= with_interval(f"desc.{row['key']}_mean", row)
         found[f"desc.{row['key']}_sd"] = row.get("sd", float("nan"))
     for row in comparisons(samples, options).to_dict("records"):
         prefix = f"group.{row['grouping']}.{row['measurement']}"
-        found[f"{prefix}_mean_a"] = row["mean_a"]
-        found[f"{prefix}_mean_b"] = row["mean_b"]
+        for end in ("", CI_LOW, CI_HIGH):
+            found[f"{prefix}_mean_a{end}"] = row[f"mean_a{end}"]
+            found[f"{prefix}_mean_b{end}"] = row[f"mean_b{end}"]
         found[f"{prefix}_p"] = row["p"]
     return found

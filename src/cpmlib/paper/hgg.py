@@ -8,7 +8,7 @@ from cpmlib.correlation import correlate, root_mean_square_error
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
 from cpmlib.paper.subsets import with_grade_grouping
-from cpmlib.results import not_estimable, one_row
+from cpmlib.results import not_estimable, one_row, with_interval
 
 
 def non_enhancing(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
@@ -45,8 +45,8 @@ def statistics(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
 
 def values(table: pd.DataFrame) -> dict[str, float]:
     """Regenerate the values that the ledger lists under ``hgg.``."""
-    estimate = table.set_index("statistic")["estimate"]
+    rows = table.set_index("statistic").to_dict("index")
     return {
-        "hgg.share_non_enhancing": float(estimate["share"]),
-        "hgg.non_enhancing.rmse": float(estimate["RMSE"]),
+        "hgg.share_non_enhancing": rows["share"]["estimate"],
+        **with_interval("hgg.non_enhancing.rmse", rows["RMSE"]),
     }

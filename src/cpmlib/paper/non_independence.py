@@ -10,7 +10,7 @@ from cpmlib.one_per_patient import enumerate_all, exact_mean, monte_carlo
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
-from cpmlib.results import not_estimable, one_row
+from cpmlib.results import not_estimable, one_row, with_interval
 
 
 def mixed_models(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
@@ -107,7 +107,7 @@ def values(models: pd.DataFrame, iterated: pd.DataFrame) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in models.to_dict("records"):
         prefix = f"lmm.{row['subset']}.{row['predictor']}"
-        found[f"{prefix}.b"] = row["estimate"]
+        found |= with_interval(f"{prefix}.b", row)
         found[f"{prefix}.p"] = row["p"]
     for row in iterated.to_dict("records"):
         found[f"iter.{row['subset']}.{row['predictor']}.mean_rho"] = row["estimate"]

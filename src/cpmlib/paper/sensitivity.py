@@ -36,8 +36,8 @@ def table(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -
     Returns
     -------
     pandas.DataFrame
-        Columns ``choice``, ``reproduced`` (count), ``lost`` and ``gained`` (ids, against the
-        first row, which is the analysis as the book runs it).
+        Columns ``choice``, ``reproduced`` (count), ``lost`` and ``gained`` (ids with spaces
+        between, against the first row, which is the analysis as the book runs it).
     """
     base = _reproduced(dataset, options, published)
     rows = [_row("As in this book", base, base)]
@@ -56,6 +56,6 @@ def _row(name: str, found: list[str], base: list[str]) -> dict[str, object]:
     return {
         "choice": name,
         "reproduced": len(found),
-        "lost": ", ".join(id for id in base if id not in found),
-        "gained": ", ".join(id for id in found if id not in base),
+        "lost": " ".join(id for id in base if id not in found),
+        "gained": " ".join(id for id in found if id not in base),
     }

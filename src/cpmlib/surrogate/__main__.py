@@ -29,11 +29,13 @@ from cpmlib.errors import DatasetError
 from cpmlib.feasibility import bounds
 from cpmlib.options import AnalysisOptions
 from cpmlib.published import read_published
+from cpmlib.schemas import CALIBRATED, RELATION
 from cpmlib.surrogate.cohort import LABEL, Calibration, Step, calibrate
 from cpmlib.surrogate.contradictions import find_contradictions
 from cpmlib.surrogate.recipe import Recipe
 from cpmlib.surrogate.targets import make_targets
 
+PUBLISHED = Path("data/published-values.tsv")
 BAR = 30
 LINES_APART = 50
 """Iterations between two lines of progress where the output is no terminal."""
@@ -71,8 +73,8 @@ def describe_step(step: Step) -> str:
 
     Examples
     --------
-    >>> describe_step(Step(1, 50, 60, 113, 2, 1.0))
-    '[###############...............]  60 of 113 printed values met (attempt 1, iteration 50)'
+    >>> describe_step(Step(1, 50, 60, 143, 2, 1.0))
+    '[###############...............]  60 of 143 printed values met (attempt 1, iteration 50)'
     """
     full = BAR * step.met // max(step.total, 1)
     bar = "#" * full + "." * (BAR - full)
@@ -80,8 +82,17 @@ def describe_step(step: Step) -> str:
     return f"[{bar}] {step.met:3d} of {step.total} printed values met ({place})"
 
 
-def describe_dataset(recipe: Recipe) -> dict[str, object]:
-    """Return the content of ``dataset_description.json``."""
+def describe_dataset(recipe: Recipe, of_paper: bool) -> dict[str, object]:
+    """Return the content of ``dataset_description.json``.
+
+    Parameters
+    ----------
+    recipe
+        For the seed.
+    of_paper
+        Whether it was calibrated to this paper's printed values, not to another table's.
+    """
+    relation = {RELATION: CALIBRATED} if of_paper else {}
     return {
         "Name": f"Surrogate cohort, seed {recipe.seed}",
         "BIDSVersion": "1.10.0",
@@ -95,6 +106,7 @@ def describe_dataset(recipe: Recipe) -> dict[str, object]:
             }
         ],
         "DataLabel": LABEL,
+        **relation,
     }
 
 
@@ -118,7 +130,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--published",
         type=Path,
-        default=Path("data/published-values.tsv"),
+        default=PUBLISHED,
         help="table of printed values (default: %(default)s)",
     )
     parser.add_argument(
@@ -162,7 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     bar.close()
     try:
-        write_dataset(arguments.out, result.participants, result.samples, describe_dataset(recipe))
+        description = describe_dataset(recipe, arguments.published == PUBLISHED)
+        write_dataset(arguments.out, result.participants, result.samples, description)
     except DatasetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

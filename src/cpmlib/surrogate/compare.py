@@ -12,7 +12,7 @@ import pandas as pd
 from cpmlib.dataset import Dataset, read_dataset
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.everything import regenerate
-from cpmlib.published import agreeing
+from cpmlib.published import agreeing, agrees_if_truncated
 
 
 def read_cohorts(folder: str | os.PathLike[str]) -> dict[str, Dataset]:
@@ -41,7 +41,8 @@ def compare(
     Returns
     -------
     pandas.DataFrame
-        One row a cohort: ``cohort``, ``met``, ``missed`` (ids), range of H&E and ADC,
+        One row a cohort: ``cohort``, ``met``, ``if_truncated`` (counts: printed values met, and
+        percentages met if truncated), ``missed`` (ids), range of H&E and ADC,
         ``shared_values`` (measured values that the first cohort also holds, the representative
         cases left out).
     """
@@ -49,14 +50,21 @@ def compare(
     known = _measured(first)
     rows = []
     for name, dataset in cohorts.items():
-        met = set(agreeing(published, regenerate(dataset, options)))
-        missed = [str(id) for id in published.index if id not in met]
+        values = regenerate(dataset, options)
+        met = agreeing(published, values)
+        truncated = [
+            str(id)
+            for id, row in published.drop(index=met).iterrows()
+            if agrees_if_truncated(row["printed"], row["statistic"], values[str(id)])
+        ]
+        missed = [str(id) for id in published.index if id not in {*met, *truncated}]
         own = _measured(dataset)
         rows.append(
             {
                 "cohort": name,
                 "met": len(met),
-                "missed": ", ".join(missed),
+                "if_truncated": len(truncated),
+                "missed": " ".join(missed),
                 "he_min": dataset.samples["he_cellularity"].min(),
                 "he_max": dataset.samples["he_cellularity"].max(),
                 "adc_min": dataset.samples["adc"].min(),

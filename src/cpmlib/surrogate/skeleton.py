@@ -125,7 +125,7 @@ def read_cases(targets: Mapping[str, Target]) -> dict[str, Case]:
     cases = {}
     for name in dict.fromkeys(target.parts[1] for target in select(targets, "case", "*", "*")):
         printed = {t.parts[2]: t for t in select(targets, "case", name, "*")}
-        if set(printed) < {"cpm", "adc", "he"}:
+        if not {"cpm", "adc", "he"} <= set(printed):
             raise ValueError(f"case {name}: needs cpm, adc and he; found {', '.join(printed)}")
         notes = "; ".join(t.note for t in printed.values() if t.note)
         found = CASE_NOTE.search(notes)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cpmlib.published import PrintedValue, parse_printed
+from cpmlib.published import PrintedValue, agrees_if_truncated, parse_printed
 
 SUBSETS = {"whole": "whole", "naive": "treatment-naive", "recurrent": "recurrent"}
 """Words for a subset in identifiers, and the subset they mean."""
@@ -61,6 +61,8 @@ class Target:
         As in the table of printed values.
     value
         What the printed text admits.
+    statistic
+        As in the table; a percentage may also be truncated.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Target:
     printed: str
     note: str
     value: PrintedValue
+    statistic: str = ""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -80,7 +83,7 @@ class Target:
         return Interval(self.value.low, self.value.high)
 
     def miss(self, value: float) -> float:
-        """How far a value lies outside, 0 inside; infinite for no value.
+        """How far a value lies outside, 0 inside or truncated; infinite for no value.
 
         Examples
         --------
@@ -88,7 +91,7 @@ class Target:
         >>> round(target.miss(2.25), 3), target.miss(2.01)
         (0.2, 0.0)
         """
-        if self.value.contains(value):
+        if self.value.contains(value) or agrees_if_truncated(self.printed, self.statistic, value):
             return 0.0
         if not math.isfinite(value):
             return math.inf
@@ -111,18 +114,20 @@ def make_targets(published: pd.DataFrame) -> dict[str, Target]:
     Examples
     --------
     >>> table = pd.DataFrame(
-    ...     {"subset": ["whole"], "printed": ["2856"], "note": [""]}, index=["desc.he_mean"]
+    ...     {"statistic": ["mean"], "subset": ["whole"], "printed": ["2856"], "note": [""]},
+    ...     index=["desc.he_mean"],
     ... )
     >>> make_targets(table)["desc.he_mean"].interval
     Interval(low=2855.5, high=2856.5)
     """
     return {
-        str(id): Target(str(id), subset, printed, note, parse_printed(printed))
-        for id, subset, printed, note in zip(
-            published.index, published["subset"], published["printed"], published["note"],
+        str(id): Target(str(id), subset, printed, note, parse_printed(printed), statistic)
+        for id, (statistic, subset, printed, note) in zip(
+            published.index,
+            published[["statistic", "subset", "printed", "note"]].itertuples(index=False),
             strict=True,
         )
-    }  # fmt: skip
+    }
 
 
 def select(targets: Mapping[str, Target], *words: str) -> list[Target]:

@@ -1,0 +1,88 @@
+"""Sentences of the pages that depend on what the dataset is and holds."""
+
+from __future__ import annotations
+
+from cpmlib.schemas import CALIBRATED, OTHER_STUDY, RELATION, SAME_STUDY
+
+_VERDICTS = """\
+Every value that the paper prints stands here beside the value that this book computes, with a
+verdict from comparing the two:
+
+- **reproduced**: the regenerated value, rounded as the printed one is, gives the printed text;
+- **reproduced if truncated**: it does not, but it is a percentage that gives the printed text when
+  it is cut off instead of rounded, as some percentages of the paper's Table 1 are;
+- **cannot hold together with the others**: neither, and the other printed values rule the printed
+  one out, given the premises that are listed with the argument below; the bound is computed from
+  printed values, no sample enters it;
+- **not reproduced**: none of these."""
+
+_CALIBRATED = """\
+The dataset was *calibrated* to the printed values: agreement is by construction and says nothing
+about the study. It shows that the values *can* hold together and that the code computes what the
+paper describes."""
+
+_OTHER = f"""\
+This dataset is **another study** than the paper's, so that this page compares two studies. Each
+value that the paper prints stands beside the same statistic of this dataset, with its 95 % interval
+where it has one; the paper prints no intervals. A difference does not say that one of the two is
+wrong, and no value is called reproduced or not. A study that *is* the paper's, as it was or
+with patients added, says so in its `dataset_description.json`
+(`"{RELATION}": "{SAME_STUDY}"`) and gets verdicts."""
+
+
+def ledger_introduction(relation: str) -> str:
+    """Say what the ledger does with a dataset, as Markdown.
+
+    Parameters
+    ----------
+    relation
+        What the dataset is to the paper, one of `cpmlib.schemas.RELATIONS`.
+
+    Examples
+    --------
+    >>> "calibrated" in ledger_introduction("calibrated")
+    True
+    >>> "another study" in ledger_introduction("another study")
+    True
+    """
+    if relation == OTHER_STUDY:
+        return _OTHER
+    return _VERDICTS + (f"\n\n{_CALIBRATED}" if relation == CALIBRATED else "")
+
+
+def choices_meaning(relation: str) -> str:
+    """Say what it means that a choice of the analysis loses printed values, as Markdown.
+
+    Examples
+    --------
+    >>> choices_meaning("calibrated")
+    'On calibrated data that only shows what the calibration assumed.'
+    """
+    if relation == OTHER_STUDY:
+        return (
+            "This dataset is another study than the paper's: where a value agrees with print, that "
+            "is chance, and the counts say nothing about what the authors did."
+        )
+    if relation == CALIBRATED:
+        return "On calibrated data that only shows what the calibration assumed."
+    return "A choice that loses many values is one that the authors probably did not make."
+
+
+def images_absent(present: bool, what: str, empty: str = "figures and tables") -> str:
+    """Say that a page has nothing to show; "" where the dataset has what it is about.
+
+    Parameters
+    ----------
+    present
+        Whether it has.
+    what
+        What it has none of, such as ``"images"``.
+    empty
+        What of the page has nothing in it.
+
+    Examples
+    --------
+    >>> images_absent(False, "images")
+    'This dataset holds no images: figures and tables of this page are empty.'
+    """
+    return "" if present else f"This dataset holds no {what}: {empty} of this page are empty."

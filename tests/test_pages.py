@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from studies import ROOT
@@ -16,20 +13,6 @@ PAGES = sorted(
     p.relative_to(HTML) for d in ("book", "notebooks") for p in (HTML / d).glob("*.html")
 )
 VIEWS = {"desktop": (1280, 900), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    assert Path(program).exists(), f"no {program}; install Chromium or set CHROMIUM"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 def test_the_book_is_built():

@@ -24,8 +24,8 @@ from typing import TypeVar
 from cpmlib.cpm.model_file import read_model
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.options import AnalysisOptions, ImageOptions, Options
-from dependencies import BUILD, GIVEN_MODEL, ROOT
-from prepare import prepare_study, prepare_surrogate, write_if_changed
+from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED
+from prepare import make_private_folder, prepare_study, prepare_surrogate, write_if_changed
 
 _RULE = re.compile(r"^(?:local)?rule (\w+):")
 _WILDCARD = re.compile(r"^\s+wildcards: \w+=([\w-]+)")
@@ -43,7 +43,7 @@ def main() -> int:
     except ValueError as error:
         print(f"--set: {error}", file=sys.stderr)
         return 2
-    BUILD.mkdir(exist_ok=True)
+    make_private_folder()
     lock = (BUILD / ".lock").open("w")
     try:
         # Held until this process ends, however it ends, so that a killed build blocks no other.
@@ -65,7 +65,7 @@ def main() -> int:
     for name, values in (("options", options), ("image_options", image_options)):
         text = json.dumps(dataclasses.asdict(values), indent=1)  # type: ignore[call-overload]
         write_if_changed(BUILD / f"{name}.json", text.encode())
-    if not (BUILD / "html" / "index.html").is_file():
+    if not (SHARED / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
     if model is not None:

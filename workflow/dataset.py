@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpmlib.dataset import pseudonymised, read_tables, write_dataset
+from cpmlib.dataset import PSEUDONYMISED, pseudonymised, read_tables, write_dataset
 from cpmlib.derivatives import FOLDER, IGNORED
 from cpmlib.derivatives import description as description_of_maps
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import fill_measured
+from cpmlib.pseudonyms import read_key
 from dependencies import BUILD, patients
 
 
@@ -35,7 +36,7 @@ def main(source: str, folder: str) -> int:
     columns = pd.DataFrame({"sample_id": pd.Series(dtype=object)})
     extracted = pd.concat([columns, *tables], ignore_index=True)
     samples, origins = fill_measured(samples, extracted)
-    dataset = pseudonymised(participants, samples, description)
+    dataset = pseudonymised(participants, samples, description, read_key(BUILD / "key.tsv"))
     new_samples = dict(zip(samples["sample_id"], dataset.samples["sample_id"], strict=True))
     people = dict(
         zip(participants["participant_id"], dataset.participants["participant_id"], strict=True)
@@ -44,6 +45,7 @@ def main(source: str, folder: str) -> int:
         "Name": dataset.name,
         "BIDSVersion": "1.10.0",
         "DatasetType": "raw",
+        PSEUDONYMISED: True,
     }
     if dataset.label:
         described["DataLabel"] = dataset.label

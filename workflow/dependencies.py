@@ -15,7 +15,11 @@ from cpmlib.images import CONTRASTS
 from cpmlib.study_files import PatientFiles, find_patient
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build"
+SHARED = ROOT / "build"
+"""What a build is for: pages and values. They hold pseudonyms alone and may be given away."""
+BUILD_NAME = "build/private"
+BUILD = ROOT / BUILD_NAME
+"""Everything else that is built: it holds identifiers, or names of files."""
 GIVEN_MODEL = BUILD / "given_model.npz"
 """Copy of the model that a study brings."""
 PACKAGE = ROOT / "src" / "cpmlib"
@@ -78,7 +82,7 @@ def study_patient(patient: str) -> PatientFiles:
 def study_files(patient: str) -> list[str]:
     """Return the paths, from the project's folder, of a study's files of one patient."""
     # Not resolved: the study's own path may hold anything, the link's does not.
-    return [f"build/{path.relative_to(BUILD)}" for path in study_patient(patient).all()]
+    return [f"{BUILD_NAME}/{path.relative_to(BUILD)}" for path in study_patient(patient).all()]
 
 
 def needs_model(files: PatientFiles) -> bool:

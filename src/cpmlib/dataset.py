@@ -6,8 +6,8 @@ Vocabulary
   or, for a minimal study, one table with a row for each sample.
 - *label*: what a dataset says of itself and wants shown with every result, such as that it is
   synthetic (``DataLabel`` in its description).
-- *pseudonym*: P01, P02, ... and S01, S02, ... in file order; `read_dataset` returns no other
-  identifier.
+- *pseudonym*: P01, P02, ... and S01, S02, ... (`cpmlib.pseudonyms`); `read_dataset` returns no
+  other identifier.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cpmlib import delimited
 from cpmlib.checks import check_relations, check_table, collect, require_columns, validate
 from cpmlib.delimited import TABLE_SUFFIXES, TextTable
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.pseudonyms import Key, own_key
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
     MEASURED,
@@ -38,6 +39,8 @@ DESCRIPTION = "dataset_description.json"
 SAMPLES_SIDECAR = "samples.json"
 COORDINATE_SYSTEM = "CoordinateSystem"
 """Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
+PSEUDONYMISED = "Pseudonymised"
+"""Key of a description: true where the tables' identifiers are pseudonyms already."""
 LONGEST_TEXT = 200
 """Most characters of a dataset's name and label."""
 
@@ -81,30 +84,38 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
         Listing everything that is wrong, each with file, row, column, what was found and
         expected, and the remedy.
     """
-    return pseudonymised(*read_tables(path))
+    participants, samples, description = read_tables(path)
+    key = own_key(participants, samples) if description.get(PSEUDONYMISED) is True else None
+    return pseudonymised(participants, samples, description, key)
 
 
 def pseudonymised(
-    participants: pd.DataFrame, samples: pd.DataFrame, description: dict[str, object]
+    participants: pd.DataFrame,
+    samples: pd.DataFrame,
+    description: dict[str, object],
+    key: Key | None = None,
 ) -> Dataset:
-    """Join two checked tables and replace the study's identifiers by running numbers.
+    """Join two checked tables and replace the study's identifiers by pseudonyms.
 
     Parameters
     ----------
     participants, samples, description
         As `read_tables` returns them.
+    key
+        Pseudonyms that are given already; others get the next numbers.
 
     Returns
     -------
     Dataset
         Rows in the order of the tables.
     """
-    people = {old: f"P{i:02d}" for i, old in enumerate(participants["participant_id"], start=1)}
-    names = {old: f"S{i:02d}" for i, old in enumerate(samples["sample_id"], start=1)}
-    participants = participants.assign(participant_id=participants["participant_id"].map(people))
+    key = (key or Key()).extended(participants, samples)
+    pairs = zip(samples["participant_id"], samples["sample_id"], strict=True)
+    people = participants["participant_id"].map(key.patients)
+    participants = participants.assign(participant_id=people)
     samples = samples.assign(
-        participant_id=samples["participant_id"].map(people),
-        sample_id=samples["sample_id"].map(names),
+        sample_id=[key.samples[pair] for pair in pairs],
+        participant_id=samples["participant_id"].map(key.patients),
     )
     joined = samples.merge(participants, on="participant_id", how="left", validate="many_to_one")
     return Dataset(

@@ -56,6 +56,17 @@ def _clip(text: str, longest: int = 160) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
+def own_words(text: str) -> str:
+    """Quote a name that a study's owner chose, for a note; pages leave out what stands in quotes.
+
+    Examples
+    --------
+    >>> own_words("Core of Hans")
+    '“Core of Hans”'
+    """
+    return f"“{_clip(text).translate({ord(mark): None for mark in '“”'})}”"
+
+
 class DatasetError(ValueError):
     """A dataset that cannot be analysed, with every problem that was found in it.
 

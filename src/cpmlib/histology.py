@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cpmlib.errors import DatasetError, Problem
+from cpmlib.errors import DatasetError, Problem, own_words
 from cpmlib.options import PIXEL_SIZE_RANGE_UM
 from cpmlib.qupath.geojson import (
     LARGEST_PIXELS,
@@ -68,6 +68,12 @@ AREA_RANGE_MM2 = (1e-4, 1e4)
 """As ``samples.tsv`` allows them; beyond lies a wrong unit or a wrong file."""
 
 _CELLS = {"cell", "detection"}
+
+CLASSES = frozenset(
+    {"Tumor", "Stroma", "Immune cells", "Necrosis", "Other", "Region*", "Ignore*", "Positive"}
+    | {"Negative", "Tissue"}
+)
+"""Classes that QuPath offers by itself."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +261,7 @@ def _total(file: str, regions: list[Region], signs: list[int], notes: list[str])
         found = f"{len(regions)} annotations, none of tissue"
         raise DatasetError(Problem(file, found, "an annotation with an area", remedy))
     for region, sign in zip(regions, signs, strict=True):
-        name = sorted(region.labels)[-1]
+        name = _called(region)
         if region.ignored:
             notes.append(f"{file}: {name} {'taken off' if sign else 'left out'}, it is ignored")
         elif not sign:
@@ -265,6 +271,14 @@ def _total(file: str, regions: list[Region], signs: list[int], notes: list[str])
     complete = len(counts) == sum(1 for sign in signs if sign)
     cells = sum(counts) if complete else None
     return _Export(file, cells, area, tuple(notes), tuple(regions))
+
+
+def _called(region: Region) -> str:
+    """Call a region by its class, or by its own name in the quotes that pages leave out."""
+    name = sorted(region.labels)[-1]
+    if name in CLASSES:
+        return name
+    return "an annotation " + own_words(name)
 
 
 def _from_detections(

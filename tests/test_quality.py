@@ -37,6 +37,7 @@ def images(tmp_path: Path) -> StudyImages:
         folder = tmp_path / "patients" / own
         folder.mkdir(parents=True)
         row = {"sample_id": [sample], "he_cellularity": [2000.0], "he_source": [None]}
+        row |= {"found": [True], "from": [f"the ADC, {own}_ses-19520109_ADC.nii.gz"]}
         if who == "P02":
             row["he_source"] = [f"{own}_{sample}_annotations.tsv"]
             row |= {"he_tile_density": [1500.0], "cpm_extrapolation": [0.25]}
@@ -60,6 +61,8 @@ def test_no_name_of_a_study_is_shown(images):
     table = images.table("samples")
     assert table["he_source"][1] == "annotations of S02"
     assert pd.isna(table["he_source"][0])
+    assert table["from"][0] == "the ADC, apparent diffusion coefficient"
+    assert table["found"].tolist() == [True, True]
     assert not table.astype(str).apply(lambda c: c.str.contains("sub-|sample-")).any().any()
 
 

@@ -144,7 +144,8 @@ class StudyImages:
         columns = ["sample_id", "quantity", "used", "given", "extracted", "note"]
         if not path.is_file():
             return pd.DataFrame(columns=columns)
-        return pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+        table = pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+        return table.replace(_LIKE_A_NAME, "a file", regex=True)
 
     def table(self, name: str) -> pd.DataFrame:
         """Join one table of every patient: ``"samples"`` (regions) or ``"sensitivity"``.
@@ -161,9 +162,11 @@ class StudyImages:
             names = {old: new for new, old in entry["samples"].items()}
             if "sample_id" in table.columns:
                 table["sample_id"] = table["sample_id"].map(names)
-            if "he_source" in table.columns:
-                said = [self.pseudonymous(patient, str(text)) for text in table["he_source"]]
-                table["he_source"] = pd.Series(said, dtype=object).where(table["he_source"].notna())
+            for column in table.columns:
+                if column != "sample_id" and pd.api.types.is_string_dtype(table[column].dropna()):
+                    texts = table[column].dropna().unique()
+                    said = {text: self.pseudonymous(patient, text) for text in texts}
+                    table[column] = table[column].map(said)
             tables.append(table.assign(participant_id=patient))
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 

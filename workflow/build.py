@@ -86,7 +86,7 @@ def main() -> int:
             )
         return status
     print(
-        f"built in {time.monotonic() - started:.0f} s: {(BUILD / 'html' / 'index.html').as_uri()}"
+        f"built in {time.monotonic() - started:.0f} s: {(SHARED / 'html' / 'index.html').as_uri()}"
     )
     print(_totals())
     return 0

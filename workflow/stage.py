@@ -205,7 +205,8 @@ def _write_config(description: dict[str, object]) -> None:
         sphinx["html_theme_options"]["announcement"] = f"<span>{html.escape(label)}</span>"
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
-    config["sphinx"]["local_extensions"] = {"not_estimable": here, "without_thebe": here}
+    extensions = ("citation_roles", "not_estimable", "without_thebe")
+    config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
     url = _repository()
     if url:
         config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}

@@ -86,4 +86,4 @@ hooks: $(READY)  ## check every commit
 	$(VENV)/bin/pre-commit install
 
 clean:  ## delete everything generated
-	rm -rf build
+	rm -rf build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

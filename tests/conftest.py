@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -33,3 +34,18 @@ def study(tmp_path: Path) -> Path:
     folder = tmp_path / "study"
     shutil.copytree(COHORT, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    assert Path(program).exists(), f"no {program}; install Chromium or set CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()

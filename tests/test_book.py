@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,45 @@ def test_study_dataset_shows_its_numbers_and_no_identifier(project, study):
     built = b"".join(p.read_bytes() for p in project.html.rglob("*") if p.is_file())
     for secret in (b"MRN47", b"ACC9", str(study).encode(), str(project.folder).encode()):
         assert secret not in built, secret
+
+
+def test_no_name_of_a_file_reaches_a_page(project, study, tmp_path):
+    """Entities of names, a folder's name, and what a folder's neighbours say of it."""
+    import nibabel as nib
+    import numpy as np
+
+    named = tmp_path / "named"
+    shutil.copytree(study, named)
+    who = (named / "participants.tsv").read_text().splitlines()[1].split("\t")[0]
+    folder = named / "derivatives" / "KlinikumOst" / who / "ses-19520109" / "anat"
+    folder.mkdir(parents=True)
+    brain = np.zeros((24, 24, 24), np.float32)
+    brain[4:20, 4:20, 4:20] = 1
+    for kind, value in (("ADC", 900e-6), ("cpm", 1500.0)):
+        name = f"{who}_ses-19520109_acq-MuellerHans_{kind}.nii.gz"
+        nib.save(nib.Nifti1Image(brain * value, np.diag([5.0, 5, 5, 1])), folder / name)
+    run = project.build("--dataset", str(named))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "no brain mask" in project.page("notebooks/12_quality_control.html")
+    shared = [*project.html.rglob("*"), project.folder / "build" / "values.json"]
+    built = b"".join(p.read_bytes() for p in shared if p.is_file()).lower()
+    secrets = ("19520109", "MuellerHan", "KlinikumOst", "MRN47", "ACC9", str(named), tmp_path.name)
+    for secret in secrets:
+        assert secret.lower().encode() not in built, secret
+    # All of them are in one folder, which says so.
+    build = project.folder / "build"
+    assert {path.name for path in build.iterdir()} == {"html", "values.json", "private"}
+    assert "Do not share" in (build / "private" / "README.md").read_text()
+    # A page that would show one all the same is not put in place.
+    description = json.loads((named / "dataset_description.json").read_text())
+    (named / "dataset_description.json").write_text(
+        json.dumps(description | {"DataLabel": "Scans of MuellerHans"})
+    )
+    before = project.pages()
+    run = project.build("--dataset", str(named))
+    assert run.returncode != 0
+    assert "found 'muellerhans'" in run.stderr
+    assert project.pages() == before
 
 
 def test_wald_z_reproduces_two_more(project, study):
@@ -248,6 +288,27 @@ def test_markup_in_a_dataset_stays_text(project, study):
         assert "<img src=x" not in page, name
         assert "announcement-url" not in page, name
         assert str(project.folder) not in page, name
+
+
+def test_no_text_of_a_dataset_runs_when_it_is_read_found_or_downloaded(project, browser):
+    """The pages of the study with markup in its label and name, in a browser."""
+    page = browser.new_page()
+    page.add_init_script("window.alert = () => (window.ran = true)")
+    names = sorted(name for name in project.pages() if name.startswith(("book/", "notebooks/")))
+    searched = [f"search.html?q={word}" for word in ("onerror", "img", "SYNTHETIC", "include")]
+    for name in names + searched:
+        page.goto(f"{project.html.as_uri()}/{name}")
+        page.wait_for_timeout(300)
+        if name in searched:
+            page.wait_for_selector("#search-results li")
+        assert page.evaluate("!window.ran && !document.querySelector('[onerror], [src=x]')"), name
+    page.close()
+    for path in project.html.rglob("*.svg"):
+        kinds = {element.tag.rpartition("}")[2] for element in ET.parse(path).iter()}
+        assert not kinds & {"script", "foreignObject", "img", "a"}, path.name
+    tables = [path.read_text("utf-8") for path in project.html.rglob("*.tex")]
+    assert any(r"\textbackslash{}frac" in text for text in tables)
+    assert not any(r"\frac" in text for text in tables)
 
 
 def test_a_killed_build_is_taken_up_again(project, study):

@@ -23,13 +23,14 @@ from studies import ROOT
 
 pytestmark = [pytest.mark.images, pytest.mark.xdist_group("images")]
 
-BUILD = ROOT / "build"
+SHARED = ROOT / "build"
+BUILD = SHARED / "private"
 PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
 
 
 def absent(build: Path) -> str | None:
     """What is missing for these tests, or None."""
-    if not (build / "dataset" / "images.json").is_file() or not (build / "html").is_dir():
+    if not (build / "dataset" / "images.json").is_file() or not (build.parent / "html").is_dir():
         return "run `make book` first"
     if json.loads((build / "settings.json").read_text("utf-8"))["surrogate"] is not True:
         return "the last book was not that of the default dataset"
@@ -139,9 +140,9 @@ def test_outlines_agree_with_the_areas_of_the_annotation_tables():
 
 
 def test_no_name_of_a_file_reaches_a_page():
-    for path in (BUILD / "html").rglob("*.html"):
+    for path in (SHARED / "html").rglob("*.html"):
         text = path.read_text("utf-8")
-        assert "build/derivatives" not in text or path.name in ("workflow.html",), path.name
+        assert "private/derivatives" not in text or path.name in ("workflow.html",), path.name
         assert str(ROOT) not in text, path.name
 
 
@@ -175,9 +176,9 @@ def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_deleted_derivative_is_made_again_and_no_other(copy):
     before = (copy / "build" / "values.json").read_bytes()
-    kept = copy / "build" / "derivatives" / "cpmlib" / "sub-06" / "anat"
+    kept = copy / "build" / "private" / "derivatives" / "cpmlib" / "sub-06" / "anat"
     stamp = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
-    lost = copy / "build" / "derivatives" / "cpmlib" / "sub-05" / "anat"
+    lost = copy / "build" / "private" / "derivatives" / "cpmlib" / "sub-05" / "anat"
     content = {path.name: path.read_bytes() for path in lost.iterdir()}
     next(iter(lost.glob("*_cpm.nii.gz"))).unlink()
     run = build(copy)
@@ -196,7 +197,7 @@ QUICK = "sub-12"
 
 
 def of_patient(folder: Path, who: str) -> list[Path]:
-    built = folder / "build"
+    built = folder / "build" / "private"
     return [
         built / "surrogate" / who,
         built / "surrogate" / "derivatives" / "qupath" / who,
@@ -208,7 +209,7 @@ def of_patient(folder: Path, who: str) -> list[Path]:
 def content_of(folder: Path, who: str) -> dict[str, bytes]:
     """Everything of a patient, and what was made of all of them."""
     paths = [path for part in of_patient(folder, who) for path in part.rglob("*") if path.is_file()]
-    paths += (folder / "build" / "dataset").iterdir()
+    paths += (folder / "build" / "private" / "dataset").iterdir()
     paths.append(folder / "build" / "values.json")
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -240,7 +241,7 @@ def test_a_killed_build_ends_with_the_same_bytes(copy):
     after = content_of(copy, QUICK)
     assert after.keys() == before.keys()
     assert [name for name in before if after[name] != before[name]] == []
-    assert not list((copy / "build" / "surrogate").glob(".*.part"))
+    assert not list((copy / "build" / "private" / "surrogate").glob(".*.part"))
 
 
 def write_tables(study: Path, patients: list[str]) -> None:
@@ -288,7 +289,7 @@ def test_a_study_with_only_maps_and_lps_targets_builds(copy, maps_only):
     run = build(copy, "--dataset", str(maps_only))
     assert run.returncode == 0, run.stderr
     assert "training the forest" not in run.stdout
-    found = table(copy / "build" / "dataset" / "samples.tsv")
+    found = table(copy / "build" / "private" / "dataset" / "samples.tsv")
     wanted = table(ROOT / "data" / "surrogate" / "samples.tsv")
     wanted = wanted[wanted["participant_id"].isin(PATIENTS)]
     np.testing.assert_allclose(found["cpm"], wanted["cpm"], atol=1e-9)
@@ -308,7 +309,9 @@ def test_of_a_new_patient_alone_images_are_processed(copy, maps_only):
     assert [line for line in run.stdout.splitlines() if "maps and regions" in line] == [
         f"maps and regions of {QUICK}"
     ]
-    assert len(table(copy / "build" / "dataset" / "participants.tsv")) == len(PATIENTS) + 1
+    assert (
+        len(table(copy / "build" / "private" / "dataset" / "participants.tsv")) == len(PATIENTS) + 1
+    )
 
 
 def test_all_images_with_damaged_data_are_named_and_the_pages_kept(copy, maps_only, tmp_path):

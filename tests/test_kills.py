@@ -111,13 +111,13 @@ def built(tmp_path_factory) -> Project:
 
 def forget(project: Project, chance: random.Random) -> None:
     """Give the next build some work."""
-    site = project.folder / "build" / "site" / "notebooks"
+    site = project.folder / "build" / "private" / "site" / "notebooks"
     for path in chance.sample(
         sorted(site.glob("[01]*_files")), k=min(3, len(list(site.iterdir())))
     ):
         shutil.rmtree(path)
     if chance.random() < 0.2:
-        shutil.rmtree(project.folder / "build" / "dataset", ignore_errors=True)
+        shutil.rmtree(project.folder / "build" / "private" / "dataset", ignore_errors=True)
 
 
 @pytest.mark.book

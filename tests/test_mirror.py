@@ -127,7 +127,7 @@ def test_a_whole_study_that_looks_mirrored():
 @pytest.mark.images
 def test_rates_in_the_built_cohort():
     """Every patient once as it is and once with targets given in the wrong convention."""
-    build = ROOT / "build"
+    build = ROOT / "build" / "private"
     if not (build / "dataset" / "images.json").is_file():
         pytest.skip("run `make book` first")
     if json.loads((build / "settings.json").read_text("utf-8"))["surrogate"] is not True:

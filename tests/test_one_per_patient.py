@@ -28,7 +28,7 @@ def naive_rho(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def naive_enumeration(x: np.ndarray, y: np.ndarray, patient: np.ndarray) -> np.ndarray:
-    samples = [np.flatnonzero(patient == p) for p in np.unique(patient)]
+    samples = [np.flatnonzero(patient == p) for p in pd.unique(patient)]
     draws = (list(draw) for draw in itertools.product(*samples))
     return np.array([naive_rho(x[draw], y[draw]) for draw in draws])
 
@@ -96,7 +96,7 @@ def test_cohort_means_agree_with_naive_draws(predictor: str, treatment: str) -> 
     part = COHORT[COHORT["treatment"] == treatment]
     x, y, patient = (part[column].to_numpy() for column in (predictor, "HE", "patient"))
     rng = np.random.default_rng(8)
-    samples = [np.flatnonzero(patient == p) for p in np.unique(patient)]
+    samples = [np.flatnonzero(patient == p) for p in pd.unique(patient)]
     draws = np.array([[rng.choice(s) for s in samples] for _ in range(600)])
     naive = np.array([naive_rho(x[draw], y[draw]) for draw in draws])
     ours = monte_carlo(x, y, patient, n_draws=20_000, rng=rng)

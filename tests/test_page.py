@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -75,14 +77,54 @@ def test_equal_figures_are_equal_files(page, tmp_path):
 
 
 def test_mathematics_in_a_label_is_not_typeset(page, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     page.dataset = replace(page.dataset, label=r"cost $\frac$ 50 % } \input{x} {")
     page.figure("f", Figure(), title="F", caption="C", alt="A", data=pd.DataFrame({"x": [1]}))
     page.table("t", pd.DataFrame({"x": [1.0, float("nan")]}), title="T", caption="C")
     latex = (tmp_path / "99_test_files" / "t.tex").read_text()
     assert r"\input" not in latex
     assert r"\textbackslash{}input\{x\}" in latex
+
+
+def test_a_latex_table_keeps_its_caption_and_no_cell_is_a_command(page, tmp_path):
+    cells = pd.DataFrame({"a_b": ["\\input{x}", "^^5cinput", "one\n\n\\par two", float("nan")]})
+    caption = "Means of `cpm`, in [the chapter](02.ipynb), 50 % of R²."
+    page.table("t", cells, title="Table 9", caption=caption)
+    latex = (tmp_path / "99_test_files" / "t.tex").read_text()
+    assert r"Table 9. Means of cpm, in the chapter, 50 \% of R²." in latex
+    assert page.dataset.label.split()[0] in latex
+    for command in ("\\input", "^^", "\n\n", "\\par", "nan"):
+        assert command not in latex, command
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n@", " =", "＝"])
+def test_no_cell_of_a_download_is_a_formula(page, tmp_path, start):
+    """Read back as a spreadsheet would: a text that computes is an attack, a number is none."""
+    hostile = f"{start}HYPERLINK(1)|' /C calc'!A0"
+    page.dataset = replace(page.dataset, label=hostile)
+    data = pd.DataFrame({hostile: ["x"], "text": [hostile], "n": [-1.5], "written": ["-2.5e3"]})
+    page.table("t", data, title="T", caption="C", data=data)
+    rows = list(csv.reader((tmp_path / "99_test_files" / "t.csv").read_text().splitlines()))
+    assert len(rows) == 2
+    assert [cell for row in rows for cell in row if cell[0] in "=+-@＝\t\r"] == ["-1.5", "-2.5e3"]
+    assert rows[1][2:4] == ["-1.5", "-2.5e3"]
+
+
+def test_titles_in_the_index_of_search_are_no_markup(tmp_path):
+    sys.path.insert(0, str(ROOT / "workflow"))
+    from stage import _escape_titles
+
+    index = tmp_path / "searchindex.js"
+    hostile = "<img src=x onerror=alert(1)> & more"
+    found = {"alltitles": {hostile: [[0, "id1"]]}, "indexentries": {hostile: [[0, "x", False]]}}
+    index.write_text(f"Search.setIndex({json.dumps(found | {'titles': ['A']})})")
+    _escape_titles(index)
+    text = index.read_text().removeprefix("Search.setIndex(").removesuffix(")")
+    safe = "&lt;img src=x onerror=alert(1)&gt; &amp; more"
+    assert json.loads(text) == {
+        "alltitles": {safe: [[0, "id1"]]},
+        "indexentries": {safe: [[0, "x", False]]},
+        "titles": ["A"],
+    }
 
 
 def test_a_number_that_does_not_exist_is_not_estimable():
@@ -169,10 +211,10 @@ def test_outside_the_project_the_error_says_so(monkeypatch, tmp_path):
 @pytest.mark.parametrize("default", [True, False])
 def test_a_study_in_a_folder_of_the_same_name_is_not_the_default(tmp_path, monkeypatch, default):
     """By hand, a notebook shows the default dataset; only its own images belong to that."""
-    for name in ("data", "build", "surrogate"):
-        (tmp_path / name).mkdir()
+    for name in ("data", "build/private", "surrogate"):
+        (tmp_path / name).mkdir(parents=True)
     (tmp_path / "_config.yml").touch()
-    build = tmp_path / "build"
+    build = tmp_path / "build" / "private"
     (build / "study").symlink_to(tmp_path / "surrogate")
     monkeypatch.chdir(tmp_path)
     assert _build_of_default() != build

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,8 @@ HTML = ROOT / "build" / "html"
 PAGES = sorted(
     p.relative_to(HTML) for d in ("book", "notebooks") for p in (HTML / d).glob("*.html")
 )
-VIEWS = {"desktop": (1280, 900), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    assert Path(program).exists(), f"no {program}; install Chromium or set CHROMIUM"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
+OF_THE_WHOLE = [Path(name) for name in ("genindex.html", "py-modindex.html", "search.html")]
+VIEWS = {"desktop": (1280, 900), "phone": (360, 740)}
 
 
 def test_the_book_is_built():
@@ -37,7 +23,7 @@ def test_the_book_is_built():
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("path", PAGES, ids=str)
+@pytest.mark.parametrize("path", PAGES + OF_THE_WHOLE, ids=str)
 def test_page(browser, path, view):
     width, height = VIEWS[view]
     page = browser.new_page(viewport={"width": width, "height": height})
@@ -80,6 +66,58 @@ def test_every_figure_and_table_has_a_caption_and_downloads_that_exist(browser, 
         target = (HTML / path).parent / str(link.get_attribute("href"))
         assert target.resolve().is_file(), target
         assert target.stat().st_size > 0
+    page.close()
+
+
+@pytest.mark.parametrize("width", [360, 1000, 1280, 1920])
+def test_one_search_and_an_icon(browser, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((HTML / "book" / "index.html").as_uri())
+    boxes = page.locator(".search-button-field, .search-button")
+    in_sight = [
+        box
+        for box in (boxes.nth(i).bounding_box() for i in range(boxes.count()))
+        if box and box["x"] >= 0 and box["width"] > 0
+    ]
+    assert len(in_sight) == 1
+    icon = page.locator("link[rel*=icon]").get_attribute("href")
+    assert (HTML / "book" / icon).resolve().is_file()
+    page.close()
+
+
+def test_the_literature_is_a_list_of_items(browser):
+    page = browser.new_page()
+    page.goto((HTML / "book" / "references.html").as_uri())
+    roles = page.evaluate(
+        "[...document.querySelectorAll('[role=list] > *')].map(e => e.getAttribute('role'))"
+    )
+    assert roles
+    assert set(roles) == {"listitem"}
+    page.close()
+
+
+CONTRAST = """span => {
+  const light = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number)
+    .map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const style = getComputedStyle(span);
+  const [a, b] = [light(style.color), light(style.backgroundColor)].sort((x, y) => y - x);
+  return (a + 0.05) / (b + 0.05);
+}"""
+"""Contrast of a text to its background, as WCAG 2 defines it."""
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_search_found_is_readable(browser, mode):
+    page = browser.new_page()
+    page.add_init_script(
+        f"for (const key of ['mode', 'theme']) localStorage.setItem(key, '{mode}')"
+    )
+    page.goto(f"{(HTML / 'search.html').as_uri()}?q=cellularity")
+    page.wait_for_selector("span.highlighted")
+    marks = page.locator("span.highlighted")
+    ratios = [marks.nth(i).evaluate(CONTRAST) for i in range(min(20, marks.count()))]
+    assert min(ratios) >= 4.5
     page.close()
 
 

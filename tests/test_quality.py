@@ -14,6 +14,16 @@ from cpmlib.quality import shown_quality, shown_spheres, shown_tiles, spheres, t
 from cpmlib.study_images import StudyImages
 
 
+def put_files(study: Path, own: str, sample: str) -> None:
+    for name in (
+        f"{own}/dwi/{own}_ses-19520109_ADC.nii.gz",
+        f"{own}/perf/{own}_acq-MuellerHans_dsc.nii.gz",
+        f"derivatives/qupath/{own}/{own}_{sample}_annotations.tsv",
+    ):
+        (study / name).parent.mkdir(parents=True, exist_ok=True)
+        (study / name).touch()
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> StudyImages:
     """Two patients whose own names are those of others in the book."""
@@ -27,11 +37,15 @@ def images(tmp_path: Path) -> StudyImages:
         folder = tmp_path / "patients" / own
         folder.mkdir(parents=True)
         row = {"sample_id": [sample], "he_cellularity": [2000.0], "he_source": [None]}
+        row |= {"found": [True], "from": [f"the ADC, {own}_ses-19520109_ADC.nii.gz"]}
         if who == "P02":
             row["he_source"] = [f"{own}_{sample}_annotations.tsv"]
             row |= {"he_tile_density": [1500.0], "cpm_extrapolation": [0.25]}
         pd.DataFrame(row).to_csv(folder / "samples.tsv", sep="\t", index=False, na_rep="n/a")
-        note = f"{own}_{sample}_annotations.tsv: Tumor not added; {own}_ADC.nii.gz: 907.5"
+        put_files(tmp_path / "study", own, sample)
+        note = f"{own}_{sample}_annotations.tsv: Tumor “Hans M.” not added"
+        note += f"; {own}_ses-19520109_ADC.nii.gz: 9; {own}_acq-MuellerHans_dsc.json: 2 s"
+        note += "; sub-x/other_name.nii.gz; see samples.json"
         report = {"notes": [note], "maps": [], "quality": {}, "mirrored": who == "P02" or None}
         (folder / "report.json").write_text(json.dumps(report))
     return StudyImages(tmp_path)
@@ -40,12 +54,15 @@ def images(tmp_path: Path) -> StudyImages:
 def test_no_name_of_a_study_is_shown(images):
     shown = images.notes()
     assert shown["participant_id"].tolist() == ["P01", "P02"]
-    wanted = "P01_S01_annotations.tsv: Tumor not added; P01_ADC.nii.gz: 907.5"
+    wanted = "annotations of S01: Tumor not added; apparent diffusion coefficient: 9"
+    wanted += "; json of dynamic susceptibility contrast series: 2 s; a file; see samples.json"
     assert shown["note"][0] == wanted
     assert "S02" in shown["note"][1]
     table = images.table("samples")
-    assert table["he_source"][1] == "P02_S02_annotations.tsv"
+    assert table["he_source"][1] == "annotations of S02"
     assert pd.isna(table["he_source"][0])
+    assert table["from"][0] == "the ADC, apparent diffusion coefficient"
+    assert table["found"].tolist() == [True, True]
     assert not table.astype(str).apply(lambda c: c.str.contains("sub-|sample-")).any().any()
 
 

@@ -13,6 +13,7 @@ from scipy.spatial.distance import pdist
 
 from cpmlib.errors import DatasetError
 from cpmlib.figures.roi import RoiPanel, figure_rois, figure_sensitivity, roi_panel
+from cpmlib.figures.slices import LOOKS
 from cpmlib.options import ImageOptions
 from cpmlib.page import NARROW
 from cpmlib.paper.roi_sensitivity import (
@@ -269,8 +270,11 @@ def test_every_roi_is_drawn_where_it_is() -> None:
     figure = figure_rois(shown, "CPM")
     width = figure.get_size_inches()[0]
     assert width <= 8.3  # a page
-    used = [ax for ax in figure.axes if ax.images]
+    *used, bar = figure.axes
     assert len(used) == 66
+    assert bar.get_xlabel() == "CPM (cells/mm²)"
+    assert tuple(bar.get_xlim()) == LOOKS["CPM"].limits
+    assert bar.get_position().y1 < min(ax.get_position().y0 for ax in used)
     for ax, panel in zip(used, shown, strict=True):
         assert panel.sample_id in ax.get_title()
         (circle,) = ax.patches
@@ -290,7 +294,7 @@ def test_every_roi_is_drawn_where_it_is() -> None:
 
 def test_a_single_roi_stands_in_the_middle_of_a_page() -> None:
     figure = figure_rois(panels(1), "CPM", size=3)
-    (ax,) = figure.axes
+    ax, _ = figure.axes
     box = ax.get_position()
     assert box.x0 == pytest.approx(1 - box.x1)
     # Pages stretch a figure to their width; the panel takes no more than two thirds of it.

@@ -440,7 +440,7 @@ def test_extrapolation_is_a_last_column_over_the_anatomy() -> None:
         quality_row("sub-01", chosen, images["mask"], []) for chosen in (images, patient())
     )
     figure = figure_quality([with_, without])
-    assert len(figure.axes) == 2 * (len(QUALITY_SHOWN) + 1)
+    assert len(figure.axes) == 2 * (len(QUALITY_SHOWN) + 1) + len(UNITS)
     last = figure.axes[len(QUALITY_SHOWN)]
     assert last.get_title() == "outside training"
     _, overlay = last.images
@@ -451,8 +451,27 @@ def test_extrapolation_is_a_last_column_over_the_anatomy() -> None:
     one, more = overlay.cmap(overlay.norm(1)), overlay.cmap(overlay.norm(3))
     assert one != more
     # A patient whose map was brought has no such slice, and the panel says so.
-    assert "not available" in figure.axes[-1].texts[0].get_text()
-    assert len(figure_quality([without]).axes) == len(QUALITY_SHOWN)
+    panels = [ax for ax in figure.axes if ax.get_xlabel() not in UNITS]
+    assert "not available" in panels[-1].texts[0].get_text()
+    assert len(figure_quality([without]).axes) == len(QUALITY_SHOWN) + len(UNITS)
+
+
+UNITS = [look.unit for key, look in LOOKS.items() if key in QUALITY_SHOWN and look.unit]
+
+
+def test_colours_of_values_have_a_bar_and_what_no_patient_has_no_panel() -> None:
+    whole = quality_row("sub-01", patient(), patient()["mask"], [])
+    figure = figure_quality([whole, whole])
+    bars = [ax for ax in figure.axes if ax.get_xlabel()]
+    assert [bar.get_xlabel() for bar in bars] == UNITS
+    for bar, key in zip(bars, ("ADC", "CPM"), strict=True):
+        assert tuple(bar.get_xlim()) == LOOKS[key].limits
+        above = figure.axes[len(QUALITY_SHOWN) + QUALITY_SHOWN.index(key)].get_position()
+        assert above.x0 < bar.get_position().x0 < bar.get_position().x1 < above.x1
+        assert 0 < bar.get_position().y0 < bar.get_position().y1 < above.y0
+    some = {kind: patient()[kind] for kind in ("T1w", "FLAIR")}
+    assert len(figure_quality([quality_row("sub-01", some, None, [])]).axes) == 2
+    assert "not available" not in texts(figure_quality([quality_row("sub-01", some, None, [])]))
 
 
 def test_wrong_quality_rows() -> None:

@@ -412,16 +412,20 @@ def test_the_pointer_reads_what_is_under_it() -> None:
     assert abs(spoken(hovered["values"], "CPM") - (1500 + 20 * -11)) <= step
 
 
-def test_the_wheel_leaves_the_page_alone_until_the_pointer_moves() -> None:
+def test_the_wheel_moves_through_the_slices_while_the_picture_has_the_focus() -> None:
     wheel = {"part": "canvas", "type": "wheel", "deltaY": 40, "deltaMode": 0, **READ}
     over = {"part": "canvas", "type": "pointermove", "clientX": 5, "clientY": 5}
-    before, after = play(page(), wheel, over, wheel)
-    assert not before["prevented"]
+    focus, blur = ({"part": "canvas", "type": name} for name in ("focus", "blur"))
+    before, after, left = play(page(), over, wheel, focus, wheel, blur, wheel)
+    assert not before["prevented"], "a reader who scrolls past it is not held up"
     assert before["position"] == "z = 6.0 mm"
     assert after["prevented"]
     assert after["position"] == "z = 4.0 mm"
-    at_end = play(page(), over, key("Home"), wheel)[-1]
+    assert not left["prevented"]
+    assert left["position"] == "z = 4.0 mm"
+    at_end = play(page(), focus, key("Home"), wheel)[-1]
     assert not at_end["prevented"], "beyond the last slice the page scrolls on"
+    assert "the wheel after a click on the picture, until Escape" in page()
 
 
 def test_a_swipe_goes_through_slices_and_a_tap_reads() -> None:
@@ -571,11 +575,14 @@ def test_two_viewers_on_one_page(browser: Any, tmp_path: Path, width: int, heigh
     box = canvas.bounding_box()
     tab.mouse.move(box["x"] + 50, box["y"] + 50)
     tab.mouse.move(box["x"] + 60, box["y"] + 60)
+    y = tab.evaluate("canvas => (canvas.blur(), window.scrollY)", canvas.element_handle())
+    tab.mouse.click(box["x"] + 60, box["y"] + 60)
     tab.mouse.wheel(0, 60)
     tab.wait_for_function(
         "n => document.querySelectorAll('[data-part=position]')[0].textContent != n",
         arg="y = 12.0 mm",
     )
+    assert tab.evaluate("window.scrollY") == y, "a clicked viewer keeps the wheel"
     assert first.locator("[data-part=values]").inner_text().startswith("Pointer")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert errors == []

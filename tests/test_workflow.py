@@ -103,17 +103,23 @@ def test_implied_edges_are_left_out_of_the_drawing():
 def project(tmp_path, monkeypatch):
     """Point the workflow at an empty folder for what it builds."""
     for module in (dependencies, prepare):
-        monkeypatch.setattr(module, "BUILD", tmp_path / "build")
-    (tmp_path / "build").mkdir()
+        monkeypatch.setattr(module, "BUILD", tmp_path / "build" / "private")
+    (tmp_path / "build" / "private").mkdir(parents=True)
     return tmp_path
 
 
 def settle(project, **options: str) -> None:
     """Write what the driver writes for a study."""
     chosen = {"cpm_normalise": "output"} | options
-    (project / "build" / "image_options.json").write_text(json.dumps(chosen))
-    settings = {"dataset": "build/source", "surrogate": False, "profile": "light"}
-    (project / "build" / "settings.json").write_text(json.dumps(settings | {"model": "trained"}))
+    (project / dependencies.BUILD_NAME / "image_options.json").write_text(json.dumps(chosen))
+    settings = {
+        "dataset": f"{dependencies.BUILD_NAME}/source",
+        "surrogate": False,
+        "profile": "light",
+    }
+    (project / dependencies.BUILD_NAME / "settings.json").write_text(
+        json.dumps(settings | {"model": "trained"})
+    )
 
 
 def test_a_model_is_needed_only_by_a_patient_whose_map_is_predicted(project, study):
@@ -133,7 +139,7 @@ def test_the_files_of_a_patient_are_listed_without_the_study_s_path(project, stu
     put_images(study, "sub-01", *RAW)
     put_images(study, "sub-02", "derivatives/x/{0}/anat/{0}_cpm")
     prepare.prepare_study(study)
-    manifests = project / "build" / "manifests"
+    manifests = project / dependencies.BUILD_NAME / "manifests"
     before = (manifests / "sub-01.tsv").read_text()
     assert [line.split("\t")[0] for line in before.splitlines()[1:]] == sorted(
         f"{name.format('sub-01')}.nii.gz" for name in RAW
@@ -157,7 +163,7 @@ def copied(tmp_path, study) -> Path:
     for name in ("workflow", "src", "notebooks", "book", "benchmarks"):
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    (folder / "build").mkdir()
+    (folder / "build" / "private").mkdir(parents=True)
     settle(folder)
     return folder
 
@@ -190,15 +196,15 @@ def test_an_image_replaced_by_an_older_one_is_seen(copied, study):
     """Snakemake's own answer to what would run, before and after."""
     put_images(study, "sub-01", "derivatives/x/{0}/anat/{0}_cpm")
     prepared(copied, study)
-    target = "build/patients/sub-01"
-    for name in (target, "build/derivatives/cpmlib/sub-01"):
+    target = "build/private/patients/sub-01"
+    for name in (target, "build/private/derivatives/cpmlib/sub-01"):
         (copied / name).mkdir(parents=True)
     ask(copied, *SNAKEMAKE, "--touch", target)
     assert "Nothing to be done" in ask(copied, *SNAKEMAKE, "--dry-run", target)
     image = study / "derivatives" / "x" / "sub-01" / "anat" / "sub-01_cpm.nii.gz"
     os.utime(image, ns=(1, 1))
     prepared(copied, study)
-    assert "Updated input files: build/manifests/sub-01.tsv" in ask(
+    assert "Updated input files: build/private/manifests/sub-01.tsv" in ask(
         copied, *SNAKEMAKE, "--dry-run", target
     )
 
@@ -214,14 +220,16 @@ def test_braces_in_a_study_s_names_are_no_wildcards(copied, study):
 @pytest.mark.slow
 def test_another_model_takes_the_place_of_the_first(copied, study):
     prepared(copied, study)
-    settings = json.loads((copied / "build" / "settings.json").read_text())
-    (copied / "build" / "settings.json").write_text(json.dumps(settings | {"model": "given"}))
-    given = copied / "build" / dependencies.GIVEN_MODEL.name
-    made = copied / "build" / "model" / "none" / "model.npz"
+    settings = json.loads((copied / dependencies.BUILD_NAME / "settings.json").read_text())
+    (copied / dependencies.BUILD_NAME / "settings.json").write_text(
+        json.dumps(settings | {"model": "given"})
+    )
+    given = copied / dependencies.BUILD_NAME / dependencies.GIVEN_MODEL.name
+    made = copied / dependencies.BUILD_NAME / "model" / "none" / "model.npz"
     model = trained()[0]
     for label in ("The first", "The second"):
         write_model(given, replace(model, card=replace(model.card, label=label)))
-        ask(copied, *SNAKEMAKE, "build/model/none")
+        ask(copied, *SNAKEMAKE, "build/private/model/none")
         assert made.read_bytes() == given.read_bytes()
 
 
@@ -280,7 +288,7 @@ def test_files_that_are_not_used_are_named_to_the_author(project, study, capsys)
     said = capsys.readouterr().out
     assert "T2-weighted image (nothing here needs it), 1: sub-01/anat/sub-01_T2w.nii.gz" in said
     assert "folder of a patient (the tables have no such patient), 1: sub-99" in said
-    listed = (project / "build" / "not_used.tsv").read_text().splitlines()
+    listed = (project / "build" / "private" / "not_used.tsv").read_text().splitlines()
     assert len(listed) == 3
     assert str(study) not in "".join(listed)
 

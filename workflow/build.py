@@ -28,8 +28,8 @@ from cpmlib.cpm.model_file import read_model
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.options import AnalysisOptions, ImageOptions, Options
 from cpmlib.processors import available_processors
-from dependencies import BUILD, GIVEN_MODEL, ROOT
-from prepare import prepare_study, prepare_surrogate, write_if_changed
+from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED
+from prepare import make_private_folder, prepare_study, prepare_surrogate, write_if_changed
 
 LOCK_TRIES = 50
 """Times, a tenth of a second apart."""
@@ -69,7 +69,7 @@ def _build() -> int:
     except ValueError as error:
         print(f"--set: {error}", file=sys.stderr)
         return 2
-    BUILD.mkdir(exist_ok=True)
+    make_private_folder()
     lock = _locked()
     if lock is None:
         print("another build of this project is running; wait for it to end", file=sys.stderr)
@@ -89,7 +89,7 @@ def _build() -> int:
     for name, values in (("options", options), ("image_options", image_options)):
         text = json.dumps(dataclasses.asdict(values), indent=1)  # type: ignore[call-overload]
         write_if_changed(BUILD / f"{name}.json", text.encode())
-    if not (BUILD / "html" / "index.html").is_file():
+    if not (SHARED / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
     if model is not None:
@@ -107,7 +107,7 @@ def _build() -> int:
         _tell(failed)
         return status if status > 0 else 128 - status
     print(
-        f"built in {time.monotonic() - started:.0f} s: {(BUILD / 'html' / 'index.html').as_uri()}"
+        f"built in {time.monotonic() - started:.0f} s: {(SHARED / 'html' / 'index.html').as_uri()}"
     )
     print(_totals())
     return 0

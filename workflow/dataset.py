@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpmlib.dataset import NOTES, pseudonymised, read_tables, write_dataset
+from cpmlib.dataset import NOTES, PSEUDONYMISED, pseudonymised, read_tables, write_dataset
 from cpmlib.derivatives import FOLDER, IGNORED
 from cpmlib.derivatives import description as description_of_maps
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import fill_measured
+from cpmlib.pseudonyms import read_key
 from cpmlib.schemas import RELATION
 from dependencies import BUILD, patients
 
@@ -38,7 +39,7 @@ def main(source: str, folder: str) -> int:
     columns = pd.DataFrame({"sample_id": [], "participant_id": []}, dtype=object)
     extracted = pd.concat([columns, *tables], ignore_index=True)
     samples, origins = fill_measured(samples, extracted)
-    dataset = pseudonymised(participants, samples, description)
+    dataset = pseudonymised(participants, samples, description, read_key(BUILD / "key.tsv"))
     # A patient's samples have names of their own, which another patient's may have too.
     own = pd.MultiIndex.from_frame(samples[["participant_id", "sample_id"]])
     new_samples = pd.Series(dataset.samples["sample_id"].to_list(), index=own)
@@ -49,6 +50,7 @@ def main(source: str, folder: str) -> int:
         "Name": dataset.name,
         "BIDSVersion": "1.10.0",
         "DatasetType": "raw",
+        PSEUDONYMISED: True,
         RELATION: dataset.relation,
     }
     if dataset.label:

@@ -16,7 +16,11 @@ from cpmlib.images import CONTRASTS
 from cpmlib.study_files import PatientFiles, find_patient
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build"
+SHARED = ROOT / "build"
+"""What a build is for: pages and values. They hold pseudonyms alone and may be given away."""
+BUILD_NAME = "build/private"
+BUILD = ROOT / BUILD_NAME
+"""Everything else that is built: it holds identifiers, or names of files."""
 GIVEN_MODEL = BUILD / "given_model.npz"
 """Copy of the model that a study brings."""
 PACKAGE = ROOT / "src" / "cpmlib"

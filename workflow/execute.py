@@ -2,8 +2,8 @@
 
     python workflow/execute.py NAME
 
-Reads notebooks/NAME.md, build/dataset and build/options.json; writes
-build/site/notebooks/NAME.ipynb and the folder NAME_files beside it. A failing cell stops it with
+Below build/private, reads dataset and options.json, and notebooks/NAME.md; writes
+site/notebooks/NAME.ipynb and the folder NAME_files beside it. A failing cell stops it with
 the cell's own error and leaves no executed notebook behind.
 """
 
@@ -38,7 +38,7 @@ class Kernel(AsyncKernelManager):
 
 def main(name: str) -> int:
     """Do it; return the exit status."""
-    build = ROOT / "build"
+    build = ROOT / "build" / "private"
     output = build / "site" / "notebooks"
     shutil.rmtree(output / f"{name}_files", ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,9 @@
 
     python workflow/patient.py PATIENT
 
-Reads the patient's files below build/study, build/targets/PATIENT.tsv, build/image_options.json
-and, if a map has to be predicted, the model; writes build/derivatives/cpmlib/PATIENT (images) and
-build/patients/PATIENT (tables). Both appear as a whole or not at all. Exits with 2 and a list of
+Below build/private, reads the patient's files in study, targets/PATIENT.tsv, image_options.json
+and, if a map has to be predicted, the model; writes derivatives/cpmlib/PATIENT (images) and
+patients/PATIENT (tables). Both appear as a whole or not at all. Exits with 2 and a list of
 problems if the images cannot be used.
 """
 

@@ -1,16 +1,20 @@
 """Lay a study where the workflow finds it, touching only what differs.
 
-build/source    copies of the tables, under fixed names
-build/study     a link to the study's folder, if it holds more than tables
-build/targets   for each patient with images, its rows: what its images depend on of the tables
-build/manifests for each patient of a study, its files with size and time: a file that is replaced
-                by an older one, or a study by another of the same names, is seen here alone
-build/not_used.tsv  the files of a study that are not read, with the reason; for its author alone
-build/surrogate the synthetic study, if that is what is built; its images are jobs of the workflow
+All of it lies in build/private, which identifies patients:
+
+key.tsv    the pseudonyms of the study's patients and samples; keys: those of every study built here
+source     copies of the tables, under fixed names
+study      a link to the study's folder, if it holds more than tables
+targets    for each patient with images, its rows: what its images depend on of the tables
+manifests  for each patient of a study, its files with size and time: a file that is replaced by an
+           older one, or a study by another of the same names, is seen here alone
+not_used.tsv  the files of a study that are not read, with the reason; for its author alone
+surrogate  the synthetic study, if that is what is built; its images are jobs of the workflow
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -23,11 +27,25 @@ from cpmlib.delimited import plain_name, read_tsv
 from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.patient import check_patient, without_contrasts
+from cpmlib.pseudonyms import key_text, read_key
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import MEASURED, SAMPLES
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.surrogate.images.study import study_tables
-from dependencies import BUILD, OPTIONAL, ROOT, TABLES
+from dependencies import BUILD, BUILD_NAME, OPTIONAL, ROOT, TABLES
+
+PRIVATE = """\
+# Private
+
+Do not share this folder. `key.tsv` says which patient is P01 and which sample S01; the other files
+hold identifiers of the study, names of its files, or images. What may be shared lies outside it:
+`html` (the pages) and `values.json`.
+
+Numbers stay with their patients and samples from build to build, as long as `keys` is here. Keep a
+copy in a safe place: without it, a new build numbers in the order of the tables.
+`make clean` deletes this folder with all the rest.
+"""
+"""What stands in the folder of that name."""
 
 NOT_USED = "not_used.tsv"
 SHOWN = 3
@@ -44,7 +62,7 @@ def prepare_study(source: Path) -> str:
         With everything that tables and headers show to be wrong.
     """
     try:
-        _, samples, description = read_tables(source)
+        participants, samples, description = read_tables(source)
     except DatasetError as error:
         raise DatasetError([*error.problems, *_faults_of_images(source)]) from None
     for note in description[NOTES]:  # type: ignore[attr-defined]
@@ -60,20 +78,22 @@ def prepare_study(source: Path) -> str:
         files = {}
         _say_unused(source, [])
         (BUILD / "study").unlink(missing_ok=True)
+    _write_key(source, participants, everyone)
     _write_targets(samples, {who for who, found in files.items() if found.all()})
     _write_manifests(source, files)
     if source.is_dir():
         optional = [name for name in OPTIONAL if (source / name).is_file()]
         wanted = {name: (source / name).read_bytes() for name in (*TABLES, *optional)}
-        return _stage(wanted, "build/source")
+        return _stage(wanted, f"{BUILD_NAME}/source")
     name = f"study{source.suffix.lower()}"
-    return _stage({name: source.read_bytes()}, f"build/source/{name}")
+    return _stage({name: source.read_bytes()}, f"{BUILD_NAME}/source/{name}")
 
 
 def prepare_surrogate() -> str:
     """Lay out the tables of the synthetic study; its images are made by the workflow."""
     participants, samples, description = read_tables(CALIBRATED)
     folder = BUILD / "surrogate"
+    _write_key(CALIBRATED, participants, samples)
     texts = study_tables(participants, samples, description)
     for name, text in texts.items():
         write_if_changed(folder / name, text.encode())
@@ -83,16 +103,41 @@ def prepare_surrogate() -> str:
     _link(folder)
     _write_targets(placed, set(participants["participant_id"]))
     _write_manifests(folder, {})  # its images are jobs
-    return _stage({name: (folder / name).read_bytes() for name in TABLES}, "build/source")
+    return _stage({name: (folder / name).read_bytes() for name in TABLES}, f"{BUILD_NAME}/source")
 
 
 def write_if_changed(path: Path, content: bytes) -> None:
     """Write a file unless it holds just that already, so that nothing is run again for it."""
     if not path.is_file() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(content)
-        part.replace(path)
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_bytes(content)
+        partial.replace(path)
+
+
+def _write_key(source: Path, participants: pd.DataFrame, samples: pd.DataFrame) -> None:
+    """Give new patients and samples the next numbers, and keep those of all others.
+
+    Each study, by its place, has a key of its own: what another one is called changes nothing.
+    """
+    place = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
+    kept = BUILD / "keys" / f"{place}.tsv"
+    text = key_text(read_key(kept).extended(participants, samples)).encode()
+    write_if_changed(kept, text)
+    write_if_changed(BUILD / "key.tsv", text)
+
+
+def make_private_folder() -> None:
+    """Make the folder of what may not be shared, say so in it, and keep Snakemake's notes there."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    write_if_changed(BUILD / "README.md", PRIVATE.encode())
+    notes, link = BUILD / "snakemake", ROOT / ".snakemake"
+    notes.mkdir(exist_ok=True)
+    if link.is_dir() and not link.is_symlink():  # left by Snakemake run by hand
+        shutil.rmtree(notes)
+        link.rename(notes)
+    if not link.is_symlink():
+        link.symlink_to(notes.relative_to(ROOT), target_is_directory=True)
 
 
 def _find_all(
@@ -147,7 +192,7 @@ def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
     text = table.to_csv(sep="\t", index=False, lineterminator="\n")
     write_if_changed(BUILD / NOT_USED, text.encode("utf-8", "surrogateescape"))
     if rows:
-        print(f"not used are {len(rows)} files or folders; all are in build/{NOT_USED}:")
+        print(f"not used are {len(rows)} files or folders; all are in {BUILD_NAME}/{NOT_USED}:")
     for (what, reason), part in table.groupby(["what", "reason"]):
         names = [*part["path"][:SHOWN], *(["..."] if len(part) > SHOWN else [])]
         print(f"  {what} ({reason}), {len(part)}: {', '.join(names)}")

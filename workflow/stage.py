@@ -23,9 +23,9 @@ import yaml
 import child
 from cpmlib import schemas
 from cpmlib.markup import escape, pipe_table
-from dependencies import ROOT, library_files, notebook_names
+from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
+from leaks import leaks
 
-BUILD = ROOT / "build"
 SITE = BUILD / "site"
 
 
@@ -47,13 +47,34 @@ def main() -> int:
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")
         return status or 1
-    old, new = BUILD / "html.old", BUILD / "html"
+    _escape_titles(built / "searchindex.js")
+    if shown := leaks(built):
+        for word, page in shown:
+            print(
+                f"{page}: found {word!r}, a part of an identifier or of the name of a file or"
+                " folder of the study; expected none in pages. Remedy: name it otherwise in the"
+                " study, or take it out of the text that holds it"
+            )
+        return 1
+    old, new = SHARED / "html.old", SHARED / "html"
     shutil.rmtree(old, ignore_errors=True)
     if new.exists():
         new.rename(old)
     built.rename(new)
     shutil.rmtree(old, ignore_errors=True)
     return 0
+
+
+def _escape_titles(index: Path) -> None:
+    """Escape what the page of search shows as HTML: Sphinx keeps titles and captions as text."""
+    start, content, end = re.fullmatch(
+        r"(Search\.setIndex\()(.*)(\);?\s*)", index.read_text("utf-8"), re.DOTALL
+    ).groups()  # type: ignore[union-attr]
+    found = json.loads(content)
+    for part in ("alltitles", "indexentries"):
+        found[part] = {html.escape(text): places for text, places in found[part].items()}
+    text = json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    index.write_text(start + text + end, encoding="utf-8")
 
 
 def _copy_book() -> None:
@@ -187,7 +208,8 @@ def _write_config(description: dict[str, object]) -> None:
     sphinx["html_theme_options"]["announcement"] = announcement
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
-    config["sphinx"]["local_extensions"] = {"not_estimable": here, "without_thebe": here}
+    extensions = ("citation_roles", "not_estimable", "without_thebe")
+    config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
     url = _repository()
     if url:
         config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}

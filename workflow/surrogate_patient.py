@@ -2,8 +2,8 @@
 
     python workflow/surrogate_patient.py PATIENT PROFILE
 
-Reads build/calibrated/PATIENT.tsv and the trained model; writes build/surrogate/PATIENT and
-build/surrogate/derivatives/qupath/PATIENT, each as a whole or not at all.
+Below build/private, reads calibrated/PATIENT.tsv and the trained model; writes surrogate/PATIENT
+and surrogate/derivatives/qupath/PATIENT, each as a whole or not at all.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python workflow/train.py trained|given SCALING PROFILE
 
-Writes build/model/SCALING: the model, the report of its training, and the tiles of the patients
-that it was tested on.
+Writes build/private/model/SCALING: the model, the report of its training, and the tiles of the
+patients that it was tested on.
 """
 
 from __future__ import annotations

@@ -10,25 +10,24 @@ import sys
 from pathlib import Path
 
 from cpmlib.schemas import RELATION
-from dependencies import ROOT, notebook_names
+from dependencies import BUILD, notebook_names
 
 
 def main(target: str) -> None:
     """Write the file: dataset, options, values by id, tables by notebook."""
-    build = ROOT / "build"
-    description = json.loads((build / "dataset" / "dataset_description.json").read_text("utf-8"))
+    description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     content: dict[str, object] = {
         "dataset": {
             "name": description["Name"],
             "label": description.get("DataLabel", ""),
             "relation": description[RELATION],
         },
-        "options": json.loads((build / "options.json").read_text("utf-8")),
+        "options": json.loads((BUILD / "options.json").read_text("utf-8")),
     }
     values: dict[str, object] = {}
     tables: dict[str, object] = {}
     for name in notebook_names():
-        path = build / "site" / "notebooks" / f"{name}_files" / "values.json"
+        path = BUILD / "site" / "notebooks" / f"{name}_files" / "values.json"
         part = json.loads(path.read_text("utf-8"))
         values |= part["values"]
         tables[name] = part["tables"]

@@ -6,8 +6,8 @@ Vocabulary
   or, for a minimal study, one table with a row for each sample.
 - *label*: what a dataset says of itself and wants shown with every result, such as that it is
   synthetic (``DataLabel`` in its description).
-- *pseudonym*: P01, P02, ... and S01, S02, ... in file order; `read_dataset` returns no other
-  identifier.
+- *pseudonym*: P01, P02, ... and S01, S02, ... (`cpmlib.pseudonyms`); `read_dataset` returns no
+  other identifier.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from cpmlib import delimited
 from cpmlib.checks import absent_columns, check_table, read_columns, relations, validate
 from cpmlib.delimited import TABLE_SUFFIXES, TextTable
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.pseudonyms import Key, own_key
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
     EXCLUSIONS,
@@ -58,6 +59,8 @@ NOTES = "TableNotes"
 """Key of a staged description: what of a study's tables was not used, as texts."""
 TABLE_NAME = "A study in one table"
 """What a study without a description is called."""
+PSEUDONYMISED = "Pseudonymised"
+"""Key of a description: true where the tables' identifiers are pseudonyms already."""
 
 
 @dataclass(frozen=True)
@@ -111,28 +114,35 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
         Listing everything that is wrong, each with file, row, column, what was found and
         expected, and the remedy.
     """
-    return _without_excluded(pseudonymised(*read_tables(path)))
+    participants, samples, description = read_tables(path)
+    key = own_key(participants, samples) if description.get(PSEUDONYMISED) is True else None
+    return _without_excluded(pseudonymised(participants, samples, description, key))
 
 
 def pseudonymised(
-    participants: pd.DataFrame, samples: pd.DataFrame, description: dict[str, object]
+    participants: pd.DataFrame,
+    samples: pd.DataFrame,
+    description: dict[str, object],
+    key: Key | None = None,
 ) -> Dataset:
-    """Join two checked tables and replace the study's identifiers by running numbers.
+    """Join two checked tables and replace the study's identifiers by pseudonyms.
 
     Parameters
     ----------
     participants, samples, description
         As `read_tables` returns them.
+    key
+        Pseudonyms that are given already; others get the next numbers.
 
     Returns
     -------
     Dataset
         Rows in the order of the tables, what is to be excluded among them.
     """
-    people = {old: f"P{i:02d}" for i, old in enumerate(participants["participant_id"], start=1)}
-    # A row has its own number: two patients may each have a sample-01.
-    numbered = [f"S{i:02d}" for i in range(1, len(samples) + 1)]
+    key = (key or Key()).extended(participants, samples)
+    people = key.patients
     own = samples[["participant_id", "sample_id"]].reset_index(drop=True)
+    numbered = [key.samples[pair] for pair in own.itertuples(index=False, name=None)]
     participants = participants.assign(participant_id=participants["participant_id"].map(people))
     samples = samples.assign(
         participant_id=samples["participant_id"].map(people), sample_id=numbered

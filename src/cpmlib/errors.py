@@ -105,6 +105,17 @@ def _rows(numbers: Sequence[int]) -> str:
     return f"row{'s' if len(numbers) > 1 else ''} {shown}"
 
 
+def own_words(text: str) -> str:
+    """Quote a name that a study's owner chose, for a note; pages leave out what stands in quotes.
+
+    Examples
+    --------
+    >>> own_words("Core of Hans")
+    '“Core of Hans”'
+    """
+    return f"“{_clip(text).translate({ord(mark): None for mark in '“”'})}”"
+
+
 class DatasetError(ValueError):
     """A dataset that cannot be analysed, with every problem that was found in it.
 

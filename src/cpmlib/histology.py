@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cpmlib.errors import DatasetError, Problem
+from cpmlib.errors import DatasetError, Problem, own_words
 from cpmlib.options import PIXEL_SIZE_RANGE_UM
 from cpmlib.qupath.geojson import (
     LARGEST_PIXELS,
@@ -71,6 +71,12 @@ UNITS = ("um", "px", "mm")
 """Of centroids."""
 
 _CELLS = {"cell", "detection"}
+
+CLASSES = frozenset(
+    {"Tumor", "Stroma", "Immune cells", "Necrosis", "Other", "Region*", "Ignore*", "Positive"}
+    | {"Negative", "Tissue"}
+)
+"""Classes that QuPath offers by itself."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,7 @@ def _total(file: str, regions: list[Region], signs: list[int], notes: list[str])
         found = f"{len(regions)} annotations, none of tissue"
         raise DatasetError(Problem(file, found, "an annotation with an area", remedy))
     for region, sign in zip(regions, signs, strict=True):
-        name = min(region.labels, key=len)
+        name = _called(region)
         if region.ignored:
             notes.append(f"{file}: {name} {'taken off' if sign else 'left out'}, it is ignored")
         elif not sign:
@@ -272,6 +278,12 @@ def _total(file: str, regions: list[Region], signs: list[int], notes: list[str])
     complete = len(counts) == sum(1 for sign in signs if sign)
     cells = sum(counts) if complete else None
     return _Export(file, cells, area, tuple(notes), tuple(regions))
+
+
+def _called(region: Region) -> str:
+    """Call a region by its class, or by its own name in the quotes that pages leave out."""
+    usual = sorted(region.labels & CLASSES)
+    return usual[0] if usual else "an annotation " + own_words(min(region.labels, key=len))
 
 
 def _from_detections(

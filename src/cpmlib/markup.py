@@ -11,9 +11,13 @@ import re
 from collections.abc import Sequence
 
 import pandas as pd
+from markdown_it import MarkdownIt
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$%^:@&\"'=])")
 
+
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""How a text begins that a spreadsheet computes; the wide signs are the same to some."""
 
 _LATEX = {character: f"\\{character}" for character in "%&_#${}"} | {
     "\\": r"\textbackslash{}",
@@ -42,6 +46,48 @@ def escape_latex(text: str) -> str:
     50 \% \textbackslash{}input\{x\}
     """
     return "".join(_LATEX.get(character, character) for character in text)
+
+
+def plain(caption: str) -> str:
+    r"""Return the words of a caption without its markup, for files that are not pages.
+
+    Examples
+    --------
+    >>> print(plain(r"**Fig. 2.** See `cpm` in [the table](02.ipynb), 1\_2."))
+    Fig. 2. See cpm in the table, 1_2.
+    """
+    inline = MarkdownIt().parseInline(" ".join(caption.split()))[0].children or []
+    return "".join(token.content for token in inline)
+
+
+def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts no spreadsheet takes for a formula; numbers stay numbers.
+
+    A text that begins like a formula gets an apostrophe before it, as a spreadsheet writes it.
+
+    Examples
+    --------
+    >>> without_formulas(pd.DataFrame({"x": [-1.5], "text": ["=1+1"], "number": ["-2"]}))
+         x   text number
+    0 -1.5  '=1+1     -2
+    """
+    harmless = frame.rename(columns=_not_a_formula)
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        if not pd.api.types.is_numeric_dtype(column):
+            harmless.isetitem(place, column.map(_not_a_formula).tolist())
+    return harmless
+
+
+def _not_a_formula(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = " ".join(cell.split())
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text.startswith(_FORMULA) else text
+    return text
 
 
 def pipe_table(frame: pd.DataFrame) -> str:

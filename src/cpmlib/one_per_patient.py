@@ -18,6 +18,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 CHUNK = 8192
@@ -55,7 +56,8 @@ def _prepare(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> _Drawing:
         raise ValueError(f"lengths differ: x {len(x)}, y {len(y)}, patient {len(patient)}")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("found NaN or infinity; ranks need finite values")
-    _, group = np.unique(patient, return_inverse=True)
+    # In the order of the table: no draw depends on what a patient is called.
+    group = pd.factorize(patient, use_na_sentinel=False)[0]
     size = np.bincount(group) if len(group) else np.zeros(0, dtype=int)
     if len(size) < 3:
         raise ValueError(f"fewer than 3 patients ({len(size)})")

@@ -61,7 +61,7 @@ def project_root() -> Path:
 
 def _build_of_default() -> Path:
     """Return the folder with the default dataset's images, if they are what was built last."""
-    build = project_root() / "build"
+    build = project_root() / "build" / "private"
     settings = build / "settings.json"
     is_default = settings.is_file() and json.loads(settings.read_text("utf-8"))["surrogate"]
     return build if is_default else build / "none"
@@ -184,15 +184,16 @@ class Page:
             The same at full precision, for the CSV; ``shown`` if None.
         """
         caption = f"**{title}.** {caption}{self._note()}"
-        shown = shown.astype(str).replace({r"\bnan\b": "n/a"}, regex=True)
+        shown = shown.astype(str).replace({r"\bnan\b": "n/a"}, regex=True).fillna("n/a")
         if self.output is None:
             display(Markdown(caption))
             display(shown)
             return
         self._folder().mkdir(parents=True, exist_ok=True)
         self._write_csv(key, shown if data is None else data)
-        plain = markup.escape_latex(f"{title}. {self.dataset.label}".strip())
-        latex = shown.to_latex(index=False, escape=True, caption=plain, label=f"tab:{key}")
+        words = markup.escape_latex(markup.plain(caption))
+        one_line = shown.map(lambda cell: " ".join(cell.split()))
+        latex = one_line.to_latex(index=False, escape=True, caption=words, label=f"tab:{key}")
         self._write(f"{key}.tex", latex)
         links = [(name, self._link(key, end)) for name, end in _TABLE_FILES]
         if shown.empty:
@@ -221,6 +222,7 @@ class Page:
     def _write_csv(self, key: str, data: pd.DataFrame) -> None:
         if self.dataset.label:
             data = data.assign(data_label=self.dataset.label)
+        data = markup.without_formulas(data)
         self._write(f"{key}.csv", data.to_csv(index=False, lineterminator="\n"))
 
 

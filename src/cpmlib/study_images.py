@@ -30,7 +30,18 @@ from cpmlib.options import ROI_DIAMETER
 from cpmlib.quality import unlike_the_others
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
+from cpmlib.study_names import KINDS
 from cpmlib.tiles import read_tile
+
+_LIKE_A_NAME = re.compile(
+    r"[\w./-]*(?<![A-Za-z0-9])(?:sub|ses|sample|acq|run|task|dir|rec|ce|echo)-[A-Za-z0-9][\w./-]*"
+    r"|(?<![\w./-])(?!(?:participants|samples|dataset_description)\.)"
+    r"[\w./-]+\.(?:nii|gz|tsv|csv|txt|json|geojson|png|bval|bvec|xlsx|npz)\b"
+)
+"""A name of a file, by the entities of BIDS or by its end; but not those of a study's tables."""
+
+_OWN_WORDS = re.compile(r" ?“[^”]*”")
+"""What `cpmlib.errors.own_words` quotes."""
 
 PICTURES = "pictures.npz"
 """File of a patient's slices for the quality figures."""
@@ -137,7 +148,8 @@ class StudyImages:
         columns = ["sample_id", "quantity", "used", "source", "given", "extracted", "note"]
         if not path.is_file():
             return pd.DataFrame(columns=columns)
-        return pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+        table = pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+        return table.replace(_LIKE_A_NAME, "a file", regex=True)
 
     def table(self, name: str) -> pd.DataFrame:
         """Join one table of every patient: ``"samples"`` (regions) or ``"sensitivity"``.
@@ -154,9 +166,11 @@ class StudyImages:
             names = {old: new for new, old in entry["samples"].items()}
             if "sample_id" in table.columns:
                 table["sample_id"] = table["sample_id"].map(names)
-            if "he_source" in table.columns:
-                said = [self.pseudonymous(patient, str(text)) for text in table["he_source"]]
-                table["he_source"] = pd.Series(said, dtype=object).where(table["he_source"].notna())
+            for column in table.columns:
+                if column != "sample_id" and pd.api.types.is_string_dtype(table[column].dropna()):
+                    texts = table[column].dropna().unique()
+                    said = {text: self.pseudonymous(patient, text) for text in texts}
+                    table[column] = table[column].map(said)
             tables.append(table.assign(participant_id=patient))
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -167,11 +181,17 @@ class StudyImages:
         return content
 
     def pseudonymous(self, patient: str, text: str) -> str:
-        """Put the book's names in place of a study's own in a text, such as a file's name."""
+        """Put what a file is in place of its name in a text, and pseudonyms in that of identifiers.
+
+        A name of a file that is not among the patient's becomes "a file".
+        """
         entry = self._index[patient]
-        names = {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
-        listed = "|".join(map(re.escape, names))
-        return re.sub(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", lambda m: names[m[0]], text)
+        names = _kinds_of_names(self.files(patient))
+        names |= {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
+        for listed in sorted(names, key=len, reverse=True):
+            whole = rf"(?<![A-Za-z0-9]){re.escape(listed)}(?![A-Za-z0-9])"
+            text = names[listed].join(re.split(whole, text))
+        return _LIKE_A_NAME.sub("a file", _OWN_WORDS.sub("", text))
 
     def notes(self) -> pd.DataFrame:
         """Return what was noted of every patient: ``participant_id`` and ``note``, one a row."""
@@ -213,6 +233,19 @@ class StudyImages:
             rows.append({"participant_id": patient, "maps": maps, **report["quality"]})
         # A page shows the table of a study without images too, and it needs a header.
         return pd.DataFrame(rows or {"participant_id": [], "maps": []})
+
+
+def _kinds_of_names(files: PatientFiles) -> dict[str, str]:
+    """Return what each file of a patient is, by its name."""
+    names = {path.name: KINDS[kind] for kind, path in files.images.items()}
+    for kind, texts in files.texts.items():
+        names |= {
+            path.name: f"{end} of {KINDS[kind]}" for end, found in texts.items() for path in found
+        }
+    for sample, exports in files.exports.items():
+        for kind, path in exports.items():
+            names[path.name] = f"{kind.replace('_', ' ')} of {sample}"
+    return names
 
 
 def write_pictures(path: Path, row: QualityRow | None, panels: Sequence[RoiPanel]) -> None:

@@ -305,6 +305,7 @@
       canvas.addEventListener("keydown", (event) => {
         if (event.ctrlKey || event.altKey || event.metaKey) return;
         const p = plane();
+        if (event.key === "Escape") return canvas.blur();
         if (event.key === "t" || event.key === "T") home();
         else if (!(event.key in steps)) return;
         else {
@@ -319,21 +320,17 @@
       });
     }
 
-    // The wheel belongs to the picture once the pointer has moved on it; a reader who scrolls the
-    // page past it is not held up, nor at the first and last slice.
+    // The wheel belongs to the picture while it has the focus, which a click gives it, Escape takes
+    // away and a frame shows; at the first and last slice the page scrolls on.
     function listenToWheel() {
-      let armed = false;
+      let active = false;
       let turned = 0;
-      canvas.addEventListener("pointermove", (event) => {
-        if (event.movementX || event.movementY) armed = true;
-      });
-      canvas.addEventListener("pointerdown", () => (armed = true));
-      canvas.addEventListener("pointerleave", () => (armed = false));
-      window.addEventListener("scroll", () => (armed = false), { passive: true });
+      canvas.addEventListener("focus", () => (active = true));
+      canvas.addEventListener("blur", () => (active = false));
       canvas.addEventListener(
         "wheel",
         (event) => {
-          if (!armed || event.ctrlKey || !event.deltaY) return;
+          if (!active || event.ctrlKey || !event.deltaY) return;
           const axis = plane().through;
           const last = event.deltaY > 0 ? 0 : shape[axis] - 1;
           if (cross[axis] === last) return;

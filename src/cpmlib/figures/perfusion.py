@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from cpmlib.figures.slice_marks import draw_sides, draw_target
-from cpmlib.figures.slices import Look, box_of_brain, draw_slice, take_slice
+from cpmlib.figures.slices import Look, Slice, box_of_brain, draw_slice, take_slice
 from cpmlib.figures.style import PANEL, figure_style, name_panels, say
 from cpmlib.leakage import escaped_curve
 from cpmlib.perfusion import PerfusionFit
@@ -134,11 +134,16 @@ def draw_voxel(ax: Axes, curves: VoxelCurves) -> None:
     ax.legend(frameon=False)
 
 
-def draw_fit_quality(ax: Axes, fit: PerfusionFit, voxel: tuple[int, int, int]) -> AxesImage | None:
-    """Draw R2 in the axial slice through a voxel, marked as a target is; return the picture."""
+def fit_slice(fit: PerfusionFit, voxel: tuple[int, int, int]) -> Slice:
+    """Cut R2 in the axial plane through a voxel."""
     place = nib.affines.apply_affine(fit.r2.affine, voxel)
     box = box_of_brain(fit.r2)
-    cut = take_slice(fit.r2, place, box=box, interpolation="nearest", name="R2 of the fit")
+    return take_slice(fit.r2, place, box=box, interpolation="nearest", name="R2 of the fit")
+
+
+def draw_fit_quality(ax: Axes, fit: PerfusionFit, voxel: tuple[int, int, int]) -> AxesImage | None:
+    """Draw R2 in the axial slice through a voxel, marked as a target is; return the picture."""
+    place, cut = nib.affines.apply_affine(fit.r2.affine, voxel), fit_slice(fit, voxel)
     shown = draw_slice(ax, cut, FIT)
     if shown is not None:
         draw_sides(ax, cut.plane)

@@ -19,9 +19,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from cpmlib.figures.slice_marks import draw_outline, draw_sides, draw_target
+from cpmlib.figures.slice_marks import add_colour_bar, draw_outline, draw_sides, draw_target
 from cpmlib.figures.slices import (
     LOOKS,
     Slice,
@@ -57,6 +58,9 @@ PANEL_WIDTH, PANEL_HEIGHT = 1.15, 1.38
 
 LEFT, TOP, BOTTOM, GAP = 0.5, 0.3, 0.45, 0.05
 """Room for names, titles and the dataset's label, and between slices, inches."""
+
+SCALE = 0.3
+"""Room for colour bars, inches."""
 
 RESOLUTION = 85
 """Dots per inch of the pictures in the figure's files."""
@@ -174,6 +178,7 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
     Returns
     -------
     matplotlib.figure.Figure
+        A column for each image that some patient has, with a colour bar below where it has a unit.
         Radiological convention; the mask's outline in blue; targets as circles of the sphere's
         size, solid where the slice passes through the sphere, dotted where it lies above or below.
         If a row has it, a last column shows over the anatomy where the model extrapolates: yellow
@@ -187,10 +192,14 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
     rows = list(rows)
     if not rows:
         raise ValueError("no patient; expected at least one")
-    extrapolates = any(row.slices.get(EXTRAPOLATION) is not None for row in rows)
-    shown = (*SHOWN, EXTRAPOLATION) if extrapolates else SHOWN
+    shown = [
+        name
+        for name in (*SHOWN, EXTRAPOLATION)
+        if any(row.slices.get(name) is not None for row in rows)
+    ]
     width = LEFT + PANEL_WIDTH * len(shown)
-    height = TOP + PANEL_HEIGHT * len(rows) + BOTTOM
+    below = BOTTOM + (SCALE if any(name in LOOKS and LOOKS[name].unit for name in shown) else 0.0)
+    height = TOP + PANEL_HEIGHT * len(rows) + below
     with figure_style():
         # Placed by hand: a layout engine would take longer than all the drawing.
         figure = Figure(figsize=(width, height), dpi=RESOLUTION)
@@ -198,23 +207,31 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
         figure.subplots_adjust(
             left=LEFT / width,
             right=1 - GAP / width,
-            bottom=BOTTOM / height,
+            bottom=below / height,
             top=1 - TOP / height,
             wspace=GAP / PANEL_WIDTH,
             hspace=GAP / PANEL_HEIGHT,
         )
+        drawn: dict[str, list[AxesImage]] = {name: [] for name in shown}
         for i, row in enumerate(rows):
             for ax, name in zip(axes[i], shown, strict=True):
-                _draw(ax, row, name, diameter)
+                picture = _draw(ax, row, name, diameter)
+                drawn[name] += [] if picture is None else [picture]
                 if i == 0:
                     ax.set_title(LOOKS[name].title if name in LOOKS else EXTRAPOLATION_TITLE)
             z = next(cut.position for cut in row.slices.values() if cut is not None)
             axes[i, 0].set_ylabel(f"{row.name}\nz = {z:.0f} mm", fontsize=8)
             draw_sides(axes[i, 0], "axial")
+        for ax, name in zip(axes[-1], shown, strict=True):
+            if name in LOOKS and LOOKS[name].unit and drawn[name]:
+                box = ax.get_position()
+                place = (box.x0 + 0.1 * box.width, box.y0 - 0.12 / height, 0.8 * box.width)
+                bar = figure.add_axes((*place, 0.07 / height))
+                add_colour_bar(bar, drawn[name], LOOKS[name])
     return figure
 
 
-def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> None:
+def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> AxesImage | None:
     cut, counts = row.slices.get(name), None
     if name == EXTRAPOLATION and cut is not None:
         counts = cut
@@ -224,16 +241,18 @@ def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> None:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         say(ax, "not available")
-        return
+        return None
     brain = None if row.mask is None else np.nan_to_num(row.mask.values) != 0
-    if draw_slice(ax, cut, LOOKS[name], brain=brain, shades=SHADES) is None:
-        return
+    drawn = draw_slice(ax, cut, LOOKS[name], brain=brain, shades=SHADES)
+    if drawn is None:
+        return None
     if counts is not None:
         _draw_extrapolation(ax, counts)
     if row.mask is not None:
         draw_outline(ax, row.mask)
     for target in row.targets:
         draw_target(ax, target, cut, diameter=diameter, ticks=False, width=0.7)
+    return drawn
 
 
 def _draw_extrapolation(ax: Axes, counts: Slice) -> None:

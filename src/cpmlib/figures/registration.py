@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import ndimage
@@ -23,8 +24,10 @@ from cpmlib.figures.slices import (
     Plane,
     Slice,
     box_of_brain,
+    centres,
     draw_slice,
     field_of_view,
+    pixels,
     robust_window,
     take_slice,
 )
@@ -83,8 +86,7 @@ def figure_registration(
     """
     if not aligned:
         raise ValueError("no contrast to draw")
-    box = field_of_view(reference) if mask is None else box_of_brain(mask)
-    point = box.mean(axis=0) if mask is None else _centroid(mask)
+    box, point = _view(reference, mask)
     with figure_style():
         size = (4 * PANEL, len(aligned) * PANEL * 1.1)
         figure = Figure(figsize=size, layout="constrained")
@@ -102,13 +104,40 @@ def figure_registration(
     return figure
 
 
+def pixels_of_registration(
+    reference: nib.Nifti1Image,
+    aligned: Mapping[str, nib.Nifti1Image],
+    mask: nib.Nifti1Image | None = None,
+) -> pd.DataFrame:
+    """Return what `figure_registration` draws, as `cpmlib.figures.slices.pixels` lists it."""
+    box, point = _view(reference, mask)
+    tables = []
+    for plane in PLANES:
+        below = take_slice(reference, point, plane, box=box)
+        cuts = {"T1wGd": below}
+        for name, image in aligned.items():
+            cuts[name] = take_slice(image, point, plane, box=box, spacing=_spacing(below))
+        tables.append(pixels(cuts))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _view(
+    reference: nib.Nifti1Image, mask: nib.Nifti1Image | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the box that is drawn and the point through which the slices pass."""
+    if mask is None:
+        box = field_of_view(reference)
+        return box, box.mean(axis=0)
+    return box_of_brain(mask), _centroid(mask)
+
+
 def _centroid(mask: nib.Nifti1Image) -> np.ndarray:
     index = np.argwhere(np.asarray(mask.dataobj) > 0.5)
     return nib.affines.apply_affine(mask.affine, index.mean(axis=0))
 
 
 def _spacing(cut: Slice) -> float:
-    return abs(cut.edges[1] - cut.edges[0]) / cut.values.shape[1]
+    return abs(cut.edges[1] - cut.edges[0]) / cut.values.shape[1]  # noqa: PD011
 
 
 def _slice_of(mask: nib.Nifti1Image, like: Slice, point: np.ndarray, box: np.ndarray) -> Slice:
@@ -124,7 +153,7 @@ def _draw_edges(ax: Axes, below: Slice, over: Slice, border: Slice | None) -> No
         inside &= np.nan_to_num(border.values) > 0.5
     if draw_slice(ax, over, GREY) is None or not inside.any():
         return
-    x, y = _centres(below)
+    x, y = centres(below)
     steep = ndimage.gaussian_gradient_magnitude(np.nan_to_num(below.values).astype(float), SMOOTH)
     level = np.percentile(steep[inside], STRONGEST)
     if steep.min() < level < steep.max():
@@ -134,7 +163,7 @@ def _draw_edges(ax: Axes, below: Slice, over: Slice, border: Slice | None) -> No
 
 
 def _draw_checkerboard(ax: Axes, below: Slice, over: Slice) -> None:
-    x, y = _centres(below)
+    x, y = centres(below)
     turn = (np.floor(x[None, :] / SQUARE) + np.floor(y[:, None] / SQUARE)) % 2 == 0
     mixed = np.where(turn, _grey(below.values), _grey(over.values)).astype(np.float32)
     draw_slice(ax, Slice(mixed, below.edges, below.plane, below.position), GREY)
@@ -147,14 +176,6 @@ def _grey(values: np.ndarray) -> np.ndarray:
         return values
     low, high = robust_window(values)
     return np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-
-
-def _centres(cut: Slice) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = cut.values.shape
-    left, right, bottom, top = cut.edges
-    x = left + (np.arange(columns) + 0.5) * (right - left) / columns
-    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
-    return x, y
 
 
 def _said(contrast: str, report: AlignmentReport | None) -> str:

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from cpmlib.figures.slice_marks import draw_sides, draw_target
+from cpmlib.figures.slice_marks import add_colour_bar, draw_sides, draw_target
 from cpmlib.figures.slices import LOOKS, Slice, draw_slice, take_slice, world_point
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
 from cpmlib.options import ROI_DIAMETER
@@ -40,6 +40,9 @@ PANEL_SIZE = 1.2
 
 TITLE, GAP, MARGIN, BOTTOM = 0.32, 0.06, 0.05, 0.3
 """Room for a panel's title, between panels, around, and for the dataset's label, inches."""
+
+SCALE, SCALE_WIDTH = 0.4, 1.8
+"""Room for the colour bar, and its width, inches."""
 
 LEAST_WIDTH = 4.9
 """Width of a figure of few panels, inches: pages show every figure at their own width, and a single
@@ -146,7 +149,8 @@ def figure_rois(
     -------
     matplotlib.figure.Figure
         Axial slices in radiological convention, six in a row, each with the sample and the height
-        of its slice; the title of a sphere that was only partly read says why, in colour.
+        of its slice, and one colour bar; the title of a sphere that was only partly read says why,
+        in colour.
 
     Raises
     ------
@@ -162,20 +166,27 @@ def figure_rois(
     rows = -(-len(panels) // columns)
     used = columns * size + (columns - 1) * GAP
     width = max(2 * MARGIN + used, LEAST_WIDTH)
-    height = MARGIN + rows * (size + TITLE) + BOTTOM
+    height = MARGIN + rows * (size + TITLE) + SCALE + BOTTOM
     with figure_style():
         # Placed by hand: a layout engine would take longer than all the drawing.
         figure = Figure(figsize=(width, height), dpi=RESOLUTION)
+        drawn = []
         for i, panel in enumerate(panels):
             row, column = divmod(i, columns)
             left = (width - used) / 2 + column * (size + GAP)
             bottom = height - MARGIN - (row + 1) * (size + TITLE)
             place = (left / width, bottom / height, size / width, size / height)
             ax = figure.add_axes(place)
-            draw_slice(ax, panel.cut, LOOKS[kind])
+            drawn.append(draw_slice(ax, panel.cut, LOOKS[kind]))
             draw_target(ax, panel.target, panel.cut, diameter=diameter, width=0.7)
             draw_sides(ax, "axial", size=5)
             _title(ax, panel)
+        pictures = [picture for picture in drawn if picture is not None]
+        if pictures and LOOKS[kind].limits:
+            left, bottom = (width - SCALE_WIDTH) / 2, BOTTOM + 0.7 * SCALE
+            place = (left / width, bottom / height, SCALE_WIDTH / width, 0.08 / height)
+            bar = add_colour_bar(figure.add_axes(place), pictures, LOOKS[kind])
+            bar.set_label(f"{LOOKS[kind].title} ({LOOKS[kind].unit})", fontsize=6, labelpad=1)
     return figure
 
 

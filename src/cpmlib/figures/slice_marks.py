@@ -9,6 +9,7 @@ Vocabulary
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -152,8 +153,8 @@ def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") ->
     ax.text(0.96 - share / 2, 0.06, text, fontsize=5.5, ha="center", va="bottom", **place)
 
 
-def add_colour_bar(ax: Axes, drawn: AxesImage, look: Look) -> Colorbar:
-    """Fill a flat panel with the colour bar of a slice, and its unit.
+def add_colour_bar(ax: Axes, drawn: AxesImage | Sequence[AxesImage], look: Look) -> Colorbar:
+    """Fill a flat panel with the colour bar of a slice, or of several in one window, and its unit.
 
     Parameters
     ----------
@@ -165,12 +166,13 @@ def add_colour_bar(ax: Axes, drawn: AxesImage, look: Look) -> Colorbar:
     look
         For the unit.
     """
-    values: np.ndarray = np.ma.compressed(np.ma.asarray(drawn.get_array()))
-    low, high = drawn.get_clim()
+    pictures = [drawn] if isinstance(drawn, AxesImage) else drawn
+    values = np.concatenate([np.ma.compressed(np.ma.asarray(p.get_array())) for p in pictures])
+    low, high = pictures[0].get_clim()
     below, above = bool((values < low).any()), bool((values > high).any())
     ends = {(False, False): "neither", (True, False): "min", (False, True): "max"}
     extend = ends.get((below, above), "both")
-    bar = ax.figure.colorbar(drawn, cax=ax, orientation="horizontal", extend=extend)
+    bar = ax.figure.colorbar(pictures[0], cax=ax, orientation="horizontal", extend=extend)
     bar.outline.set_linewidth(0.4)
     bar.ax.tick_params(labelsize=5.5, length=2, pad=1, width=0.4)
     bar.set_label(look.unit, fontsize=5.5, labelpad=1)

@@ -13,12 +13,14 @@ Vocabulary
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import matplotlib as mpl
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
@@ -348,3 +350,46 @@ def draw_slice(
         interpolation="nearest",
         aspect="equal",
     )
+
+
+def centres(cut: Slice) -> tuple[np.ndarray, np.ndarray]:
+    """Return world coordinates of a slice's pixels, mm: across, one a column; up, one a row."""
+    rows, columns = cut.values.shape  # noqa: PD011
+    left, right, bottom, top = cut.edges
+    x = left + (np.arange(columns) + 0.5) * (right - left) / columns
+    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
+    return x, y
+
+
+def pixels(cuts: Mapping[str, Slice | None]) -> pd.DataFrame:
+    """List the pixels of slices that lie on each other, for a reader who wants the numbers.
+
+    Parameters
+    ----------
+    cuts
+        By what each shows; of one plane, box and spacing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``plane``, ``x``, ``y``, ``z`` (mm, RAS+), and a column for each slice, in its image's unit;
+        pixels without any value are left out.
+
+    Examples
+    --------
+    >>> cut = Slice(np.array([[1.0, np.nan]], np.float32), (2, 0, 5, 6), "axial", 7.0)
+    >>> pixels({"CPM": cut}).to_numpy().tolist()
+    [['axial', 1.5, 5.5, 7.0, 1.0]]
+    """
+    present = {name: cut for name, cut in cuts.items() if cut is not None}
+    columns = ["plane", "x", "y", "z", *present]
+    if not present:
+        return pd.DataFrame(columns=columns)
+    first = next(iter(present.values()))
+    across, up, through = ("xyz"[axis] for axis in PLANES[first.plane])
+    x, y = np.meshgrid(*centres(first))
+    table = pd.DataFrame({across: x.ravel(), up: y.ravel(), through: first.position})
+    for name, cut in present.items():
+        table[name] = cut.values.ravel().astype(float)  # noqa: PD011
+    table = table.dropna(subset=list(present), how="all").round(3)
+    return table.assign(plane=first.plane)[columns].reset_index(drop=True)

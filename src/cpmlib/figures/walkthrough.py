@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import nibabel as nib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from nibabel.affines import apply_affine
 
 from cpmlib.figures.histology import figure_counting
-from cpmlib.figures.perfusion import figure_perfusion
-from cpmlib.figures.quality import EXTRAPOLATION, SHOWN, figure_quality, quality_row
-from cpmlib.figures.registration import figure_registration
+from cpmlib.figures.perfusion import figure_perfusion, fit_slice, voxel_curves
+from cpmlib.figures.quality import EXTRAPOLATION, SHOWN, QualityRow, figure_quality, quality_row
+from cpmlib.figures.registration import figure_registration, pixels_of_registration
 from cpmlib.figures.roi import figure_rois, roi_panel
+from cpmlib.figures.slices import pixels
 from cpmlib.figures.style import PANEL, figure_style, say
 from cpmlib.nuclei import count_nuclei
 from cpmlib.walkthrough import Walk
@@ -29,13 +34,33 @@ def figure_absent(reason: str = NO_IMAGES) -> Figure:
     return figure
 
 
-def figure_native(walk: Walk) -> Figure:
-    """Draw the contrasts as they came, each through the same point of scanner space."""
-    shown = {kind: walk.images.volumes.get(kind) for kind in SHOWN}
-    if walk.patient is None or walk.target is None or not any(shown.values()):
-        return figure_absent()
-    row = quality_row(walk.patient, shown, None, [walk.target])
-    return figure_quality([row], walk.options.roi_diameter)
+def native_row(walk: Walk) -> QualityRow | None:
+    """Cut the contrasts as they came, each through the same point of scanner space."""
+    return _row(walk, {kind: walk.images.volumes.get(kind) for kind in SHOWN}, None)
+
+
+def map_row(walk: Walk) -> QualityRow | None:
+    """Cut contrasts and maps on the reference grid."""
+    shown = {kind: walk.pictures.get(kind) for kind in (*SHOWN, EXTRAPOLATION)}
+    return _row(walk, shown, walk.maps.maps.get("mask"))
+
+
+def _row(
+    walk: Walk, shown: Mapping[str, nib.Nifti1Image | None], mask: nib.Nifti1Image | None
+) -> QualityRow | None:
+    if walk.patient is None or walk.target is None or not any(shown.get(kind) for kind in SHOWN):
+        return None
+    return quality_row(walk.patient, shown, mask, [walk.target])
+
+
+def figure_row(row: QualityRow | None, walk: Walk) -> Figure:
+    """Draw the slices of one patient, the brain's outline if there is one, and the target."""
+    return figure_absent() if row is None else figure_quality([row], walk.options.roi_diameter)
+
+
+def pixels_of_row(row: QualityRow | None) -> pd.DataFrame:
+    """Return what `figure_row` draws, as `cpmlib.figures.slices.pixels` lists it."""
+    return pixels({} if row is None else row.slices)
 
 
 def figure_alignment(walk: Walk) -> Figure:
@@ -47,23 +72,44 @@ def figure_alignment(walk: Walk) -> Figure:
     return figure_registration(reference, aligned, walk.maps.maps.get("mask"), walk.maps.alignment)
 
 
-def figure_maps(walk: Walk) -> Figure:
-    """Draw contrasts and maps on the reference grid with the brain's outline and the targets."""
-    shown = {kind: walk.pictures.get(kind) for kind in (*SHOWN, EXTRAPOLATION)}
-    if walk.patient is None or walk.target is None or not any(shown.values()):
-        return figure_absent()
-    row = quality_row(walk.patient, shown, walk.maps.maps.get("mask"), [walk.target])
-    return figure_quality([row], walk.options.roi_diameter)
+def pixels_of_alignment(walk: Walk) -> pd.DataFrame:
+    """Return what `figure_alignment` draws."""
+    aligned = dict(walk.maps.contrasts)
+    reference = aligned.pop("T1wGd", None)
+    if reference is None or not aligned:
+        return pixels({})
+    return pixels_of_registration(reference, aligned, walk.maps.maps.get("mask"))
 
 
 def figure_leakage(walk: Walk) -> Figure:
     """Draw the curve of the voxel at the target, its correction, and the quality of the fit."""
-    series, fit = walk.images.perfusion, walk.maps.perfusion
-    if series is None or fit is None or walk.target is None:
+    series, fit, voxel = walk.images.perfusion, walk.maps.perfusion, _perfusion_voxel(walk)
+    if series is None or fit is None or voxel is None:
         return figure_absent("the dataset holds no perfusion series of this patient")
+    return figure_perfusion(series.image, fit, series.echo_time, voxel)
+
+
+def data_of_leakage(walk: Walk) -> pd.DataFrame:
+    """Return what `figure_leakage` draws: curves over time in panel A, pixels in panel B."""
+    series, fit, voxel = walk.images.perfusion, walk.maps.perfusion, _perfusion_voxel(walk)
+    if series is None or fit is None or voxel is None:
+        return pd.DataFrame(columns=["panel", "time"])
+    curves = voxel_curves(series.image, fit, series.echo_time, voxel)
+    drawn = {"measured": curves.measured, "model": curves.model, "corrected": curves.corrected}
+    drawn["reference"] = curves.k1 * curves.reference
+    lines = pd.DataFrame({"panel": "A", "time": curves.times, **drawn})
+    cut = fit_slice(fit, voxel)
+    return pd.concat([lines, pixels({"R2": cut}).assign(panel="B")], ignore_index=True)
+
+
+def _perfusion_voxel(walk: Walk) -> tuple[int, int, int] | None:
+    """Return the voxel of the perfusion series at the shown target."""
+    series = walk.images.perfusion
+    if series is None or walk.target is None:
+        return None
     index = np.rint(apply_affine(np.linalg.inv(series.image.affine), walk.target)).astype(int)
     i, j, k = (int(n) for n in np.clip(index, 0, np.array(series.image.shape[:3]) - 1))
-    return figure_perfusion(series.image, fit, series.echo_time, (i, j, k))
+    return i, j, k
 
 
 def figure_sphere(walk: Walk) -> Figure:

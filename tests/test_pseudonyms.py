@@ -1,0 +1,184 @@
+"""Pseudonyms: stable, without a trace of identifiers, and kept where nothing is shared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpmlib.dataset import pseudonymised, read_dataset, read_tables, write_dataset
+from cpmlib.errors import DatasetError
+from cpmlib.one_per_patient import monte_carlo
+from cpmlib.pseudonyms import Key, key_text, read_key
+from studies import ROOT, rewrite
+
+sys.path.insert(0, str(ROOT / "workflow"))
+import dependencies
+import prepare
+
+
+@pytest.fixture
+def private(tmp_path, monkeypatch):
+    for module in (dependencies, prepare):
+        monkeypatch.setattr(module, "BUILD", tmp_path / "private")
+    return tmp_path / "private"
+
+
+def insert(study, place: int, patient: str) -> None:
+    """Put a patient with two samples between the others, in both tables."""
+    rewrite(
+        study / "participants.tsv", lambda rows: rows.insert(place, [patient, *rows[place][1:]])
+    )
+    new = ["sample-new1", "sample-new2"]
+    rewrite(
+        study / "samples.tsv",
+        lambda rows: rows.__setitem__(
+            slice(place, place), [[name, patient, *rows[place][2:]] for name in new]
+        ),
+    )
+
+
+def test_a_row_between_others_renames_none(private, study):
+    prepare.prepare_study(study)
+    before = read_key(private / "key.tsv")
+    insert(study, 4, "sub-between")
+    prepare.prepare_study(study)
+    after = read_key(private / "key.tsv")
+    assert after.patients == before.patients | {"sub-between": "P28"}
+    new = {("sub-between", "sample-new1"): "S67", ("sub-between", "sample-new2"): "S68"}
+    assert after.samples == before.samples | new
+    # Taken out again, its number goes to nobody else.
+    rewrite(study / "participants.tsv", lambda rows: rows.pop(4))
+    rewrite(study / "samples.tsv", lambda rows: rows.__delitem__(slice(4, 6)))
+    insert(study, 2, "sub-later")
+    prepare.prepare_study(study)
+    assert read_key(private / "key.tsv").patients["sub-later"] == "P29"
+
+
+def test_another_study_in_between_changes_nothing_and_has_numbers_of_its_own(
+    private, study, tmp_path
+):
+    prepare.prepare_study(study)
+    before = (private / "key.tsv").read_bytes()
+    other = tmp_path / "other"
+    shutil.copytree(study, other)
+    for name in ("participants.tsv", "samples.tsv"):
+        path = other / name
+        path.write_text(path.read_text().replace("sub-", "sub-x"))
+    prepare.prepare_study(other)
+    assert set(read_key(private / "key.tsv").patients.values()) == {
+        f"P{i:02d}" for i in range(1, 28)
+    }
+    prepare.prepare_study(study)
+    assert (private / "key.tsv").read_bytes() == before
+
+
+def test_the_same_name_of_a_sample_in_two_patients_is_two_samples():
+    people = pd.DataFrame({"participant_id": ["sub-a", "sub-b"]})
+    rows = pd.DataFrame(
+        {"participant_id": ["sub-a", "sub-b"], "sample_id": ["sample-1", "sample-1"]}
+    )
+    dataset = pseudonymised(people, rows, {})
+    assert dataset.samples["sample_id"].tolist() == ["S01", "S02"]
+    assert dataset.samples["participant_id"].tolist() == ["P01", "P02"]
+
+
+def test_what_was_pseudonymised_keeps_its_numbers(study, tmp_path):
+    participants, samples, description = read_tables(study)
+    known = Key({"sub-27": "P01"}, {})
+    wanted = pseudonymised(participants, samples, description, known)
+    assert wanted.participants["participant_id"].iloc[-1] == "P01"
+    write_dataset(
+        tmp_path / "written",
+        wanted.participants.assign(participant_id="sub-" + wanted.participants["participant_id"]),
+        wanted.samples.assign(
+            participant_id="sub-" + wanted.samples["participant_id"],
+            sample_id="sample-" + wanted.samples["sample_id"],
+        ),
+        description | {"Pseudonymised": True},
+    )
+    pd.testing.assert_frame_equal(read_dataset(tmp_path / "written").samples, wanted.samples)
+    # A study that says so of identifiers of its own is not believed.
+    path = study / "dataset_description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Pseudonymised": True}))
+    assert read_dataset(study).participants["participant_id"].iloc[-1] == "P27"
+
+
+def test_draws_do_not_depend_on_what_patients_are_called(cohort):
+    """One sample a patient, drawn by a seed: names in another order, the same draws."""
+    samples = cohort.samples.dropna(subset=["cpm", "he_cellularity"])
+    names = samples["participant_id"]
+    turned = names.map({name: f"P{99 - i}" for i, name in enumerate(names.unique())})
+    drawn = [
+        monte_carlo(
+            samples["cpm"],
+            samples["he_cellularity"],
+            who,
+            n_draws=50,
+            rng=np.random.default_rng(7),
+        )
+        for who in (names, turned)
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["sub-a\tn/a\tP01\nsub-b\tn/a\tP01", "sub-a\tn/a\tHans", "sub-a\tP01", "sub-a\ts\tP01"],
+)
+def test_a_spoilt_key_is_named(tmp_path, rows):
+    path = tmp_path / "key.tsv"
+    path.write_text(key_text(Key()) + rows + "\n")
+    with pytest.raises(DatasetError, match=r"key\.tsv, row \d"):
+        read_key(path)
+
+
+def test_the_private_folder_says_what_it_is_and_holds_snakemake_s_notes(private, monkeypatch):
+    monkeypatch.setattr(prepare, "ROOT", private.parent)
+    (private.parent / ".snakemake" / "metadata").mkdir(parents=True)
+    prepare.make_private_folder()
+    prepare.make_private_folder()
+    assert "Do not share this folder" in (private / "README.md").read_text()
+    assert (private / "snakemake" / "metadata").is_dir()
+    shutil.rmtree(private)
+    prepare.make_private_folder()
+    assert (private.parent / ".snakemake").is_dir()
+
+
+PAGES = ("genindex.html", "search.html", "book/reference.html", "book/references.html")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("<p>P01 of 27 patients, sub-01 in an example</p>", []),
+        ("<p>0.19520109 and dwi, ADC, annotations</p>", []),
+        ("<p>read from ses-19520109</p>", ["19520109", "ses-19520109"]),
+        ("<img alt='x_acq-MuellerHans_FLAIR'>", ["acq-muellerhans", "muellerhans"]),
+        ("muellerhans,1,2", ["muellerhans"]),
+        ("sub-mrn47 and MRN47", ["mrn47", "sub-mrn47"]),
+        ('{"text": "Klinikum-Rechts/x"}', ["klinikum", "klinikum-rechts", "rechts"]),
+    ],
+)
+def test_pages_are_searched_for_names_of_the_study(private, tmp_path, monkeypatch, text, found):
+    import leaks
+
+    study = tmp_path / "study"
+    folder = study / "sub-MRN47" / "ses-19520109" / "anat"
+    folder.mkdir(parents=True)
+    (folder / "sub-MRN47_ses-19520109_acq-MuellerHans_FLAIR.nii.gz").touch()
+    (study / "derivatives" / "Klinikum-Rechts").mkdir(parents=True)
+    private.mkdir()
+    (private / "key.tsv").write_text(key_text(Key({"sub-MRN47": "P01"})))
+    (private / "study").symlink_to(study)
+    monkeypatch.setattr(leaks, "BUILD", private)
+    pages = tmp_path / "html"
+    for name in (*PAGES, "notebooks/10_surrogate.html", "notebooks/12.html"):
+        (pages / name).parent.mkdir(parents=True, exist_ok=True)
+        (pages / name).write_text("<html>")
+    (pages / "notebooks" / "12.html").write_text(text)
+    assert leaks.leaks(pages) == [(word, "notebooks/12.html") for word in found]

@@ -1,0 +1,81 @@
+"""Find names of a study in pages: identifiers, and what files and folders are called.
+
+The pages are made from pseudonyms and kinds of files; this is the last look before they are put in
+place. A word counts if it is a part of a name, an entity of BIDS with its value or the value alone,
+and the project's own text does not hold it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from cpmlib.pseudonyms import read_key
+from dependencies import BUILD, ROOT
+
+SUFFIXES = (".html", ".csv", ".tex", ".svg", ".ipynb", ".md", ".txt", ".json")
+"""Files of the pages that hold text; the index of search is made from it."""
+
+WITHOUT_STUDY = (
+    "genindex.html",
+    "search.html",
+    "book/reference.html",
+    "book/references.html",
+    "notebooks/10_surrogate.html",
+)
+"""Pages in which only the label is a study's: whatever else they hold are words of the theme."""
+
+FIGURES_WITHOUT_STUDY = BUILD / "site" / "notebooks" / "10_surrogate_files"
+
+_PAIR = re.compile(r"[a-z]+-[a-z0-9]+")
+_WORD = re.compile(r"[a-z0-9]+")
+_NO_WORDS = re.compile(r"[A-Za-z0-9+/=]{200,}|\.\d+")
+"""Images in a page, and decimals of numbers."""
+
+
+def leaks(pages: Path) -> list[tuple[str, str]]:
+    """Return the words of names that pages show, and the page of each."""
+    own = _words_of([*_own_texts(), *(pages / name for name in WITHOUT_STUDY)])
+    own |= _words_of(p for p in FIGURES_WITHOUT_STUDY.rglob("*") if p.suffix in SUFFIXES)
+    found = []
+    secret = _secret_words() - own
+    for path in sorted(pages.rglob("*")):
+        if path.suffix in SUFFIXES and "_static" not in path.relative_to(pages).parts:
+            shown = secret & _words_of([path])
+            found += [(word, str(path.relative_to(pages))) for word in sorted(shown)]
+    return found
+
+
+def _secret_words() -> set[str]:
+    key = read_key(BUILD / "key.tsv")
+    names = [*key.patients, *(sample for _, sample in key.samples)]
+    study = BUILD / "study"
+    for folder, folders, files in os.walk(study if study.is_symlink() else BUILD / "none"):
+        if Path(folder) != study:  # the study's tables have names of BIDS
+            names += files
+        names += folders
+    text = " ".join(names).lower()
+    words = {word for word in _WORD.findall(text.replace("_", " ")) if _telling(word)}
+    return words | set(_PAIR.findall(text.replace("_", " ")))
+
+
+def _telling(word: str) -> bool:
+    """Whether a word alone can be a name: long enough to be no chance, and no plain number."""
+    return len(word) >= (8 if word.isdigit() else 5)
+
+
+def _own_texts() -> list[Path]:
+    """What the project says by itself."""
+    folders = ("book", "notebooks", "src", "workflow", "data")
+    texts = [p for f in folders for p in (ROOT / f).rglob("*") if p.is_file()]
+    return [p for p in texts if p.suffix in (*SUFFIXES, ".py", ".css", ".tsv", ".bib", ".yml")]
+
+
+def _words_of(paths: Iterable[Path]) -> set[str]:
+    words: set[str] = set()
+    for path in paths:
+        text = _NO_WORDS.sub(" ", path.read_text("utf-8", "replace")).lower().replace("_", " ")
+        words |= set(_PAIR.findall(text)) | set(_WORD.findall(text))
+    return words

@@ -16,7 +16,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ EXCLUDED = ["sample_id", "participant_id", "quantity", "reason"]
 COORDINATE_SYSTEM = "CoordinateSystem"
 """Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
 NOTES = "TableNotes"
-"""Key of a staged description: what of a study's tables was not used, as texts."""
+"""Key in a description: what of a study's tables was not used, as texts."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def pseudonymised(
         samples=joined,
         name=str(description.get("Name", "")),
         label=str(description.get("DataLabel", "")),
-        notes=_notes(description),
+        notes=read_notes(description),
     )
 
 
@@ -234,7 +234,8 @@ def read_tables(
     participants, samples : pandas.DataFrame
         As the schemas say; columns that a schema does not know are dropped.
     description : dict
-        The content of ``dataset_description.json``, and under `NOTES` what was not used.
+        The content of ``dataset_description.json``, and under `NOTES` what was not used, if
+        there is anything.
     """
     path = Path(path)
     try:
@@ -285,7 +286,7 @@ def _read_folder(
             samples = attempt(partial(_to_ras, samples, path / SAMPLES_SIDECAR))
     if problems:
         raise DatasetError(problems)
-    return participants, samples, description | {NOTES: [*_notes(description), *notes]}
+    return participants, samples, _with_notes(description, notes)
 
 
 def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, object]]:
@@ -296,10 +297,15 @@ def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, obj
     if problems:
         raise DatasetError(problems)
     description: dict[str, object] = {"Name": path.stem, "BIDSVersion": "1.10.0"}
-    return participants, samples, description | {"DatasetType": "raw", NOTES: list(table.notes)}
+    return participants, samples, _with_notes(description | {"DatasetType": "raw"}, table.notes)
 
 
-def _notes(description: Mapping[str, object]) -> tuple[str, ...]:
+def _with_notes(description: dict[str, object], notes: Sequence[str]) -> dict[str, object]:
+    return description | {NOTES: [*read_notes(description), *notes]} if notes else description
+
+
+def read_notes(description: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what a description says of the tables that was not used."""
     found = description.get(NOTES)
     return tuple(str(note) for note in found) if isinstance(found, list) else ()
 
@@ -442,14 +448,14 @@ def _one_row_each(table: TextTable) -> tuple[pd.DataFrame, list[Problem]]:
     columns = [name for name in PARTICIPANTS.columns if name in table.cells.columns]
     if "participant_id" not in columns:
         return table.cells[columns], []
-    problems = []
-    for who, rows in table.cells[columns].groupby("participant_id", sort=False):
-        for name in columns:
-            different = rows[name] != rows[name].iloc[0]
-            for row in rows.index[different]:
-                found = f"{rows.loc[row, name]}, but {rows[name].iloc[0]} in another row of {who}"
-                expected = "the same for all samples of a participant"
-                problems.append(
-                    Problem(table.file, found, expected, "make them agree", int(str(row)), name)
-                )
-    return table.cells[columns].drop_duplicates("participant_id"), problems
+    cells, problems = table.cells[columns], []
+    first = cells.groupby(cells["participant_id"]).transform("first")
+    for name in columns[1:]:
+        for row in cells.index[cells[name] != first[name]]:
+            who = cells.loc[row, "participant_id"]
+            found = f"{cells.loc[row, name]}, but {first.loc[row, name]} in another row of {who}"
+            expected = "the same for all samples of a participant"
+            problems.append(
+                Problem(table.file, found, expected, "make them agree", int(str(row)), name)
+            )
+    return cells.drop_duplicates("participant_id"), problems

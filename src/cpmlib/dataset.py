@@ -162,15 +162,17 @@ def _with_pseudonyms(
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:
-    """Replace whole words of a text.
+    """Replace whole words of a text, whatever their capitals.
 
     Examples
     --------
-    >>> replace_names("as sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
+    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
     'as S01 of P02, not sample-10'
     """
     listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    return re.sub(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", lambda m: names[m[0]], text)
+    new = {old.lower(): name for old, name in names.items()}
+    pattern = rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])"
+    return re.sub(pattern, lambda match: new[match[0].lower()], text, flags=re.I | re.A)
 
 
 def _reasons(samples: pd.DataFrame) -> list[str]:

@@ -44,6 +44,7 @@ from cpmlib.schemas import (
     sidecar,
 )
 from cpmlib.study_files import has_images
+from cpmlib.workbook import read_xlsx
 
 DESCRIPTION = "dataset_description.json"
 SAMPLES_SIDECAR = "samples.json"
@@ -292,7 +293,7 @@ def _read_folder(
 
 
 def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, object]]:
-    reader = delimited.read_csv if path.suffix.lower() == ".csv" else delimited.read_xlsx
+    reader = delimited.read_csv if path.suffix.lower() == ".csv" else read_xlsx
     table = reader(path)
     participants, samples, problems = _split_minimal(table)
     problems += relations(participants, samples, path.name, path.name)

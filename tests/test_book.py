@@ -282,8 +282,21 @@ def test_markup_in_a_dataset_stays_text(project, study):
     hostile = "http <img src=x onerror=alert(1)> {include} `x` | ]( & $\\frac$ SYNTHETIC 合成"
     content = json.loads(description.read_text()) | {"DataLabel": hostile, "Name": hostile}
     description.write_text(json.dumps(content))
+
+    def change(rows):
+        at = rows[0].index("case")  # an optional column, which a study may leave out
+        for row in rows:
+            row[at:] = [*row[at + 1 :], "n/a", "x"]
+        rows[0][-2:] = ["exclude_reason", "<img src=x>"]
+        rows[4][-2] = f"x {hostile}, as {rows[3][0]}"
+
+    rewrite(study / "samples.tsv", change)
     run = project.build("--dataset", str(study))
     assert run.returncode == 0, run.stdout + run.stderr
+    cohort = project.page("notebooks/01_cohort.html")
+    assert "S04" in cohort
+    assert "as S03" in cohort
+    assert "ACC9" not in cohort
     for name, page in project.pages().items():
         assert "<img src=x" not in page, name
         assert "announcement-url" not in page, name

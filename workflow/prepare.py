@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpmlib.dataset import NOTES, excluded_rows, read_tables
+from cpmlib.dataset import excluded_rows, read_notes, read_tables
 from cpmlib.delimited import plain_name, read_tsv
 from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem
@@ -65,7 +65,7 @@ def prepare_study(source: Path) -> str:
         participants, samples, description = read_tables(source)
     except DatasetError as error:
         raise DatasetError([*error.problems, *_faults_of_images(source)]) from None
-    for note in description[NOTES]:  # type: ignore[attr-defined]
+    for note in read_notes(description):
         print(f"not used: {note}")
     # What a study excludes needs no images.
     everyone, samples = samples, samples[~excluded_rows(samples)]

@@ -254,12 +254,12 @@ def relations(
     if "participant_id" in participants and "participant_id" in samples:
         problems += _strangers(participants, samples, people_file, sample_file)
         problems += _summaries(participants["participant_id"].dropna(), people_file)
-        problems += _check_names(participants["participant_id"].dropna(), people_file)
+        people = participants["participant_id"].dropna()
+        problems += _check_names(people, people_file, pd.Series("", index=people.index))
     if {"participant_id", "sample_id"} <= set(samples.columns):
         named = samples.dropna(subset=["participant_id", "sample_id"])
         problems += _repeated_samples(named, sample_file)
-        for _, rows in named.groupby("participant_id", sort=False):
-            problems += _check_names(rows["sample_id"], sample_file)
+        problems += _check_names(named["sample_id"], sample_file, named["participant_id"])
     problems += _check_targets(samples, sample_file) + _check_counts(samples, sample_file)
     if "case" in samples.columns:
         cases = samples["case"].dropna()
@@ -325,13 +325,13 @@ def _summaries(names: pd.Series, file: str) -> list[Problem]:
     ]
 
 
-def _check_names(names: pd.Series, file: str) -> list[Problem]:
-    """Refuse names that differ only in case or leading zeros: 01 beside 1 is one patient twice."""
+def _check_names(names: pd.Series, file: str, owners: pd.Series) -> list[Problem]:
+    """Refuse names of one owner that differ only in case or leading zeros, such as 01 and 1."""
     plain = _labels(names).str.replace(r"^0+(?=.)", "", regex=True)
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     problems = []
-    for row, name, key in zip(names.index, names, plain, strict=True):
-        first = seen.setdefault(key, name)
+    for row, name, owner, key in zip(names.index, names, owners, plain, strict=True):
+        first = seen.setdefault((owner, key), name)
         if first != name:
             found = f"{name}, which differs from {first} only in case or leading zeros"
             remedy = "write one name in one way"

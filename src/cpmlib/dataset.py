@@ -16,7 +16,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ from cpmlib.schemas import (
     sidecar,
 )
 from cpmlib.study_files import has_images
+from cpmlib.workbook import read_xlsx
 
 DESCRIPTION = "dataset_description.json"
 SAMPLES_SIDECAR = "samples.json"
@@ -56,7 +57,7 @@ EXCLUDED = ["sample_id", "participant_id", "quantity", "reason"]
 COORDINATE_SYSTEM = "CoordinateSystem"
 """Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
 NOTES = "TableNotes"
-"""Key of a staged description: what of a study's tables was not used, as texts."""
+"""Key in a description: what of a study's tables was not used, as texts."""
 TABLE_NAME = "A study in one table"
 """What a study without a description is called."""
 PSEUDONYMISED = "Pseudonymised"
@@ -159,7 +160,7 @@ def pseudonymised(
         samples=joined,
         name=str(description.get("Name", "")),
         label=str(description.get("DataLabel", "")),
-        notes=_notes(description),
+        notes=read_notes(description),
         relation=str(description.get(RELATION, OTHER_STUDY)),
     )
 
@@ -181,15 +182,17 @@ def _with_pseudonyms(
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:
-    """Replace whole words of a text.
+    """Replace whole words of a text, whatever their capitals.
 
     Examples
     --------
-    >>> replace_names("as sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
+    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
     'as S01 of P02, not sample-10'
     """
     listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    return re.sub(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", lambda m: names[m[0]], text)
+    new = {old.lower(): name for old, name in names.items()}
+    pattern = rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])"
+    return re.sub(pattern, lambda match: new[match[0].lower()], text, flags=re.I | re.A)
 
 
 def _reasons(samples: pd.DataFrame) -> list[str]:
@@ -253,7 +256,8 @@ def read_tables(
     participants, samples : pandas.DataFrame
         As the schemas say; columns that a schema does not know are dropped.
     description : dict
-        The content of ``dataset_description.json``, and under `NOTES` what was not used.
+        The content of ``dataset_description.json``, and under `NOTES` what was not used, if
+        there is anything.
     """
     path = Path(path)
     try:
@@ -304,11 +308,11 @@ def _read_folder(
             samples = attempt(partial(_to_ras, samples, path / SAMPLES_SIDECAR))
     if problems:
         raise DatasetError(problems)
-    return participants, samples, description | {NOTES: [*_notes(description), *notes]}
+    return participants, samples, _with_notes(description, notes)
 
 
 def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, object]]:
-    reader = delimited.read_csv if path.suffix.lower() == ".csv" else delimited.read_xlsx
+    reader = delimited.read_csv if path.suffix.lower() == ".csv" else read_xlsx
     table = reader(path)
     participants, samples, problems = _split_minimal(table)
     problems += relations(participants, samples, path.name, path.name)
@@ -316,10 +320,15 @@ def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, obj
         raise DatasetError(problems)
     # Not called after the file, whose name may be that of a patient.
     description: dict[str, object] = {"Name": TABLE_NAME, "BIDSVersion": "1.10.0"}
-    return participants, samples, description | {"DatasetType": "raw", NOTES: list(table.notes)}
+    return participants, samples, _with_notes(description | {"DatasetType": "raw"}, table.notes)
 
 
-def _notes(description: Mapping[str, object]) -> tuple[str, ...]:
+def _with_notes(description: dict[str, object], notes: Sequence[str]) -> dict[str, object]:
+    return description | {NOTES: [*read_notes(description), *notes]} if notes else description
+
+
+def read_notes(description: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what a description says of the tables that was not used."""
     found = description.get(NOTES)
     return tuple(str(note) for note in found) if isinstance(found, list) else ()
 
@@ -468,14 +477,14 @@ def _one_row_each(table: TextTable) -> tuple[pd.DataFrame, list[Problem]]:
     columns = [name for name in PARTICIPANTS.columns if name in table.cells.columns]
     if "participant_id" not in columns:
         return table.cells[columns], []
-    problems = []
-    for who, rows in table.cells[columns].groupby("participant_id", sort=False):
-        for name in columns:
-            different = rows[name] != rows[name].iloc[0]
-            for row in rows.index[different]:
-                found = f"{rows.loc[row, name]}, but {rows[name].iloc[0]} in another row of {who}"
-                expected = "the same for all samples of a participant"
-                problems.append(
-                    Problem(table.file, found, expected, "make them agree", int(str(row)), name)
-                )
-    return table.cells[columns].drop_duplicates("participant_id"), problems
+    cells, problems = table.cells[columns], []
+    first = cells.groupby(cells["participant_id"]).transform("first")
+    for name in columns[1:]:
+        for row in cells.index[cells[name] != first[name]]:
+            who = cells.loc[row, "participant_id"]
+            found = f"{cells.loc[row, name]}, but {first.loc[row, name]} in another row of {who}"
+            expected = "the same for all samples of a participant"
+            problems.append(
+                Problem(table.file, found, expected, "make them agree", int(str(row)), name)
+            )
+    return cells.drop_duplicates("participant_id"), problems

@@ -12,7 +12,6 @@ import io
 import json
 import math
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ MAXIMUM_BYTES = 50_000_000
 MAXIMUM_ROWS = 100_000
 MAXIMUM_COLUMNS = 200
 """Larger than any table of biopsies; what exceeds them is a mistake or an attack."""
-_LIMITS = f"at most {MAXIMUM_ROWS} rows and {MAXIMUM_COLUMNS} columns"
+LIMITS = f"at most {MAXIMUM_ROWS} rows and {MAXIMUM_COLUMNS} columns"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 THOUSANDS_BY_POINT = re.compile(r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
@@ -43,11 +42,7 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
-_SHOWN_OTHERWISE = re.compile("%|,(?=;|$)|;;;")
-"""Formats of cells that show percent, thousands of thousands, or nothing."""
 _PLACEHOLDERS = ("/annex/objects/", "version https://git-lfs.github.com/")
-_OLE = b"\xd0\xcf\x11\xe0"
-"""First bytes of an old .xls workbook, and of a workbook that is locked with a password."""
 MINUS = "\u2212"
 """The sign that typeset text has for minus; other dashes are refused and named."""
 _THOUSANDS_OR_DECIMALS = (
@@ -188,132 +183,12 @@ def read_csv(path: Path) -> TextTable:
     return TextTable(cells, path.name, decimal_comma=delimiter == ";")
 
 
-def read_xlsx(path: Path) -> TextTable:
-    """Read the first sheet of a workbook; formulas count as the values saved with them.
-
-    Raises
-    ------
-    DatasetError
-        If the file is not a workbook, is locked or too large, holds merged, hidden or struck-out
-        cells or formulas without a saved value, or its records do not fit the header.
-    """
-    try:
-        with path.open("rb") as stream:
-            locked = stream.read(4) == _OLE
-        if locked:
-            found = "a workbook that is locked with a password, or an old .xls file"
-            remedy = "save it as .xlsx without a password, or as .csv"
-            raise DatasetError(Problem(path.name, found, "an open .xlsx workbook", remedy))
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > MAXIMUM_BYTES:
-            raise DatasetError(
-                Problem(
-                    path.name,
-                    f"{unpacked} bytes when unpacked",
-                    f"at most {MAXIMUM_BYTES}",
-                    "check that this is the table",
-                )
-            )
-        values, formulas = (_workbook(path, data_only=choice) for choice in (True, False))
-    except DatasetError:
-        raise
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        remedy = "check the file and its permissions"
-        raise DatasetError(Problem(path.name, reason, "a readable file", remedy)) from None
-    except Exception as error:
-        found = f"a file that does not open as a workbook ({type(error).__name__})"
-        raise DatasetError(
-            Problem(path.name, found, "an .xlsx workbook", "save it anew, or as .csv")
-        ) from None
-    if not values.worksheets:
-        found = "a workbook without a sheet of cells"
-        raise DatasetError(Problem(path.name, found, "a table on its first sheet", "add it"))
-    sheet = values.worksheets[0]
-    _check_sheet(sheet, formulas.worksheets[0], path.name)
-    rows = [
-        ["" if cell is None else _as_text(cell) for cell in row]
-        for row in sheet.iter_rows(values_only=True)
-    ]
-    others = [  # by number: what a sheet is called may be nobody's business
-        f"sheet {values.sheetnames.index(other.title) + 1} of the workbook"
-        for other in values.worksheets[1:]
-        if any(cell is not None for row in other.iter_rows(values_only=True) for cell in row)
-    ]
-    return TextTable(_frame(rows, path.name), path.name, notes=tuple(others))
-
-
-def _workbook(path: Path, *, data_only: bool) -> Any:
-    import openpyxl  # only a study that comes as a workbook needs it
-
-    return openpyxl.load_workbook(path, data_only=data_only)
-
-
-def _check_sheet(values: Any, formulas: Any, file: str) -> None:
-    """Refuse what would read as another table than the one that its owner sees."""
-    if values.max_row > MAXIMUM_ROWS or values.max_column > MAXIMUM_COLUMNS:
-        found = f"cells as far as row {values.max_row}, column {values.max_column}"
-        raise DatasetError(Problem(file, found, _LIMITS, "delete stray cells"))
-    problems = [
-        Problem(file, f"merged cells {area}", "a value in each cell", "unmerge them", area.min_row)
-        for area in values.merged_cells.ranges
-    ]
-    if values.sheet_state != "visible":
-        remedy = "show it, or move the table's sheet to the first place"
-        problems.append(Problem(file, "a hidden first sheet", "the table on it", remedy))
-    rows, columns = _hidden(values)
-    for row in formulas.iter_rows():
-        for cell in row:
-            if cell.value is None:
-                continue
-            if cell.data_type == "f" and values.cell(cell.row, cell.column).value is None:
-                remedy = "open and save it in a spreadsheet program, or write the value"
-                found = f"a formula without a saved value in {cell.coordinate}"
-                problems.append(Problem(file, found, "a value", remedy, cell.row))
-            if cell.font.strike:
-                found = f"struck-out text in {cell.coordinate}"
-                remedy = "delete it, or leave it and say why under exclude_reason"
-                problems.append(Problem(file, found, "plain text", remedy, cell.row))
-            if _SHOWN_OTHERWISE.search(cell.number_format) and cell.data_type == "n":
-                found = f"a number in {cell.coordinate} that its format shows as another"
-                remedy = "format the cell as a plain number and write again what it should be"
-                problems.append(Problem(file, found, "the number that is shown", remedy, cell.row))
-            if cell.row in rows:
-                found, remedy = "a hidden row", "show it, or delete it"
-                problems.append(Problem(file, found, "rows that can be seen", remedy, cell.row))
-            elif cell.column in columns:
-                found = f"a hidden column {cell.column_letter}"
-                expected, remedy = "columns that can be seen", "show it, or delete it"
-                problems.append(Problem(file, found, expected, remedy))
-    if problems:
-        raise DatasetError(problems)
-
-
-def _hidden(sheet: Any) -> tuple[set[int], set[int]]:
-    """Return the numbers of the rows and columns that a sheet hides, by a filter or by hand."""
-    shown = {n for n, row in sheet.row_dimensions.items() if not row.hidden}
-    every = set(range(1, sheet.max_row + 1))
-    rows = every - shown if sheet.sheet_format.zeroHeight else set(sheet.row_dimensions) - shown
-    columns: set[int] = set()
-    for column in sheet.column_dimensions.values():
-        if column.hidden:
-            columns |= set(range(column.min, column.max + 1))
-    return rows, columns
-
-
-def _as_text(cell: object) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell)
-
-
 def _records(text: str, delimiter: str, file: str, first: int = 1) -> pd.DataFrame:
     """Split a text whose header is line `first` of the file."""
     lines = text.count("\n")
     if lines > MAXIMUM_ROWS:
         found = f"{lines} lines"
-        raise DatasetError(Problem(file, found, _LIMITS, "check that this is the table"))
+        raise DatasetError(Problem(file, found, LIMITS, "check that this is the table"))
     options: dict[str, Any] = {"delimiter": delimiter, "strict": True}
     if delimiter == "\t":  # BIDS tables know no quoting
         options["quoting"] = csv.QUOTE_NONE
@@ -330,10 +205,17 @@ def _records(text: str, delimiter: str, file: str, first: int = 1) -> pd.DataFra
         raise DatasetError(
             Problem(file, f"broken quoting ({error})", "a delimited table", "save it anew")
         ) from None
-    return _frame(rows, file, first)
+    return to_frame(rows, file, first)
 
 
-def _frame(rows: list[list[str]], file: str, first: int = 1) -> pd.DataFrame:
+def to_frame(rows: list[list[str]], file: str, first: int = 1) -> pd.DataFrame:
+    """Turn rows of text, the header being line `first` of the file, into a table.
+
+    Raises
+    ------
+    DatasetError
+        If names are missing or stand twice, or a row does not fit the header.
+    """
     expected = f"column names in row {first}"
     filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
     if not rows or not filled[0]:
@@ -346,7 +228,7 @@ def _frame(rows: list[list[str]], file: str, first: int = 1) -> pd.DataFrame:
         header.pop()
     if len(header) > MAXIMUM_COLUMNS:
         found = f"{len(header)} columns"
-        raise DatasetError(Problem(file, found, _LIMITS, "check that this is the table"))
+        raise DatasetError(Problem(file, found, LIMITS, "check that this is the table"))
     problems = []
     for name in sorted({name for name in header if header.count(name) > 1} - {""}):
         found = f"the column name '{name}' twice"

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NAMED = 3
-"""How many characters outside ASCII a message names."""
+"""How many characters that may look like others a message names."""
+
+USUAL = ("LATIN", "MICRO", "SUPERSCRIPT")
+"""How the names of characters begin that need no naming, such as those of ö, µ and ²."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ def _message(place: str, column: str | None, found: str, problem: Problem) -> st
 
 def _shown(found: str) -> str:
     """Show what was found; characters that only look like others are named."""
-    strange = [c for c in dict.fromkeys(found) if not c.isascii()]
-    names = [f"U+{ord(c):04X} {unicodedata.name(c, 'unnamed')}" for c in strange[:NAMED]]
+    strange = {c: unicodedata.name(c, "unnamed") for c in found if not c.isascii()}
+    names = [f"U+{ord(c):04X} {name}" for c, name in strange.items() if not name.startswith(USUAL)]
+    names = names[:NAMED]
     return _clip(found) + (f" (which holds {', '.join(names)})" if names else "")
 
 

@@ -25,6 +25,7 @@ from cpmlib.patient import check_patient, without_contrasts
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import MEASURED
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
+from cpmlib.study_names import COUNTED
 from cpmlib.surrogate.images.study import study_tables
 from dependencies import BUILD, OPTIONAL, ROOT, TABLES
 
@@ -47,6 +48,7 @@ def prepare_study(source: Path) -> str:
         files = _find_all(source, samples)
         others = unknown_patients(source, set(samples["participant_id"]))
         _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
+        _say_missing(samples, files)
         _link(source)
     else:
         files = {}
@@ -118,7 +120,28 @@ def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
         print(f"not used are {len(rows)} files or folders; all are in build/{NOT_USED}:")
     for (what, reason), part in table.groupby(["what", "reason"]):
         names = [*part["path"][:SHOWN], *(["..."] if len(part) > SHOWN else [])]
-        print(f"  {what} ({reason}), {len(part)}: {', '.join(names)}")
+        shown = ", ".join(names).encode("utf-8", "backslashreplace").decode()
+        print(f"  {what} ({reason}), {len(part)}: {shown}")
+
+
+def _say_missing(samples: pd.DataFrame, files: Mapping[str, PatientFiles]) -> None:
+    """Name the samples of which a column that the study leaves to its files cannot be measured."""
+    placed = set(samples.dropna(subset=[a for a in AXES if a in samples.columns])["sample_id"])
+    placed = placed if set(AXES) <= set(samples.columns) else set()
+    needed = {"cpm": {"CPM", "T1wGd"}, "adc": {"ADC", "dwi"}}
+    for column in [name for name in MEASURED if name not in samples.columns]:
+        missing = []
+        for who, sample in zip(samples["participant_id"], samples["sample_id"], strict=True):
+            found = files[str(who)]
+            if column in needed:
+                there = sample in placed and needed[column] & set(found.images)
+            else:
+                there = set(found.exports[str(sample)]) & set(COUNTED)
+            if not there:
+                missing.append(f"{who} {sample}")
+        if missing:
+            print(f"no {column} of {len(missing)} samples, since there is no file or no target:")
+            print(f"  {', '.join(missing)}")
 
 
 def _link(folder: Path) -> None:

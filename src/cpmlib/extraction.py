@@ -205,8 +205,8 @@ def fill_measured(
         With all measured columns.
     origins : pandas.DataFrame
         ``sample_id``, ``quantity``, ``used``, ``source``, ``given``, ``extracted`` and ``note`` for
-        each sample and measured column. The source is ``"table"``, or where an extracted value was
-        read.
+        each sample and measured column. The source is ``"table"``, where an extracted value was
+        read, or ``"none"``.
 
     Examples
     --------
@@ -271,7 +271,7 @@ def _origins(
                 "sample_id": name,
                 "quantity": column,
                 "used": used,
-                "source": {"given": "table", "extracted": source}.get(used, np.nan),
+                "source": {"given": "table", "extracted": source}.get(used, "none"),
                 "given": old,
                 "extracted": extracted,
                 "note": note,

@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from cpmlib.errors import DatasetError, Problem
+
 KINDS: Mapping[str, str] = {
     "T1w": "T1-weighted image",
     "T1wGd": "T1-weighted image after gadolinium",
@@ -248,7 +250,11 @@ def is_geojson(path: Path) -> bool:
 
     Only its beginning is read.
     """
-    with path.open("rb") as stream:
+    try:
+        stream = path.open("rb")
+    except OSError:  # whoever reads it says why
+        return False
+    with stream:
         begin = stream.read(_BEGIN).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if begin.startswith("["):
         return True
@@ -269,9 +275,21 @@ def is_placeholder(path: Path) -> bool:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return every file below a folder, through links and with links to nowhere; no hidden one."""
+    """Return every file below a folder, through links and with links to nowhere; no hidden one.
+
+    Raises
+    ------
+    DatasetError
+        If a folder cannot be read.
+    """
+
+    def unreadable(error: OSError) -> None:
+        found = error.strerror or "a folder that cannot be read"
+        name = Path(error.filename or folder).name
+        raise DatasetError(Problem(name, found, "a readable folder", "correct its permissions"))
+
     found, seen = [], set()
-    for here, folders, names in os.walk(folder, followlinks=True):
+    for here, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
         real = os.path.realpath(here)
         if real in seen:
             folders.clear()

@@ -46,14 +46,13 @@ def prepare_study(source: Path) -> str:
     _, samples, _ = read_tables(source)
     if source.is_dir() and has_images(source):
         files = _find_all(source, samples)
-        others = unknown_patients(source, set(samples["participant_id"]))
-        _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
         _say_missing(samples, files)
         _link(source)
     else:
         files = {}
-        _say_unused(source, [])
         (BUILD / "study").unlink(missing_ok=True)
+    others = unknown_patients(source, set(samples["participant_id"])) if source.is_dir() else []
+    _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
     _write_targets(samples, {who for who, found in files.items() if found.all()})
     _write_manifests(source, files)
     if source.is_dir():

@@ -121,7 +121,7 @@ def test_what_is_not_used_without_a_t1_is_said() -> None:
     cpm = finished(1500, 0)
     series = nib.Nifti1Image(np.zeros((2, 2, 2, 7), np.float32), np.eye(4))
     images = PatientImages(
-        {"CPM": cpm, "FLAIR": cpm},
+        {"CPM": cpm, "FLAIR": finished(400, 0)},
         DiffusionSeries(series, np.zeros(7), np.zeros((7, 3))),
         PerfusionSeries(series, 1.5, 0.03),
         {"dsc": "sub-01_dsc.nii.gz"},

@@ -64,9 +64,14 @@ def test_what_a_density_was_taken_for_is_said():
 def test_blood_volume_in_per_cent_is_refused():
     with pytest.raises(DatasetError, match=r"looks like per cent.*multiply the map by 0\.01"):
         check_brought("rCBV", scaled(150 / 1300), BRAIN, "x")
-    assert check_brought("rCBV", scaled(1.5 / 1300), BRAIN, "x")[1][0].startswith(
-        "x: taken as mult"
-    )
+    notes = check_brought("rCBV", scaled(1.5 / 1300), BRAIN, "x")[1]
+    assert notes[0].startswith("rCBV: taken as multiples of normal-appearing white matter")
+
+
+def test_one_image_under_two_names_is_refused():
+    twice = {"T1w": scaled(0.4), "T1wGd": scaled(0.4), "FLAIR": scaled(0.2)}
+    with pytest.raises(DatasetError, match=r"T1wGd: found the same values as in T1w"):
+        make_maps(PatientImages(twice), None)
 
 
 def test_both_finished_maps_are_told_at_once():

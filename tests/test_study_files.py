@@ -142,6 +142,9 @@ def test_capitals_in_a_name_hide_no_image(tmp_path):
         ("derivatives/m/sub-01/sub-01_desc-cellularity_map.nii.gz", "sub-01_cpm.nii.gz"),
         ("derivatives/m/sub-01/cpm.nii.gz", "sub-01_cpm.nii.gz"),
         ("derivatives/m/sub-01/sub-01_cpm.mgz", "convert it to NIfTI"),
+        ("derivatives/m/sub-01/sub-01_cpm.nii.gz.bak", "sub-01_cpm.nii.gz"),
+        ("derivatives/m/sub-01/sub-01_cpm", "sub-01_cpm.nii.gz"),
+        ("sub-01_cpm.nii.gz", "derivatives/<pipeline>/sub-01/sub-01_cpm.nii.gz"),
         ("derivatives/m/sub-01/sub-01_space-MNI152NLin6Asym_cpm.nii.gz", "template's space"),
         ("sub-01/anat/sub-01_cpm.nii.gz", "derivatives/<pipeline>/sub-01/sub-01_cpm.nii.gz"),
         ("derivatives/m/sub-01/sub-01_brainmask.nii.gz", "sub-01_desc-brain_mask.nii.gz"),
@@ -306,6 +309,9 @@ def test_texts_are_inherited_from_any_folder_above(tmp_path):
 def test_folders_that_are_not_looked_into_are_named(tmp_path):
     make(tmp_path, RAW.format("T1w"), "sub-99/a.nii", "cpms/sub-01_cpm.nii.gz")
     assert [one.path.name for one in unknown_patients(tmp_path, ["sub-01"])] == ["sub-99", "cpms"]
-    make(tmp_path, "derivatives/mine/Sub-1/sub-01_cpm.nii.gz")
-    with pytest.raises(DatasetError, match=r"Sub-1: .*expected sub-01"):
+    make(tmp_path, "derivatives/mine/cpm_01.nii.gz")
+    assert "whose" in unknown_patients(tmp_path, ["sub-01"])[-1].reason
+    make(tmp_path, "derivatives/mine/Sub-1/sub-01_cpm.nii.gz", "DERIVATIVES/x/a.txt")
+    with pytest.raises(DatasetError, match=r"Sub-1: .*expected sub-01") as error:
         unknown_patients(tmp_path, ["sub-01"])
+    assert "DERIVATIVES: found this name; expected derivatives" in str(error.value)

@@ -282,6 +282,19 @@ def test_what_is_missing_is_told_before_an_image_is_read(project, study):
     assert len(said.splitlines()) == 5
 
 
+def test_samples_that_cannot_be_measured_are_named_to_the_author(project, study, capsys):
+    table = pd.read_csv(study / "samples.tsv", sep="\t")
+    folder = study / "derivatives" / "qupath" / "sub-01"
+    folder.mkdir(parents=True)
+    first, *others = table["sample_id"]
+    (folder / f"{first}_annotations.tsv").touch()
+    without_column(study, "he_cellularity")
+    prepare.prepare_study(study)
+    said = capsys.readouterr().out
+    assert f"no he_cellularity of {len(others)} samples" in said
+    assert f"sub-01 {first}" not in said
+
+
 def test_files_that_are_not_used_are_named_to_the_author(project, study, capsys):
     put_images(study, "sub-01", *RAW, "{0}/anat/{0}_T2w", "sub-99/anat/sub-99_T1w")
     prepare.prepare_study(study)

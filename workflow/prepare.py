@@ -31,6 +31,7 @@ from cpmlib.pseudonyms import key_text, read_key
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import MEASURED, SAMPLES
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
+from cpmlib.study_names import COUNTED
 from cpmlib.surrogate.images.study import study_tables
 from dependencies import BUILD, BUILD_NAME, OPTIONAL, ROOT, TABLES
 
@@ -71,14 +72,15 @@ def prepare_study(source: Path) -> str:
     everyone, samples = samples, samples[~excluded_rows(samples)]
     if source.is_dir() and has_images(source):
         files = _find_all(source, everyone, set(samples["participant_id"]))
-        others = unknown_patients(source, set(everyone["participant_id"]))
-        _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
+        _say_missing(samples, files)
         _link(source)
     else:
         files = {}
-        _say_unused(source, [])
         (BUILD / "study").unlink(missing_ok=True)
     _write_key(source, participants, everyone)
+    known = set(everyone["participant_id"])
+    others = unknown_patients(source, known) if source.is_dir() else []
+    _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
     _write_targets(samples, {who for who, found in files.items() if found.all()})
     _write_manifests(source, files)
     if source.is_dir():
@@ -195,7 +197,28 @@ def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
         print(f"not used are {len(rows)} files or folders; all are in {BUILD_NAME}/{NOT_USED}:")
     for (what, reason), part in table.groupby(["what", "reason"]):
         names = [*part["path"][:SHOWN], *(["..."] if len(part) > SHOWN else [])]
-        print(f"  {what} ({reason}), {len(part)}: {', '.join(names)}")
+        shown = ", ".join(names).encode("utf-8", "backslashreplace").decode()
+        print(f"  {what} ({reason}), {len(part)}: {shown}")
+
+
+def _say_missing(samples: pd.DataFrame, files: Mapping[str, PatientFiles]) -> None:
+    """Name the samples of which a column that the study leaves to its files cannot be measured."""
+    placed = samples.reindex(columns=list(AXES)).notna().all(axis=1)
+    needed = {"cpm": {"CPM", "T1wGd"}, "adc": {"ADC", "dwi"}}
+    for column in [name for name in MEASURED if name not in samples.columns]:
+        missing = []
+        rows = zip(samples["participant_id"], samples["sample_id"], placed, strict=True)
+        for who, sample, has_target in rows:
+            found = files[str(who)]
+            if column in needed:
+                there = has_target and needed[column] & set(found.images)
+            else:
+                there = set(found.exports[str(sample)]) & set(COUNTED)
+            if not there:
+                missing.append(f"{who} {sample}")
+        if missing:
+            print(f"no {column} of {len(missing)} samples, since there is no file or no target:")
+            print(f"  {', '.join(missing)}")
 
 
 def _link(folder: Path) -> None:

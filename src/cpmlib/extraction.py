@@ -209,8 +209,8 @@ def fill_measured(
         ``sample_id``, ``quantity``, ``used``, ``source``, ``given``, ``extracted`` and ``note`` for
         each sample and measured column, in the order of the samples for each column. Used is
         ``given`` or ``extracted``; ``left out`` where the table says n/a, ``excluded`` where it
-        says why, or ``none`` where nothing was found. The source is ``"table"``, or where an
-        extracted value was read.
+        says why, or ``none`` where nothing was found. The source is ``"table"``, where an extracted
+        value was read, or ``"none"``.
 
     Examples
     --------
@@ -287,7 +287,7 @@ def _origins(
                 "sample_id": name,
                 "quantity": column,
                 "used": used,
-                "source": {"given": "table", "extracted": source}.get(used, np.nan),
+                "source": {"given": "table", "extracted": source}.get(used, "none"),
                 "given": old,
                 "extracted": extracted,
                 "note": note,

@@ -35,7 +35,7 @@ from cpmlib.images import CONTRASTS
 from cpmlib.options import ImageOptions
 from cpmlib.patient import PatientImages
 from cpmlib.perfusion import PerfusionFit
-from cpmlib.plausible import check_brought, check_contrasts, median_of_brain
+from cpmlib.plausible import check_brought, check_contrasts, check_different, median_of_brain
 from cpmlib.preprocessing.bias_field import correct_bias_field
 from cpmlib.preprocessing.brain_mask import brain_mask, check_mask
 from cpmlib.preprocessing.grid import reference_grid, resample_to
@@ -118,6 +118,7 @@ def make_maps(
     """
     options = options or ImageOptions()
     volumes, notes, quality = dict(images.volumes), [*images.notes], {}
+    check_different(volumes, images.names)
     fixed = next((kind for kind in ("T1wGd", "T1w") if kind in volumes), None)
     if fixed is None:
         return _brought(volumes, images)

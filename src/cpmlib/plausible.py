@@ -15,6 +15,7 @@ made to suppress it, and bright on T2-weighted images; air is dark on all of the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import nibabel as nib
 import numpy as np
@@ -81,7 +82,7 @@ def check_brought(
     mask
         Brain, on any grid.
     name
-        What to call the map in a message.
+        What to call the map in an error; notes, which stand on pages, name the kind.
 
     Returns
     -------
@@ -120,13 +121,13 @@ def check_brought(
         expected = f"{low:g} to {high:g} {unit}"
         found = f"a median of {median:.4g} in the brain{looks}"
         raise DatasetError(Problem(name, found, expected, remedy))
-    notes = [f"{name}: taken as {unit}; the median of the brain is {median:.4g}"]
+    notes = [f"{kind}: taken as {unit}; the median of the brain is {median:.4g}"]
     if kind == "rCBV" and below > MANY_BELOW_ZERO:
-        notes.append(f"{name}: {100 * below:.0f} % of the brain is below 0")
+        notes.append(f"{kind}: {100 * below:.0f} % of the brain is below 0")
     values = np.asarray(image.dataobj, dtype=np.float32)
     if kind == "CPM" and (values < 0).any():
         count = int((values < 0).sum())
-        notes.append(f"{name}: {count} voxels are below 0 and count as no value")
+        notes.append(f"{kind}: {count} voxels are below 0 and count as no value")
         image = make_image(np.where(values < 0, np.float32(np.nan), values), image.affine)
     return image, notes
 
@@ -143,7 +144,7 @@ def check_contrasts(
     mask
         Brain.
     names
-        What to call each contrast in a message.
+        What to call each contrast in an error.
 
     Returns
     -------
@@ -190,10 +191,40 @@ than the brain. Remedy: bring the image as it was scanned, not inverted.
             remedy = "check that it is neither T2-weighted nor inverted, and that the ADC belongs"
             problems.append(Problem(name, found, expected, remedy))
         elif ratio > BRIGHT:
-            notes.append(f"{name}: {found}, where it should be darker: look at the image")
+            notes.append(f"{kind}: {found}, where it should be darker: look at the image")
     if problems:
         raise DatasetError(problems)
     return notes
+
+
+def check_different(images: Mapping[str, nib.Nifti1Image], names: Mapping[str, str]) -> None:
+    """Raise a DatasetError for images of two kinds that are the same image.
+
+    Parameters
+    ----------
+    images
+        As read.
+    names
+        What to call each image in an error.
+
+    Examples
+    --------
+    >>> image = make_image(np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.eye(4))
+    >>> check_different({"T1w": image, "T1wGd": image}, {})
+    Traceback (most recent call last):
+        ...
+    cpmlib.errors.DatasetError: 1 problem in the dataset; nothing was computed.
+      - T1wGd: found the same values as in T1w; expected another image. Remedy: replace one of them.
+    """
+    problems = []
+    for first, second in combinations(images, 2):
+        one, other = (np.asarray(images[kind].dataobj) for kind in (first, second))
+        if one.shape == other.shape and np.array_equal(one, other, equal_nan=True):
+            found = f"the same values as in {names.get(first, first)}"
+            name, remedy = names.get(second, second), "replace one of them"
+            problems.append(Problem(name, found, "another image", remedy))
+    if problems:
+        raise DatasetError(problems)
 
 
 def _of_brain(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> np.ndarray:

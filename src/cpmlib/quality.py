@@ -9,6 +9,7 @@ Vocabulary
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import pandas as pd
@@ -90,6 +91,32 @@ def unlike_the_others(numbers: pd.DataFrame) -> list[tuple[str, str]]:
                 said = f"{value:.4g}, {value / cohort:.2g} times the cohort's"
                 notes.append((str(who), f"{kind}: the median of the brain is {said}"))
     return notes
+
+
+def several_origins(origins: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Say whose cellularity map has another origin than most patients': scales may differ.
+
+    Parameters
+    ----------
+    origins
+        By patient, of each map.
+
+    Returns
+    -------
+    list of tuple
+        ``participant_id`` and note.
+
+    Examples
+    --------
+    >>> several_origins({"P1": {"CPM": "a"}, "P2": {"CPM": "a"}, "P3": {"CPM": "b"}})
+    [('P3', "CPM: b, while most patients' maps are: a; their scales may differ")]
+    """
+    known = {who: maps["CPM"] for who, maps in origins.items() if "CPM" in maps}
+    if len(set(known.values())) < 2:
+        return []
+    usual = Counter(known.values()).most_common(1)[0][0]
+    said = f"while most patients' maps are: {usual}; their scales may differ"
+    return [(who, f"CPM: {origin}, {said}") for who, origin in known.items() if origin != usual]
 
 
 def spheres(regions: pd.DataFrame) -> pd.DataFrame:

@@ -35,15 +35,17 @@ from cpmlib.study_names import (
     RAW_KINDS,
     RIGHT_NAMES,
     SERIES,
+    SET_ASIDE,
     SIDECARS,
     STANDS_FOR,
     TABLES,
-    TEXTS,
     files_below,
     in_template,
+    inherited,
     is_geojson,
     is_placeholder,
     looks_like,
+    not_fetched,
     other_kind,
     plain_name,
     stem_of,
@@ -135,7 +137,7 @@ def find_patient(
     """
     root, samples = Path(root), list(sample_ids)
     raw, derived = _below(root, participant_id)
-    problems = [_not_fetched(path, root) for path in raw + derived if is_placeholder(path)]
+    problems = [not_fetched(path, root) for path in raw + derived if is_placeholder(path)]
     problems += _misplaced(raw + derived, participant_id)
     if problems:
         raise DatasetError(problems)
@@ -161,37 +163,6 @@ def find_patient(
     )
 
 
-def inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, list[Path]]:
-    """Return the texts that describe a series, those nearest to it last.
-
-    BIDS lets a text lie in any folder from the series' own up to the dataset's, if its name has
-    the same last part and no entity that the series' name has not.
-
-    Examples
-    --------
-    >>> inherited(Path("nowhere"), Path("nowhere/sub-01/dwi/sub-01_dwi.nii.gz"), [])
-    {'json': [], 'bval': [], 'bvec': []}
-    """
-    *entities, last = stem_of(series.name)[0].lower().split("_")
-    found: dict[str, list[Path]] = {end: [] for end in TEXTS}
-    inside = series.relative_to(root).parts[:-1]
-    for folder in [root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]:
-        here: dict[str, list[Path]] = {end: [] for end in TEXTS}
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            stem, suffix = stem_of(path.name)
-            *own, name = stem.lower().split("_")
-            if suffix[1:] in here and name == last and set(own) <= set(entities):
-                here[suffix[1:]].append(path)
-        for end, paths in here.items():
-            problems += [_not_fetched(path, root) for path in paths if is_placeholder(path)]
-            if len(paths) > 1:
-                names = ", ".join(path.name for path in paths)
-                expected = f"one {end} in a folder for {series.name}"
-                problems.append(Problem(series.name, names, expected, "leave one in place"))
-            found[end] += paths
-    return found
-
-
 def has_images(root: str | os.PathLike[str]) -> bool:
     """Whether a dataset holds anything but tables: a patient's folder or a derivative's."""
     return any(True for _ in _of_patients(Path(root)))
@@ -215,12 +186,20 @@ def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> li
             expected = f"{meant}, as in the tables"
             problems.append(Problem(path.name, "this name", expected, "rename the folder"))
         unused.append(Unused(path, "folder of a patient", "the tables have no such patient"))
+    for path in _folders(root):
+        if path.name.lower() == DERIVATIVES != path.name:
+            problems.append(Problem(path.name, "this name", DERIVATIVES, "rename the folder"))
     if problems:
         raise DatasetError(problems)
     for path in _folders(root):
         if path.name != DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
             reason = f"only the folders of patients and {DERIVATIVES} are read"
             unused.append(Unused(path, "folder", reason))
+    for path in files_below(root / DERIVATIVES):
+        inside = path.relative_to(root).parts
+        nobodys = not any(part.lower().startswith("sub-") for part in inside)
+        if nobodys and stem_of(path.name)[1] in (*NIFTI, *OTHER_FORMATS):
+            unused.append(Unused(path, "image", "neither name nor folder tells whose it is"))
     return unused
 
 
@@ -230,7 +209,7 @@ def _of_patients(root: Path) -> Iterator[Path]:
     Links to nowhere are yielded too: nobody knows what lies below them.
     """
     for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if path.name.lower().startswith("sub-") and (path.is_dir() or is_placeholder(path)):
+        if path.name.lower().startswith("sub-"):
             yield path
     waiting = [root / DERIVATIVES]
     while waiting:
@@ -363,6 +342,8 @@ def _others(
             yield _other_image(path, files, problems)
         elif suffix in TABLES and (suffix == ".geojson" or re.search(EXPORT, name)):
             yield _other_export(path, files, problems)
+        elif suffix in SET_ASIDE and looks_like(stem_of(path.name)[0]):
+            yield _other_image(path, files, problems)
         elif suffix in PICTURES:
             yield Unused(path, "picture", "no picture of a section by its name")
         elif suffix in (".json", ".bval", ".bvec"):
@@ -405,15 +386,6 @@ def _other_export(path: Path, files: PatientFiles, problems: list[Problem]) -> U
     if sample and known is None:
         return Unused(path, "export", "the table of samples has no such sample")
     return Unused(path, "export", "not by its name; other exports are counted")
-
-
-def _not_fetched(path: Path, root: Path) -> Problem:
-    if path.is_symlink() and not path.exists():
-        found = "a link to nowhere"
-    else:
-        found = "a placeholder, whose content was not fetched"
-    remedy = "fetch it (datalad get, git annex get, git lfs pull), or delete it"
-    return Problem(path.relative_to(root).as_posix(), found, "a file", remedy)
 
 
 def _folders(folder: Path) -> list[Path]:

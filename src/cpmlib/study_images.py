@@ -27,7 +27,7 @@ from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
 from cpmlib.images import read_image
 from cpmlib.options import ROI_DIAMETER
-from cpmlib.quality import unlike_the_others
+from cpmlib.quality import several_origins, unlike_the_others
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.study_names import KINDS
@@ -200,6 +200,8 @@ class StudyImages:
             report: Any = self.report(patient)
             rows += [(patient, self.pseudonymous(patient, note)) for note in report["notes"]]
         rows += unlike_the_others(self.quality())
+        reports: dict[str, Any] = {who: self.report(who) for who in self.patients}
+        rows += several_origins({who: r.get("origins", {}) for who, r in reports.items()})
         return pd.DataFrame(rows, columns=["participant_id", "note"])
 
     def mirrored(self) -> list[bool]:

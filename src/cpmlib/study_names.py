@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from cpmlib.errors import DatasetError, Problem
+
 KINDS: Mapping[str, str] = {
     "T1w": "T1-weighted image",
     "T1wGd": "T1-weighted image after gadolinium",
@@ -110,6 +112,22 @@ OTHER_FORMATS = (
     ),
 )
 """Suffixes of images that are not read."""
+
+SET_ASIDE = (
+    "",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".zip",
+    ".bak",
+    ".old",
+    ".orig",
+    ".part",
+    ".tmp",
+    ".npy",
+    ".npz",
+)
+"""Suffixes of what may be an image that was packed, put aside or not copied to its end."""
 
 TABLES = (".tsv", ".csv", ".txt", ".xlsx", ".xls", ".geojson")
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".qptiff", ".svg")
@@ -248,7 +266,11 @@ def is_geojson(path: Path) -> bool:
 
     Only its beginning is read.
     """
-    with path.open("rb") as stream:
+    try:
+        stream = path.open("rb")
+    except OSError:  # whoever reads it says why
+        return False
+    with stream:
         begin = stream.read(_BEGIN).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if begin.startswith("["):
         return True
@@ -268,10 +290,65 @@ def is_placeholder(path: Path) -> bool:
         return False
 
 
+def not_fetched(path: Path, root: Path) -> Problem:
+    """Name a file of which `is_placeholder` is true."""
+    if path.is_symlink() and not path.exists():
+        found = "a link to nowhere"
+    else:
+        found = "a placeholder, whose content was not fetched"
+    remedy = "fetch it (datalad get, git annex get, git lfs pull), or delete it"
+    return Problem(path.relative_to(root).as_posix(), found, "a file", remedy)
+
+
+def inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, list[Path]]:
+    """Return the texts that describe a series, those nearest to it last.
+
+    BIDS lets a text lie in any folder from the series' own up to the dataset's, if its name has
+    the same last part and no entity that the series' name has not.
+
+    Examples
+    --------
+    >>> inherited(Path("nowhere"), Path("nowhere/sub-01/dwi/sub-01_dwi.nii.gz"), [])
+    {'json': [], 'bval': [], 'bvec': []}
+    """
+    *entities, last = stem_of(series.name)[0].lower().split("_")
+    found: dict[str, list[Path]] = {end: [] for end in TEXTS}
+    inside = series.relative_to(root).parts[:-1]
+    for folder in [root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]:
+        here: dict[str, list[Path]] = {end: [] for end in TEXTS}
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            stem, suffix = stem_of(path.name)
+            *own, name = stem.lower().split("_")
+            if suffix[1:] in here and name == last and set(own) <= set(entities):
+                here[suffix[1:]].append(path)
+        for end, paths in here.items():
+            problems += [not_fetched(path, root) for path in paths if is_placeholder(path)]
+            if len(paths) > 1:
+                names = ", ".join(path.name for path in paths)
+                expected = f"one {end} in a folder for {series.name}"
+                problems.append(Problem(series.name, names, expected, "leave one in place"))
+            found[end] += paths
+    return found
+
+
 def files_below(folder: Path) -> list[Path]:
-    """Return every file below a folder, through links and with links to nowhere; no hidden one."""
+    """Return every file below a folder, through links and with links to nowhere; no hidden one.
+
+    Raises
+    ------
+    DatasetError
+        If a folder cannot be read.
+    """
+
+    def unreadable(error: OSError) -> None:
+        found = error.strerror or "a folder that cannot be read"
+        name = Path(error.filename or folder).name
+        raise DatasetError(Problem(name, found, "a readable folder", "correct its permissions"))
+
+    if not folder.is_dir():
+        return []
     found, seen = [], set()
-    for here, folders, names in os.walk(folder, followlinks=True):
+    for here, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
         real = os.path.realpath(here)
         if real in seen:
             folders.clear()

@@ -47,8 +47,8 @@ SMOOTHING_UM = 0.5
 NUCLEUS_RADIUS_UM = 3.0
 """Of the disc of which contrast is greatest; glial nuclei measure 6 to 10 µm across."""
 PALE_CONTRAST = 0.008
-"""Contrast from which a place below the threshold is a pale nucleus; that of neuropil has an SD of
-0.001 to 0.003."""
+"""Contrast from which a place below the threshold is a pale nucleus; painted neuropil has less than
+half of it."""
 PALE_STAIN = 0.5
 """Least stain of a pale nucleus, as a share of the threshold."""
 CONTRAST_WEIGHT = 2.0

@@ -76,6 +76,14 @@ def test_thousands_are_refused(tmp_path: Path, cell: str, beside: str, remedy: s
     assert remedy in error.value.problems[0].remedy
 
 
+@pytest.mark.parametrize(("cell", "area"), [("2.000", "1000000"), ("2.000", "1000000.5")])
+def test_counts_in_thousands_are_refused(tmp_path: Path, cell: str, area: str) -> None:
+    with pytest.raises(DatasetError, match=r"found 2\.000; expected a whole number") as error:
+        counted(tmp_path, "Num Detections\tArea µm^2", f"{cell}\t{area}")
+    assert "thousands" in error.value.problems[0].remedy
+    assert counted(tmp_path, "Num Detections\tArea µm^2", f"2000.0\t{area}").n_cells == 2000
+
+
 def test_a_column_of_both_marks_is_refused(tmp_path: Path) -> None:
     rows = ["Num Detections\tArea µm^2", "2\t250000,5", "3\t250000.5"]
     with pytest.raises(DatasetError, match=r"row 3.*found 250000\.5"):

@@ -2,7 +2,10 @@
 
 Stains absorb light: the optical density of a pixel is the sum of what each stain takes up, so a
 matrix of three stain vectors turns RGB into amounts of stain (colour deconvolution). Where there is
-much haematoxylin there are nuclei; a watershed parts those that touch.
+much haematoxylin, or much more than around, there are nuclei; a watershed parts those that touch. A
+threshold for the whole tile (Otsu) gives dark nuclei whole but drops pale ones; the Laplacian of a
+Gaussian finds blobs of a nucleus's size, pale ones too, but breaks long ones. So both are used: the
+threshold or a blob says where nuclei are, depth and blobs say where one ends and the next begins.
 
 A tile shows nuclei whose greater part lies beside it, so that all it shows over its area is too
 much. A nucleus is counted if its centroid lies in a frame so far from the tile's border that none
@@ -14,12 +17,15 @@ Vocabulary
 - *tile*: RGB image, 8 bits, white where there is no tissue; rows run down, columns to the right.
 - *haematoxylin channel*: amount of haematoxylin in each pixel, in the arbitrary unit of
   `skimage.color.rgb2hed`; about 0 where there is none.
+- *contrast*: how much more haematoxylin there is in a disc of a nucleus's size than around it, the
+  negative Laplacian of Gaussian normalised for scale (Lindeberg), in the channel's unit.
 - *seed*: pixel from which the watershed floods one nucleus.
 - *frame*: the tile without a margin at its border; the area to which the count belongs.
 
 References
 ----------
 Gundersen HJG (1977) Journal of Microscopy 111:219-223.
+Lindeberg T (1998) International Journal of Computer Vision 30:79-116.
 Miles RE (1978) Journal of Microscopy 113:257-267.
 Ruifrok AC, Johnston DA (2001) Analytical and Quantitative Cytology and Histology 23:291-299.
 """
@@ -38,6 +44,15 @@ from skimage.segmentation import watershed
 
 SMOOTHING_UM = 0.5
 """Gaussian that evens out chromatin but keeps neighbours apart."""
+NUCLEUS_RADIUS_UM = 3.0
+"""Of the disc of which contrast is greatest; glial nuclei measure 6 to 10 µm across."""
+PALE_CONTRAST = 0.008
+"""Contrast from which a place below the threshold is a pale nucleus; painted neuropil has less than
+half of it."""
+PALE_STAIN = 0.5
+"""Least stain of a pale nucleus, as a share of the threshold."""
+CONTRAST_WEIGHT = 2.0
+"""µm of depth that a contrast as large as the threshold is worth where seeds are sought."""
 SEED_SMOOTHING_UM = 0.6
 SEED_DISTANCE_UM = 2.0
 """Seeds closer than this are one nucleus: less than the radius of a glial nucleus."""
@@ -71,7 +86,7 @@ class NucleusCount:
     haematoxylin : (H, W) float
         The haematoxylin channel.
     threshold : float
-        The channel's value above which a pixel is nuclear.
+        The channel's value above which a pixel is nuclear; below it, pixels of pale nuclei are.
     """
 
     n: int
@@ -120,9 +135,12 @@ def count_nuclei(
     threshold = MINIMUM_STAIN
     if np.ptp(haematoxylin) > 0:
         threshold = max(threshold, float(threshold_otsu(haematoxylin)))
-    mask = ndimage.binary_fill_holes(haematoxylin > threshold)
+    contrast = _contrast(stains[..., 0], pixel_size_um)
+    pale = (contrast > PALE_CONTRAST) & (haematoxylin > max(MINIMUM_STAIN, PALE_STAIN * threshold))
+    mask = ndimage.binary_fill_holes((haematoxylin > threshold) | pale)
     margin = MARGIN_UM / pixel_size_um
-    labels, n = _number_framed(_part(mask, pixel_size_um), margin)
+    parted = _part(mask, contrast * (CONTRAST_WEIGHT / threshold), pixel_size_um)
+    labels, n = _number_framed(parted, margin)
     height, width = np.array(mask.shape) - 2 * margin
     density = n / (height * width * (pixel_size_um / 1000) ** 2)
     return NucleusCount(n, float(density), labels, margin, haematoxylin, threshold)
@@ -140,10 +158,15 @@ def _check(rgb: np.ndarray, pixel_size_um: float) -> None:
         raise ValueError(f"a tile of {side:g} µm; expected a side of at least {SMALLEST_UM:g} µm")
 
 
-def _part(mask: np.ndarray, pixel_size_um: float) -> np.ndarray:
-    """Part touching nuclei at their waists, and drop what is too small."""
+def _contrast(haematoxylin: np.ndarray, pixel_size_um: float) -> np.ndarray:
+    sigma = NUCLEUS_RADIUS_UM / math.sqrt(2) / pixel_size_um
+    return np.asarray(-(sigma**2) * ndimage.gaussian_laplace(haematoxylin, sigma))
+
+
+def _part(mask: np.ndarray, bonus_um: np.ndarray, pixel_size_um: float) -> np.ndarray:
+    """Part touching nuclei at their waists and between their blobs, and drop what is too small."""
     depth = ndimage.distance_transform_edt(mask)
-    depth = gaussian(depth, SEED_SMOOTHING_UM / pixel_size_um)
+    depth = pixel_size_um * gaussian(depth, SEED_SMOOTHING_UM / pixel_size_um) + bonus_um
     seeds = peak_local_max(
         depth,
         min_distance=max(1, math.floor(SEED_DISTANCE_UM / pixel_size_um)),

@@ -120,11 +120,13 @@ class Table:
 
     def whole(self, i: int, name: str) -> int:
         """Return a count; note a problem and return 0 for anything else."""
-        value = self.number(i, name)
-        if value >= 0 and value.is_integer():
+        value, text = self.number(i, name), self.value(i, name)
+        grouped = _GROUPED.fullmatch(text) is not None  # 2.000 are two thousand, not two
+        if value >= 0 and value.is_integer() and not grouped:
             return int(value)
         if not math.isnan(value):
-            problem = Problem(self.file, f"{value:g}", "a whole number", "export it again")
+            remedy = "write it without thousands separators" if grouped else "export it again"
+            problem = Problem(self.file, text, "a whole number", remedy)
             self.problems.append(replace(problem, row=self.numbers[i], column=self._title[name]))
         return 0
 

@@ -273,6 +273,10 @@ def test_one_patient_says_not_estimable_and_still_builds(project, tmp_path):
         if name.startswith("notebooks/") and "10_surrogate" not in name:
             assert not re.search(r">[^<]*\bnan\b[^<]*<", page), name
     assert "SYNTHETIC" not in project.page("notebooks/02_groups.html")
+    assert run.stdout.strip().splitlines()[-1].startswith("another study than the paper's: ")
+    for name, page in project.pages().items():
+        if name.startswith(("book/", "notebooks/")):
+            assert "Dataset: A study in one table" in page, name
     # The chapter on the surrogate is about other data; its figures and tables say so even here.
     assert project.page("notebooks/10_surrogate.html").count("SYNTHETIC") >= 4
 

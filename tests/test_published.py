@@ -259,7 +259,7 @@ def test_another_study_is_compared_and_gets_no_verdict(cohort, published):
     """Estimates with their intervals; nothing is called reproduced or not."""
     ledger = make_ledger(published, regenerate(cohort), bounds(published), OTHER_STUDY)
     assert set(ledger["verdict"]) == {NOT_COMPARED}
-    assert summary(ledger, OTHER_STUDY).startswith("another study than the paper: 143 of 143")
+    assert summary(ledger, OTHER_STUDY).startswith("another study than the paper's: 143 of 143")
     with_interval = ledger.dropna(subset="ci_low")
     assert (with_interval["ci_low"] <= with_interval["regenerated"]).all()
     assert (with_interval["regenerated"] <= with_interval["ci_high"]).all()

@@ -171,7 +171,7 @@ def summary(ledger: pd.DataFrame, relation: str = SAME_STUDY) -> str:
     if relation == OTHER_STUDY:
         known = int(ledger["regenerated"].notna().sum())
         return (
-            f"another study than the paper: {known} of {len(ledger)} printed values have a "
+            f"another study than the paper's: {known} of {len(ledger)} printed values have a "
             f"counterpart in this dataset and stand beside it; none is counted as reproduced"
         )
     count = totals(ledger)

@@ -184,7 +184,8 @@ class Page:
             The same at full precision, for the CSV; ``shown`` if None.
         """
         caption = f"**{title}.** {caption}{self._note()}"
-        shown = shown.astype(str).replace({r"\bnan\b": "n/a"}, regex=True).fillna("n/a")
+        shown = shown.astype(object).where(shown.notna(), "n/a").astype(str)
+        shown = shown.replace({r"\bnan\b": "n/a"}, regex=True)
         if self.output is None:
             display(Markdown(caption))
             display(shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cpmlib.published import parse_printed
@@ -30,11 +32,13 @@ def test_paper_passes(targets):
         ("t1.location.frontal", "20", "= 59, but t1.n_samples is 66"),
         ("t1.patients_with_4_samples", "6", "70 in all"),
         ("case.fig3a.adc", "11450", "11450 lies outside 50 to 5000"),
+        ("t1.sex_m.percent", "61", "17 of 27 are 62.96 %, which is not printed 61"),
+        ("t1.location.frontal.percent", "42", "27 of 66 are 40.91 %, which is not printed 42"),
     ],
 )
 def test_contradiction_is_named(targets, id, text, shown):
-    subset = targets[id].subset if id in targets else ""
-    changed = dict(targets) | {id: Target(id, subset, text, "", parse_printed(text))}
+    old = targets.get(id, Target(id, "", text, "", parse_printed(text)))
+    changed = dict(targets) | {id: replace(old, printed=text, value=parse_printed(text))}
     found = find_contradictions(changed)
     assert any(id in contradiction.ids for contradiction in found)
     assert any(shown in str(contradiction) for contradiction in found), [str(c) for c in found]

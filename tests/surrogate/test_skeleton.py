@@ -107,3 +107,14 @@ def test_only_cns4_printed():
     found = draw_diagnoses(3, {"glioblastoma grade IV": 3}, {}, np.random.default_rng(0))
     assert {d.cns4 for d in found} == {"glioblastoma grade IV"}
     assert Diagnosis("high-grade glioma grade IV", "NOS").grade_group == "HGG"
+
+
+@pytest.mark.parametrize("missing", ["cpm", "adc", "he"])
+def test_case_without_a_measurement_is_named_whatever_else_is_printed(targets, missing):
+    few = {id: target for id, target in targets.items() if id != f"case.fig3a.{missing}"}
+    with pytest.raises(ValueError, match="case fig3a: needs cpm, adc and he"):
+        read_cases(few)
+
+
+def test_a_printed_age_is_the_age_of_the_case(targets):
+    assert read_cases(changed(targets, case__fig3a__age="80"))["fig3a"].age == 80

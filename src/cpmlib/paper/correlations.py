@@ -177,7 +177,7 @@ def told_apart(p: float, threshold: float) -> tuple[str, str]:
 
     Examples
     --------
-    >>> told_apart(0.000301, 0.000345), told_apart(0.00032, 0.000321)
+    >>> told_apart(0.000301, 0.000347), told_apart(0.00032, 0.000321)
     (('0.0003', '0.00035'), ('0.00032', '0.000321'))
     """
     for digits in range(1, 17):

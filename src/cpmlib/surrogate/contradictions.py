@@ -7,6 +7,7 @@ Every finding names the identifiers and shows the arithmetic. What takes a longe
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ COUNTS = (
     ("t1.n_samples", ("t1.enhancing", "t1.non_enhancing")),
 )
 """Totals and the counts that add up to them."""
+
+_UNIT = re.compile(r"percent of (patients|samples)\b")
 
 MOST_EXCLUDED = 0.3
 """ROUT never excludes more."""
@@ -75,6 +78,7 @@ def find_contradictions(targets: Mapping[str, Target]) -> list[Contradiction]:
     return [
         *_ranges(targets),
         *_totals(targets),
+        *_percentages(targets),
         *_probabilities(targets),
         *_lines(targets),
         *_correlations(targets),
@@ -144,6 +148,23 @@ def _totals(targets: Mapping[str, Target]) -> Iterator[Contradiction]:
             if whole is not None and whole != count:
                 text = f"{terms}: {count} in all, but {id} is {whole}"
                 yield Contradiction((id, *(t.id for t in histogram)), text)
+
+
+def _percentages(targets: Mapping[str, Target]) -> Iterator[Contradiction]:
+    """A printed percentage is its printed count by the printed total, rounded or truncated."""
+    for target in targets.values():
+        count_id, mark, _ = target.id.rpartition(".percent")
+        found = _UNIT.match(target.statistic)
+        if not mark or found is None:
+            continue
+        total_id = f"t1.n_{found[1]}"
+        count, total = whole_number(targets, count_id), whole_number(targets, total_id)
+        if count is None or not total:
+            continue
+        share = 100 * count / total
+        if target.miss(share):
+            text = f"{count} of {total} are {share:.4g} %, which is not printed {target.printed}"
+            yield Contradiction((target.id, count_id, total_id), text)
 
 
 def _probabilities(targets: Mapping[str, Target]) -> Iterator[Contradiction]:

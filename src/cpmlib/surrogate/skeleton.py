@@ -135,7 +135,7 @@ def read_cases(targets: Mapping[str, Target]) -> dict[str, Case]:
         cases[name] = Case(
             name=name,
             measured=tuple(printed[k].value.centre for k in ("cpm", "adc", "he")),  # type: ignore[arg-type]
-            age=int(found["age"]),
+            age=round(printed["age"].value.centre) if "age" in printed else int(found["age"]),
             sex=found["sex"],
             side=found["side"],
             location=found["location"],

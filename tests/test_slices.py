@@ -22,6 +22,7 @@ from cpmlib.figures.representative import (
     SHOWN,
     CaseImages,
     case_caption,
+    case_findings,
     case_title,
     figure_representative,
 )
@@ -42,6 +43,7 @@ from cpmlib.figures.slices import (
     robust_window,
     take_slice,
 )
+from cpmlib.roi import roi_mean
 
 SHAPE = (20, 24, 16)
 SLOPE = np.array([3.0, 5.0, 7.0])
@@ -392,6 +394,23 @@ def test_caption_holds_the_row_and_nothing_else() -> None:
         r"fronto\-parietal; sample from non-enhancing tumour. CPM 1500 cells/mm², "
         "ADC 1127 × 10⁻⁶ mm²/s, H&E 4749 cells/mm²."
     )
+
+
+def test_caption_names_side_idh_and_blood_volume_where_they_are_known() -> None:
+    head = patient()
+    target = np.array([20.0, 6, 7])
+    found = case_findings(CaseImages("x", target, head))
+    expected = roi_mean(head["rCBV"], target).mean
+    assert found == {"side": "right", "rcbv": expected}
+    row = {"case": "x", "idh": "mutant", "diagnosis_cns5": "glioma", "location": "frontal"}
+    text = case_caption(row | found)
+    assert "glioma, IDH mutant" in text
+    assert "right frontal" in text
+    assert f"rCBV {expected:.1f} times white matter" in text
+    assert "left left" not in case_caption(row | {"location": "left frontal", "side": "left"})
+    near = case_findings(CaseImages("x", (1, 6, 7), {"mask": head["mask"], "rCBV": None}))
+    assert near == {}, "no side at the midline, no value without a map"
+    assert case_findings(CaseImages("x", target, {})) == {}
 
 
 def test_caption_of_an_empty_row_invents_nothing() -> None:

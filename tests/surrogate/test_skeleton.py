@@ -54,6 +54,15 @@ def test_counts_of_samples(skeleton, targets):
     assert sizes["HGG and nCET"] == 18
 
 
+def test_a_tumour_without_enhancement_has_no_enhancing_sample(skeleton):
+    """Of Figs. 3B and 4B the paper says that the astrocytoma does not enhance, not the sample."""
+    for name, without in (("fig3a", False), ("fig3b", True), ("fig4a", False), ("fig4b", True)):
+        assert skeleton.cases[name].tumour_without_enhancement is without
+        mine = skeleton.patient == skeleton.patient[skeleton.case.index(name)]
+        if without:
+            assert set(np.array(skeleton.enhancement)[mine]) == {"nCET"}
+
+
 def test_diagnoses_are_consistent(skeleton):
     for d in skeleton.diagnosis:
         assert d.cns4 in COMPATIBLE[d.cns5]

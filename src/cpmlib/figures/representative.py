@@ -9,6 +9,7 @@ Vocabulary
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,10 +40,15 @@ from cpmlib.figures.slices import (
 from cpmlib.figures.style import figure_style, say
 from cpmlib.markup import escape
 from cpmlib.options import ROI_DIAMETER
+from cpmlib.roi import EmptySphere, roi_mean
 from cpmlib.schemas import SEX
 
-SHOWN = ("T1wGd", "FLAIR", "ADC", "CPM", "rCBV")
-"""Images of a case, in the paper's order."""
+SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM", "rCBV")
+"""Images of a case: T1 before gadolinium, without which no one can say what enhances, then those of
+the paper in its order."""
+
+MIDLINE = 5.0
+"""Distance from the middle of the brain up to which a caption names no side, mm."""
 
 CLOSE_UP = 44.0
 """Width of a close-up, mm."""
@@ -59,7 +65,7 @@ TILE_BARS = (500, 200, 100, 50, 20, 10)
 """Scale bars of a tile, micrometres; the longest that takes at most a third of its width."""
 
 WIDTH = 7.2
-PANEL = 1.07
+PANEL = 0.88
 TILE = 1.3
 EDGE, GAP = 0.08, 0.08
 """Width of the figure, of a picture of the brain and of the tile; space about and between them,
@@ -120,8 +126,8 @@ def figure_representative(cases: Sequence[CaseImages]) -> Figure:
     -------
     matplotlib.figure.Figure
         Axial slices through the target in radiological convention. The circle is the sphere,
-        true to scale. T1+Gd and FLAIR are windowed by percentiles of the slice's brain; ADC, CPM
-        and rCBV have one scale for all patients.
+        true to scale. T1, T1+Gd and FLAIR are windowed by percentiles of the slice's brain; ADC,
+        CPM and rCBV have one scale for all patients.
 
     Raises
     ------
@@ -259,13 +265,46 @@ def case_title(name: str) -> str:
     return f"Fig. {found[1]}" if found else f"Case {name}"
 
 
+def case_findings(case: CaseImages) -> dict[str, Any]:
+    """Read off a case's images what its caption names besides the sample table.
+
+    Returns
+    -------
+    dict
+        ``side`` of the target, ``"left"`` or ``"right"`` of the middle of the brain, unless it is
+        within `MIDLINE` of it; ``rcbv``, mean over the sphere, relative to white matter. What the
+        images do not tell is absent.
+
+    Examples
+    --------
+    >>> brain = nib.Nifti1Image(np.ones((20, 20, 20), np.float32), np.diag([2.0, 2, 2, 1]))
+    >>> case_findings(CaseImages("x1", (31.0, 20, 20), {"mask": brain, "rCBV": brain}))
+    {'side': 'right', 'rcbv': 1.0}
+    """
+    found: dict[str, Any] = {}
+    mask, blood = case.images.get("mask"), case.images.get("rCBV")
+    if mask is not None:
+        inside = np.argwhere(np.asarray(mask.dataobj) > 0)
+        if len(inside):
+            middle = nib.affines.apply_affine(mask.affine, inside.mean(axis=0))[0]
+            right = float(world_point(case.target)[0] - middle)
+            if abs(right) > MIDLINE:
+                found["side"] = "right" if right > 0 else "left"
+    if blood is not None:
+        # A perfusion series often leaves out the top or the bottom of the head.
+        with contextlib.suppress(EmptySphere):
+            found["rcbv"] = roi_mean(blood, case.target, case.diameter, name="rCBV").mean
+    return found
+
+
 def case_caption(row: Mapping[str, Any]) -> str:
     """Write the caption of a case from its row of the sample table.
 
     Parameters
     ----------
     row
-        With the columns of both tables (see `cpmlib.schemas`); absent ones count as n/a.
+        With the columns of both tables (see `cpmlib.schemas`); absent ones count as n/a. IDH and
+        what `case_findings` gives are named if they are there.
 
     Returns
     -------
@@ -287,11 +326,19 @@ def case_caption(row: Mapping[str, Any]) -> str:
     diagnosis = _or_unknown("diagnosis", escape(_text(row, "diagnosis_cns5")))
     treatment = TREATED.get(_text(row, "treatment"), "n/a")
     tissue = TISSUE.get(_text(row, "enhancement"), "tumour, enhancement n/a")
-    location = _or_unknown("location", escape(_text(row, "location")))
+    location, side = escape(_text(row, "location")), _text(row, "side")
+    says_side = re.search(r"\b(left|right|bilateral)\b", location, re.IGNORECASE)
+    if "n/a" not in (location, side) and not says_side:
+        location = f"{side} {location}"
+    location = _or_unknown("location", location)
+    if _text(row, "idh") != "n/a":
+        diagnosis = f"{diagnosis}, IDH {escape(_text(row, 'idh'))}"
     values = (
         f"CPM {_number(row, 'cpm', ' cells/mm²')}, ADC {_number(row, 'adc', ' × 10⁻⁶ mm²/s')}, "
         f"H&E {_number(row, 'he_cellularity', ' cells/mm²')}"
     )
+    if _number(row, "rcbv", "") != "n/a":
+        values += f", rCBV {float(row['rcbv']):.1f} times white matter"
     treatment = _or_unknown("treatment", treatment)
     return (
         f"**{escape(case_title(name))}**: {person}, {diagnosis} ({treatment}), "

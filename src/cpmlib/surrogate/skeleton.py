@@ -62,6 +62,11 @@ class Case:
     treatment: str
     enhancement: str
 
+    @property
+    def tumour_without_enhancement(self) -> bool:
+        """Whether no part of the patient's tumour enhances; a glioblastoma does somewhere."""
+        return self.enhancement == "nCET" and not self.cns5.startswith("glioblastoma")
+
 
 @dataclass
 class Skeleton:
@@ -192,7 +197,11 @@ def draw_skeleton(targets: Mapping[str, Target], rng: np.random.Generator) -> Sk
     for name, i in owner.items():
         case[int(np.flatnonzero(patient == i)[0])] = name
     high = np.array([d.grade_group == "HGG" for d in diagnosis])[patient]
-    enhancement = _choose_enhancement(targets, high, case, cases, rng)
+    fixed = {i: cases[name].enhancement for i, name in enumerate(case) if name is not None}
+    for name, i in owner.items():
+        if cases[name].tumour_without_enhancement:
+            fixed |= dict.fromkeys(np.flatnonzero(patient == i).tolist(), "nCET")
+    enhancement = _choose_enhancement(targets, high, fixed, rng)
     return Skeleton(
         diagnosis, treatment, sex, age, location, side, patient, enhancement, case, cases
     )
@@ -365,12 +374,11 @@ def _choose_ages(
 
 
 def _choose_enhancement(
-    targets: Mapping[str, Target], high: np.ndarray, case: list[str | None],
-    cases: Mapping[str, Case], rng: np.random.Generator,
+    targets: Mapping[str, Target], high: np.ndarray, fixed: Mapping[int, str],
+    rng: np.random.Generator,
 ) -> list[str]:  # fmt: skip
     """Appearance of each sample; the share among high-grade ones as near to print as can be."""
     total = len(high)
-    fixed = {i: cases[name].enhancement for i, name in enumerate(case) if name is not None}
     without = whole_number(targets, "t1.non_enhancing")
     if without is None:
         enhancing = whole_number(targets, "t1.enhancing")

@@ -129,6 +129,19 @@ def test_a_high_grade_tumour_enhances_where_no_biopsy_was_taken() -> None:
     assert around(head, lesion)[2]["enhancement"].max() > 0.5
 
 
+@pytest.mark.parametrize(("enhancing", "most"), [([False, False], 0.0), ([True, False], 1.0)])
+def test_a_tumour_with_idh_mutation_enhances_only_where_a_biopsy_says_so(
+    enhancing: list[bool], most: float
+) -> None:
+    targets = place_targets("parietal", "left", 2, np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    lesion = make_lesion(
+        rng, make_anatomy(rng, targets), targets, enhancing, "HGG", "treatment-naive", idh="mutant"
+    )
+    found = lesion.arrays["enhancement"].max()
+    assert found == 0 if most == 0 else found > 0.5
+
+
 def test_recurrence_leaves_a_cavity_without_cells() -> None:
     targets = place_targets("temporal", "right", 2, np.random.default_rng(4))
     head, lesion = head_with(4, targets, [True, False], "HGG", "recurrent", 1.5)

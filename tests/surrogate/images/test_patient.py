@@ -123,6 +123,24 @@ def test_signals_at_points_are_those_of_the_images() -> None:
         assert values.max() > 0
 
 
+def test_blood_volume_is_what_is_asked_for_around_a_target_alone() -> None:
+    rng = np.random.default_rng(0)
+    made = make_patient(
+        TARGETS, ["frontal"] * 3, ENHANCING, "HGG", "treatment-naive", rng, COARSE,
+        rcbv={0: 1.2, 2: 4.0},
+    )  # fmt: skip
+    asked, plain = made.signal("rCBV", TARGETS), one().signal("rCBV", TARGETS)
+    # The neighbours' own levels reach a little into each other, 11 mm away.
+    assert asked[0] < 1.8 < plain[0]
+    assert asked[2] > 3.3
+    far = TARGETS - np.array([0, 70, 0])
+    np.testing.assert_array_equal(made.signal("rCBV", far), one().signal("rCBV", far))
+    for contrast in CONTRASTS:
+        np.testing.assert_array_equal(
+            made.signal(contrast, TARGETS), one().signal(contrast, TARGETS)
+        )
+
+
 def test_the_head_does_not_depend_on_the_profile() -> None:
     finer = patient(profile=replace(COARSE, t1=(3.5, 3.5, 3.5)))
     points = np.random.default_rng(0).uniform(-60, 60, (300, 3))

@@ -31,7 +31,8 @@ CENTRE = np.array([0.0, -17.0, 8.0])
 """About which heads are scaled and turned, mm; the middle of the template's brain."""
 
 SIZE_SD = 0.02
-"""Standard deviation of the logarithm of the size along each axis; cut at two of them."""
+"""Standard deviation of the logarithm of the size along each axis; cut at two of them. With a
+volume given, it decides on the proportions alone."""
 
 ROTATION_SD = 1.5
 """Standard deviation of the head's rotation about each axis, degrees; cut at two of them."""
@@ -51,6 +52,11 @@ from the -1 at which the map would fold.
 
 PIN_WIDTH = 30.0
 """Width of the correction that puts each target back to where it was, mm."""
+
+SIZE_STEP = 6.0
+SIZE_ROUNDS = 2
+"""Spacing of the points by which a brain's volume is measured, mm, and how often its scale is
+corrected: what keeps the targets where they are stretches the brain a little."""
 
 GRID_STEP = 6.0
 """Spacing of the grid that holds the displacement, mm."""
@@ -306,7 +312,9 @@ def smooth_noise(
     return field / field.std()
 
 
-def make_anatomy(rng: np.random.Generator, targets: ArrayLike = ()) -> Anatomy:
+def make_anatomy(
+    rng: np.random.Generator, targets: ArrayLike = (), parenchyma: float | None = None
+) -> Anatomy:
     """Draw one head.
 
     Parameters
@@ -315,6 +323,8 @@ def make_anatomy(rng: np.random.Generator, targets: ArrayLike = ()) -> Anatomy:
         Source of size, pose and bend.
     targets : (N, 3) array_like
         Points that the map leaves where they are, mm, RAS+, scanner space.
+    parenchyma
+        Volume of grey and white matter, ml; about that of the template if None.
 
     Returns
     -------
@@ -325,15 +335,35 @@ def make_anatomy(rng: np.random.Generator, targets: ArrayLike = ()) -> Anatomy:
     >>> head = make_anatomy(np.random.default_rng(1))
     >>> bool(head.tissue([[25.0, -20, 30]]).brain[0] > 0.9)
     True
+    >>> round(parenchyma_volume(make_anatomy(np.random.default_rng(1), parenchyma=1100.0)), -1)
+    1100.0
     """
     targets = np.asarray(targets, dtype=float).reshape(-1, 3)
     size, turn, shift = rng.standard_normal((3, 3)).clip(-2, 2)
     linear = rotation(turn * ROTATION_SD) @ np.diag(np.exp(size * SIZE_SD))
-    matrix = np.column_stack([linear, CENTRE - linear @ CENTRE + shift * SHIFT_SD])
     shape = tuple(np.ceil((BOX[:, 1] - BOX[:, 0]) / GRID_STEP).astype(int) + 1)
     field = np.stack([BEND * smooth_noise(rng, shape, BEND_WIDTH, GRID_STEP) for _ in range(3)])
-    free = Anatomy(matrix, field.astype(np.float32))
-    return _pinned(free, targets) if len(targets) else free
+
+    def scaled(scale: float) -> Anatomy:
+        own = scale * linear
+        matrix = np.column_stack([own, CENTRE - own @ CENTRE + shift * SHIFT_SD])
+        free = Anatomy(matrix, field.astype(np.float32))
+        return _pinned(free, targets) if len(targets) else free
+
+    head, scale = scaled(1.0), 1.0
+    if parenchyma is not None:
+        for _ in range(SIZE_ROUNDS):
+            scale *= float(np.cbrt(parenchyma_volume(head) / parenchyma))
+            head = scaled(scale)
+    return head
+
+
+def parenchyma_volume(head: Anatomy) -> float:
+    """Measure the grey and white matter of a head, ml, by points `SIZE_STEP` apart."""
+    axes = [np.arange(low, high, SIZE_STEP, dtype=np.float32) for low, high in BOX]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    tissue = head.tissue(points)
+    return float((tissue.grey + tissue.white).sum(dtype=float)) * SIZE_STEP**3 / 1000
 
 
 def rotation(degrees: ArrayLike) -> np.ndarray:

@@ -28,6 +28,7 @@ from cpmlib.preprocessing.grid import resample_to
 from cpmlib.surrogate.coordinates import place_targets
 from cpmlib.surrogate.images.anatomy import Anatomy, make_anatomy
 from cpmlib.surrogate.images.contrasts import density, signal
+from cpmlib.surrogate.images.head_size import draw_parenchyma
 from cpmlib.surrogate.images.lesion import Lesion, make_lesion
 from cpmlib.surrogate.images.profiles import FULL, LIGHT, Profile
 from cpmlib.surrogate.images.scanner import HEAD, Coils, Grid, acquire, draw_coils
@@ -44,6 +45,9 @@ LESION_STEP = 2.0
 
 RECURRENT = 0.75
 """Share of the patients that have been operated on."""
+
+AGES = (45.0, 80.0)
+"""Ages of the patients, years, from and to."""
 
 BLOCK = (50.0, 80.0)
 """Edge of the block, mm, from and to."""
@@ -138,7 +142,8 @@ def _brain(rng: np.random.Generator) -> _Brain:
     targets = place_targets(lobe, side, N_SEEDS, rng)
     enhancing = np.arange(N_SEEDS) < rng.integers(2, N_SEEDS)
     treatment = "recurrent" if rng.random() < RECURRENT else "treatment-naive"
-    anatomy = make_anatomy(rng, targets)
+    parenchyma = draw_parenchyma(str(rng.choice(("F", "M"))), rng.uniform(*AGES), rng)
+    anatomy = make_anatomy(rng, targets, parenchyma)
     lesion = make_lesion(rng, anatomy, targets, enhancing, "HGG", treatment, LESION_STEP)
     return _Brain(anatomy, lesion, {c: draw_coils(c, rng) for c in CONTRASTS}, targets)
 

@@ -146,6 +146,7 @@ def make_lesion(
     treatment: str,
     step: float = STEP,
     multifocal: bool = False,
+    idh: str = "wild-type",
 ) -> Lesion:
     """Grow a lesion around a patient's targets.
 
@@ -167,6 +168,9 @@ def make_lesion(
         Voxel of the grid that holds the fields, mm.
     multifocal
         Whether targets farther apart than `FOCUS_GAP` have tumours of their own.
+    idh
+        A high-grade tumour that is not ``"mutant"`` enhances somewhere even if no biopsy was taken
+        there; one that is enhances only where a biopsy says so.
 
     Returns
     -------
@@ -194,8 +198,8 @@ def make_lesion(
     foci = []
     for k in np.unique(group):
         mine = group == k
-        # A high-grade tumour enhances somewhere even if no biopsy was taken there.
-        ring = bool(enhancing[mine].any()) or (grade_group == "HGG" and not enhancing.any())
+        anywhere = grade_group == "HGG" and idh != "mutant" and not enhancing.any()
+        ring = bool(enhancing[mine].any()) or anywhere
         cet, ncet = targets[mine & enhancing], targets[mine & ~enhancing]
         foci.append(grow(bed, cet, ncet, targets, ring, grade_group, treatment == "recurrent"))
     return Lesion(_fields(bed, foci, grade_group), origin, step)

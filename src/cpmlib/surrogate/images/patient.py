@@ -8,9 +8,10 @@ latent : what a scanner cannot see directly: tissue, lesion, cell density.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
@@ -24,6 +25,10 @@ from cpmlib.surrogate.images.profiles import LIGHT, Profile
 from cpmlib.surrogate.images.scanner import Grid, acquire, draw_coils, expose, native_grid
 
 MULTIFOCAL = "multifocal"
+
+VESSELS_RADIUS = 11.0
+"""Distance from a target at which a blood volume that is asked for has fallen off by 1/e, mm: a
+sphere and the coarse voxels of a perfusion series around it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class SyntheticPatient:
         Image by contrast, float32 whole numbers, in the native grids.
     profile
         How finely it was sampled.
+    blood_volume : tuple of ((3,), float)
+        Targets, mm, and the rCBV of the tissue around them, whatever the lesion's would be.
     """
 
     anatomy: Anatomy
@@ -47,6 +54,7 @@ class SyntheticPatient:
     grids: dict[str, Grid]
     images: dict[str, nib.Nifti1Image]
     profile: Profile
+    blood_volume: tuple[tuple[np.ndarray, float], ...] = ()
 
     def latents(self, points: ArrayLike) -> tuple[Tissue, LesionFields]:
         """Give tissue and lesion at (N, 3) points of scanner space, mm, RAS+."""
@@ -67,7 +75,14 @@ class SyntheticPatient:
         numpy.ndarray
             (N,) float32.
         """
-        return signal(contrast, *self.latents(points))
+        tissue, lesion = self.latents(points)
+        values = signal(contrast, tissue, lesion)
+        if contrast == "rCBV":
+            for target, level in self.blood_volume:
+                distance = np.linalg.norm(np.asarray(points) - target, axis=1)
+                share = np.exp(-((distance / VESSELS_RADIUS) ** 3)) * (1 - tissue.fluid)
+                values += (share * tissue.brain * (level - values)).astype(np.float32)
+        return values
 
     def density(self, points: ArrayLike) -> np.ndarray:
         """Give the latent density at (N, 3) points of scanner space: (N,) float32, cells/mm2."""
@@ -106,6 +121,10 @@ def make_patient(
     treatment: str,
     rng: np.random.Generator,
     profile: Profile = LIGHT,
+    *,
+    idh: str = "wild-type",
+    parenchyma: float | None = None,
+    rcbv: Mapping[int, float] = MappingProxyType({}),
 ) -> SyntheticPatient:
     """Make one synthetic patient.
 
@@ -127,6 +146,12 @@ def make_patient(
         head does not depend on the profile.
     profile
         Voxel sizes.
+    idh
+        ``"mutant"`` or not; see `lesion.make_lesion`.
+    parenchyma
+        Volume of grey and white matter, ml; about that of the template if None.
+    rcbv
+        Blood volume around targets, relative to white matter, by the number of the target.
 
     Returns
     -------
@@ -141,7 +166,7 @@ def make_patient(
     if len(locations) != len(targets):
         raise ValueError(f"{len(targets)} targets and {len(locations)} locations")
     for_head, for_lesion, for_grids, for_noise = rng.spawn(4)
-    anatomy = make_anatomy(for_head, targets)
+    anatomy = make_anatomy(for_head, targets, parenchyma)
     lesion = make_lesion(
         for_lesion,
         anatomy,
@@ -150,9 +175,11 @@ def make_patient(
         grade_group,
         treatment,
         multifocal=MULTIFOCAL in locations,
+        idh=idh,
     )
     grids = {name: native_grid(name, profile, for_grids) for name in (*CONTRASTS, "DSC")}
-    patient = SyntheticPatient(anatomy, lesion, grids, {}, profile)
+    blood = tuple((targets[i], level) for i, level in rcbv.items())
+    patient = SyntheticPatient(anatomy, lesion, grids, {}, profile, blood)
     for contrast, stream in zip(CONTRASTS, for_noise.spawn(len(CONTRASTS)), strict=True):
         magnitude = partial(patient.signal, contrast)
         coils = draw_coils(contrast, stream)

@@ -127,6 +127,10 @@ class Scene:
         The images as they stand, in whole grains.
     series : DiffusionSeries or None
         As it stands, in whole grains.
+    means : (4,)
+        Of each contrast over the brighter part of the head.
+    gain
+        T1-weighted signal after gadolinium over that before it, where nothing enhances.
     """
 
     def __init__(
@@ -157,7 +161,11 @@ class Scene:
         ]
         self._mask: nib.Nifti1Image | None = None
         heads = [np.nan_to_num(np.asarray(self.images[kind].dataobj)) for kind in CONTRASTS]
-        self.means = np.array([float(head[head > head.mean()].mean()) for head in heads])
+        inside = [head[head > head.mean()] for head in heads]
+        self.means = np.array([float(values.mean()) for values in inside])
+        # Medians, which a tumour that enhances hardly moves.
+        before, after = (CONTRASTS.index(kind) for kind in ("T1w", "T1wGd"))
+        self.gain = float(np.median(inside[after]) / np.median(inside[before]))
 
     def _sphere(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         voxels, weights = sphere_weights(

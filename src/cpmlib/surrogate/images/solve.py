@@ -22,6 +22,7 @@ import pandas as pd
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.images import CONTRASTS
 from cpmlib.patient import DiffusionSeries
+from cpmlib.surrogate.images.contrasts import SIGNALS
 from cpmlib.surrogate.images.scene import GRAIN, Scene, bump
 
 TOLERANCE = {"adc": 0.04, "cpm": 0.04}
@@ -41,10 +42,28 @@ LEVELS: Mapping[str, tuple[float, float, int]] = {"FLAIR": (0.6, 2.4, 10), "T1w"
 """Contrast, and levels towards which its surroundings of a target are drawn: from and to, as shares
 of the contrast's mean in the head, and how many."""
 
-ENHANCEMENT: Mapping[str, tuple[float, float, int]] = {"CET": (1.35, 2.4, 8), "nCET": (1.0, 1.2, 5)}
-"""Ratio of the T1-weighted image after gadolinium to that before it, by the kind of tissue that was
-sampled: from and to, and how many. What is drawn of one is drawn of the other, so that tissue which
-does not enhance never does so for the sake of a number."""
+ENHANCEMENT: Mapping[str, tuple[float, float, int]] = {
+    "CET": (1.32, 2.3, 8),
+    "nCET": (0.96, 1.08, 4),
+}
+"""Ratio of the T1-weighted image after gadolinium to that before it, in units of the head's, by the
+kind of tissue that was sampled: from and to, and how many. What is drawn of one is drawn of the
+other, so that tissue which does not enhance never does so for the sake of a number. The head's is
+one to four per cent above that of white matter: grey matter and vessels take up some agent."""
+
+SPLITS = (*np.eye(3), *-np.eye(3))
+SPLIT_WIDTH, SPLIT_RANGE = 1.5, (600.0, 3000.0)
+"""Directions in which the ADC may rise through a target of which it is the mean, mm over which it
+does, and its least and highest value, 1e-6 mm2/s: the border of a cyst, or of water, with solid
+tumour. The forest takes even tissue of a high ADC for sparse whatever else it sees, unless it
+enhances; a border holds dense tissue."""
+
+T1_BRIGHT, AVERSION = 0.85, 100.0
+"""T1 of tumour, as a share of that of white matter, above which a reader would wonder, and how much
+the square of what is above it counts among the changes: such levels are a last resort."""
+
+ENHANCED, DISBELIEF = 0.99, 150.0
+"""The same for the ratio of tissue that does not enhance."""
 
 SLACK = 0.05
 """By how much a ratio that was drawn with noise may leave these limits and be left as it is."""
@@ -79,7 +98,8 @@ COARSE_ENOUGH = 40.0
 go on for ever where targets are near each other: what brings one closer takes another away."""
 
 _Levels = tuple[float | None, ...]
-"""Level of each contrast, in the order of `cpmlib.images.CONTRASTS`."""
+"""Level of each contrast, in the order of `cpmlib.images.CONTRASTS`, and the number of a split of
+the ADC or None."""
 
 
 class UnreachableError(ValueError):
@@ -208,18 +228,23 @@ def _change(scene: Scene, i: int, wanted: float) -> dict[str, np.ndarray]:
     box, weights = scene.boxes[i], scene.spheres[i][1]
     sphere, start = tuple(box.voxels.T), box.contrasts()
     shapes = [_shape(scene, i, kind) for kind in CONTRASTS]
+    native = tuple(box.native("ADC").T)
+    splits = [_split(scene, i, direction) for direction in SPLITS]
+    shown = [box.resample(split[native].astype(float), "ADC") for split in splits]
 
     def shift(levels: _Levels) -> np.ndarray:
-        pairs = zip(shapes, levels, strict=True)
-        return np.stack(
-            [0 * own if v is None else np.float32(v) * even - own for (even, own), v in pairs]
-        )
+        pairs = zip(shapes, levels, strict=False)
+        change = [0 * own if v is None else np.float32(v) * even - own for (even, own), v in pairs]
+        if levels[-1] is not None:
+            change[CONTRASTS.index("ADC")] += shown[int(levels[-1])]
+        return np.stack(change)
 
     found = []
     for levels in _candidates(scene, i, start):
         change = shift(levels)
         size = np.abs(change[(slice(None), *sphere)]).mean(axis=1) / scene.means
-        found.append((float(size @ size), levels, box.raw(start + change, weights)))
+        cost = float(size @ size) + _implausible(scene, i, (start + change)[(slice(None), *sphere)])
+        found.append((cost, levels, box.raw(start + change, weights)))
     found.sort(key=lambda candidate: candidate[0])
     below = next((levels for _, levels, value in found if value <= wanted), None)
     above = next((levels for _, levels, value in found if value > wanted), None)
@@ -238,14 +263,57 @@ def _change(scene: Scene, i: int, wanted: float) -> dict[str, np.ndarray]:
             best, closest = share, abs(value - wanted)
         low, high = (share, high) if value <= wanted else (low, share)
     changes = {}
-    for kind, *pair in zip(CONTRASTS, below, above, strict=True):
-        mixed = zip((1 - best, best), pair, strict=True)
+    shares = (1 - best, best)
+    for kind, *pair in zip(CONTRASTS, below, above, strict=False):
+        mixed = zip(shares, pair, strict=True)
         chosen = [(share, level) for share, level in mixed if level is not None]
         if chosen:
             values = np.nan_to_num(np.asarray(scene.images[kind].dataobj))
             towards = sum(share * (level - values) for share, level in chosen)
             changes[kind] = bump(scene.images[kind], box.centre, box.radius) * towards
+    for share, levels in zip(shares, (below, above), strict=True):
+        if levels[-1] is not None:
+            changes["ADC"] = changes["ADC"] + np.float32(share) * splits[int(levels[-1])]
     return changes
+
+
+def _split(scene: Scene, i: int, direction: np.ndarray) -> np.ndarray:
+    """Return what makes the ADC around a target rise in a direction, without a change of its mean.
+
+    Parameters
+    ----------
+    direction : (3,)
+        Unit vector, scanner space.
+
+    Returns
+    -------
+    (X, Y, Z)
+        On the ADC's own grid, 1e-6 mm2/s.
+    """
+    image, box = scene.images["ADC"], scene.boxes[i]
+    low, high = SPLIT_RANGE
+    most = max(min(high - scene.wanted[i, 1], scene.wanted[i, 1] - low), 0.0)
+    along = direction @ image.affine[:3, :3]
+    axes = np.ogrid[tuple(slice(n) for n in image.shape[:3])]
+    offset = direction @ (image.affine[:3, 3] - box.centre)
+    distance = sum(a * axis for a, axis in zip(along, axes, strict=True)) + offset
+    return most * np.tanh(distance / SPLIT_WIDTH) * bump(image, box.centre, box.radius)
+
+
+def _implausible(scene: Scene, i: int, values: np.ndarray) -> float:
+    """Return what it counts that tumour is bright before gadolinium, or wrongly brighter after it.
+
+    Parameters
+    ----------
+    values : (4, N)
+        The contrasts in the sphere.
+    """
+    before, after = (float(values[CONTRASTS.index(kind)].mean()) for kind in ("T1w", "T1wGd"))
+    white = SIGNALS["T1w"].white
+    cost = AVERSION * max(before / white - T1_BRIGHT, 0.0) ** 2
+    if scene.enhancement[i] == "nCET" and before > 0:
+        cost += DISBELIEF * max(after / before / scene.gain - ENHANCED, 0.0) ** 2
+    return cost
 
 
 def _shape(scene: Scene, i: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -261,15 +329,20 @@ def _candidates(scene: Scene, i: int, start: np.ndarray) -> Iterator[_Levels]:
     now = [float(weight) for weight in start[(slice(None), *scene.boxes[i].voxels.T)].mean(axis=1)]
     before, after = CONTRASTS.index("T1w"), CONTRASTS.index("T1wGd")
     least, most, count = ENHANCEMENT[scene.enhancement[i]]
+    least, most = least * scene.gain, most * scene.gain
     ratios = np.linspace(least, most, count)
     as_it_should = least - SLACK <= now[after] / now[before] <= most + SLACK
     t1 = _levels(scene, "T1w")
+    even = scene.wanted[i, 1]
+    ways: list[tuple[float | None, int | None]] = [(None, None), (even, None)]
+    if scene.enhancement[i] == "nCET":
+        ways += [(even, number) for number in range(len(SPLITS))]
     for flair in (None, *_levels(scene, "FLAIR")):
-        for adc in (None, scene.wanted[i, 1]):
+        for adc in ways:
             if as_it_should:
-                yield None, None, flair, adc
-            yield from ((None, ratio * now[before], flair, adc) for ratio in ratios)
-            yield from ((level, level * ratio, flair, adc) for level in t1 for ratio in ratios)
+                yield None, None, flair, *adc
+            yield from ((None, ratio * now[before], flair, *adc) for ratio in ratios)
+            yield from ((level, level * ratio, flair, *adc) for level in t1 for ratio in ratios)
 
 
 def _levels(scene: Scene, kind: str) -> np.ndarray:

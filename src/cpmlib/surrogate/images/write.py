@@ -15,9 +15,10 @@ from cpmlib.patient import DiffusionSeries
 from cpmlib.surrogate.images.contrasts import anisotropy
 from cpmlib.surrogate.images.diffusion import B_VALUE, directions, simulate_diffusion
 from cpmlib.surrogate.images.dsc import simulate_dsc
+from cpmlib.surrogate.images.head_size import draw_parenchyma
 from cpmlib.surrogate.images.histology import write_qupath_exports
 from cpmlib.surrogate.images.patient import SyntheticPatient, make_patient
-from cpmlib.surrogate.images.profiles import PROFILES
+from cpmlib.surrogate.images.profiles import LIGHT, PROFILES, Profile
 from cpmlib.surrogate.images.scanner import NOISE, Grid
 from cpmlib.surrogate.images.scene import GRAIN
 from cpmlib.surrogate.images.solve import UnreachableError, solve_targets
@@ -30,6 +31,10 @@ ATTEMPTS = 4
 
 SERIES_CASE = "fig3a"
 """The representative case of whom the diffusion series is given instead of the scanner's ADC."""
+
+RCBV = {"fig3a": 1.2, "fig3b": 4.0, "fig4a": 1.2, "fig4b": 1.2}
+"""Blood volume at the representative cases, relative to white matter: the captions of the paper's
+Figs. 3 and 4 say *increased* of the second and *not elevated* of the others."""
 
 ECHO_TIME, REPETITION_TIME, N_TIMES = 0.030, 1.5, 90
 """Of the susceptibility series: seconds, seconds, volumes."""
@@ -77,6 +82,35 @@ def write_patient(
     _write_exports(folder / "derivatives" / "qupath" / name, name, rows, rng)
 
 
+def draw_patient(
+    rows: pd.DataFrame, rng: np.random.Generator, profile: Profile = LIGHT
+) -> SyntheticPatient:
+    """Draw a patient of the calibrated table, before the images are solved for its values.
+
+    Parameters
+    ----------
+    rows
+        As in `write_patient`.
+    rng
+        Source of everything random.
+    profile
+        Voxel sizes.
+    """
+    first = rows.iloc[0]
+    return make_patient(
+        rows[["target_x", "target_y", "target_z"]].to_numpy(dtype=float),
+        list(rows["location"]),
+        (rows["enhancement"] == "CET").to_numpy(),
+        str(first["grade_group"]),
+        str(first["treatment"]),
+        rng,
+        profile,
+        idh=str(first["idh"]),
+        parenchyma=draw_parenchyma(str(first["sex"]), float(first["age"]), rng),
+        rcbv={i: RCBV[case] for i, case in enumerate(rows["case"]) if case in RCBV},
+    )
+
+
 def _write_images(
     folder: Path,
     name: str,
@@ -85,15 +119,7 @@ def _write_images(
     profile: str,
     rng: np.random.Generator,
 ) -> None:
-    patient = make_patient(
-        rows[["target_x", "target_y", "target_z"]].to_numpy(dtype=float),
-        list(rows["location"]),
-        (rows["enhancement"] == "CET").to_numpy(),
-        str(rows["grade_group"].iloc[0]),
-        str(rows["treatment"].iloc[0]),
-        rng,
-        PROFILES[profile],
-    )
+    patient = draw_patient(rows, rng, PROFILES[profile])
     series = None
     cases = set(rows["case"].dropna())
     if SERIES_CASE in cases:

@@ -24,6 +24,10 @@ VARIABLE = "CPMLIB_PARENT"
 """Environment variable with the two descriptors that the next process is to inherit."""
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 """Why a file could not be written although the program is right."""
+KILLED = (
+    "was killed before it could say anything, mostly for lack of memory. Remedy: close other "
+    "programs, then run the same command again"
+)
 
 
 def command(*program: str) -> list[str]:

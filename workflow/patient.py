@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cpmlib.cpm.model_file import read_model
 from cpmlib.derivatives import FOLDER, MADE, sidecar
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import count_samples, extract_regions
@@ -47,6 +46,8 @@ def main(patient: str) -> int:
         unpredicted = _without_map(patient, images, targets)
         model = None
         if needs_model(files):
+            from cpmlib.cpm.model_file import read_model
+
             model = read_model(BUILD / "model" / model_scaling() / "model.npz")
         maps = make_maps(images, model, options)
         mirrored = _mirrored(targets, maps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 from nibabel.affines import apply_affine
@@ -12,8 +14,9 @@ from cpmlib.figures.quality import EXTRAPOLATION, SHOWN, figure_quality, quality
 from cpmlib.figures.registration import figure_registration
 from cpmlib.figures.roi import figure_rois, roi_panel
 from cpmlib.figures.style import PANEL, figure_style, say
-from cpmlib.nuclei import count_nuclei
-from cpmlib.walkthrough import Walk
+
+if TYPE_CHECKING:
+    from cpmlib.walkthrough import Walk
 
 SPHERE_SIZE = 3.0
 """Side of the panel with the one sphere, inches."""
@@ -80,4 +83,6 @@ def figure_count(tile: tuple[np.ndarray, float] | None) -> Figure:
     if tile is None:
         return figure_absent("the dataset holds no stained tile of this sample")
     rgb, pixel = tile
+    from cpmlib.nuclei import count_nuclei
+
     return figure_counting(rgb, count_nuclei(rgb, pixel), pixel)

@@ -114,6 +114,8 @@ def forget(project: Project, chance: random.Random) -> None:
     made = sorted((project.folder / "build" / "site" / "notebooks").glob("*_files"))
     for path in chance.sample(made, k=min(3, len(made))):
         shutil.rmtree(path)
+    for name in ("values.json", "pages.done"):  # all else is remade only for a target
+        (project.folder / "build" / name).unlink(missing_ok=True)
     if chance.random() < 0.2:
         shutil.rmtree(project.folder / "build" / "dataset", ignore_errors=True)
 
@@ -138,7 +140,7 @@ def test_kills_at_any_moment_leave_no_process_and_lose_nothing(built):
             text=True,
         ) as driver:
             # The moment is told by steps and not by seconds, which differ between machines.
-            for _ in range(chance.randint(0, 6)):
+            for _ in range(chance.randint(0, 5)):
                 driver.stdout.readline()
             time.sleep(chance.uniform(0, 4))
             targets = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(True)]

@@ -247,8 +247,8 @@ def _totals() -> str:
 
     from cpmlib.ledger import summary
 
-    path = BUILD / "site" / "notebooks" / "08_ledger_files" / "values.json"
-    return summary(pd.DataFrame(json.loads(path.read_text("utf-8"))["tables"]["ledger"]))
+    content = json.loads((BUILD / "values.json").read_text("utf-8"))
+    return summary(pd.DataFrame(content["tables"]["08_ledger"]["ledger"]))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ FAST   := not ($(REST))
 # Two tests at a time; those that build on each other stay together.
 PYTEST := $(RUN) -m pytest -q -n 2 --dist loadgroup --durations=10
 
-.PHONY: book surrogate test test-rest test-slow test-book test-images test-r test-browser lint benchmark screenshots lock hooks clean help
+.PHONY: book open surrogate test test-rest test-slow test-book test-images test-r test-browser lint benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)"; exit 1; }
 	@echo "installing the locked packages"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV) 2>/dev/null && \
-	  VIRTUAL_ENV=$(abspath $(VENV)) $(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock || \
+	  VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock || \
 	  $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(RUN) -m compileall -q -j 0 src workflow $(VENV)/lib >/dev/null || true
@@ -36,6 +36,9 @@ $(READY): requirements.lock pyproject.toml
 book: $(READY)  ## build the book: build/html/index.html, build/values.json
 	@$(RUN) workflow/build.py $(if $(DATASET),--dataset "$(DATASET)") \
 	  $(if $(MODEL),--model "$(MODEL)") $(if $(PROFILE),--profile "$(PROFILE)") $(foreach pair,$(SET),--set "$(pair)")
+
+open: $(READY)  ## open the built book in the default browser
+	@$(RUN) workflow/open_book.py
 
 surrogate: $(READY)  ## make another synthetic cohort: make surrogate SEED=11
 	@$(if $(SEED),,$(error name a seed: make surrogate SEED=11))

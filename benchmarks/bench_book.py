@@ -54,7 +54,8 @@ def build(project: Path) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"the build failed in {project}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes, or kilobytes
+    return time.perf_counter() - started, usage.ru_maxrss * unit / 2**20
 
 
 def rewrite(project: Path, name: str, change: Callable[[Rows], Rows]) -> None:

@@ -72,25 +72,68 @@ def test_the_whole_library_is_every_module():
     assert "src/cpmlib/paper/groups.py" in listed
 
 
+def imports_of(name: str) -> str:
+    """Return the lines that a notebook's cells begin with."""
+    source = (ROOT / "notebooks" / f"{name}.md").read_text("utf-8")
+    cells = dependencies._CELL.findall(source)
+    lines = [line for cell in cells for line in cell.splitlines()]
+    return "\n".join(line for line in lines if line.startswith(("import ", "from ")))
+
+
+def loaded(code: str) -> set[str]:
+    """Return the modules that a fresh Python has loaded after some code."""
+    code += "\nimport sys; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'workflow'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(run.stdout.split())
+
+
 @pytest.mark.slow
 def test_real_imports_are_among_the_declared_ones():
     """Python itself says which modules a notebook loads; each must be declared."""
     for name in dependencies.notebook_names():
-        source = (ROOT / "notebooks" / f"{name}.md").read_text("utf-8")
-        imports = [
-            line
-            for cell in dependencies._CELL.findall(source)
-            for line in cell.splitlines()
-            if line.startswith(("import ", "from "))
-        ]
-        imports.append("import sys; print(*[m for m in sys.modules if m.startswith('cpmlib')])")
-        run = subprocess.run(
-            [sys.executable, "-c", "\n".join(imports)], capture_output=True, text=True, check=True
-        )
         declared = modules(f"notebooks/{name}.md")
-        for module in run.stdout.split():
-            path = module.replace(".", "/").removeprefix("cpmlib").lstrip("/")
-            assert {f"{path}.py", f"{path}/__init__.py".lstrip("/")} & declared, (name, module)
+        for module in loaded(imports_of(name)):
+            if module.split(".")[0] == "cpmlib":
+                path = module.replace(".", "/").removeprefix("cpmlib").lstrip("/")
+                assert {f"{path}.py", f"{path}/__init__.py".lstrip("/")} & declared, (name, module)
+
+
+HEAVY = {"SimpleITK", "numba", "skimage", "sklearn", "dipy", "nilearn"}
+"""What takes long to import and only images need."""
+MAY_LOAD = {"11_one_patient": {"skimage"}, "14_training": {"numba"}}
+
+
+@pytest.mark.slow
+def test_no_page_loads_what_it_does_not_use():
+    for name in dependencies.notebook_names():
+        found = HEAVY & loaded(imports_of(name))
+        assert found <= MAY_LOAD.get(name, set()), (name, found)
+
+
+@pytest.mark.parametrize(
+    ("script", "also"),
+    [
+        ("build", {"matplotlib", "scipy.stats", "seaborn", "snakemake"}),
+        ("dataset", {"matplotlib", "scipy.stats", "seaborn"}),
+        ("stage", {"matplotlib", "scipy.stats", "seaborn"}),
+        ("values", {"matplotlib", "scipy.stats", "seaborn"}),
+        ("execute", {"matplotlib", "scipy", "pandas"}),
+    ],
+)
+def test_no_job_of_tables_loads_what_images_need(script, also):
+    assert not (HEAVY | also) & loaded(f"import {script}")
+
+
+def test_a_patient_s_job_loads_no_training_and_no_registration_before_it_needs_them():
+    assert not {"SimpleITK", "numba", "sklearn", "seaborn", "dipy", "nilearn"} & loaded(
+        "import patient"
+    )
 
 
 def test_implied_edges_are_left_out_of_the_drawing():

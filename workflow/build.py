@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 import child
-from cpmlib.cpm.model_file import read_model
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.options import AnalysisOptions, ImageOptions, Options
 from cpmlib.processors import available_processors
@@ -35,10 +34,6 @@ LOCK_TRIES = 50
 """Times, a tenth of a second apart."""
 NO_ROOM = 2**20
 """Bytes that are as good as none."""
-KILLED = (
-    "was killed before it could say anything, mostly for lack of memory. Remedy: close other "
-    "programs or use fewer processors (--cores 1), then run the same command again"
-)
 
 _RULE = re.compile(r"^(?:local)?rule (\w+):")
 _WILDCARD = re.compile(r"^\s+wildcards: \w+=([\w-]+)")
@@ -78,6 +73,8 @@ def _build() -> int:
     try:
         model = _source(arguments.model, "a model file") if arguments.model else None
         if model is not None:
+            from cpmlib.cpm.model_file import read_model
+
             read_model(model)
         if arguments.dataset:
             study = prepare_study(_source(arguments.dataset, _DATASET))
@@ -133,9 +130,9 @@ def _tell(failed: list[str]) -> None:
     """Say why the build stopped: what the failed jobs wrote, or that they could not."""
     for log in failed:
         text = (ROOT / log).read_text("utf-8", "replace").strip()
-        print(f"\n{log}:\n{text or KILLED}", file=sys.stderr)
+        print(f"\n{log}:\n{text or child.KILLED}", file=sys.stderr)
     if not failed:
-        print(f"\nthe workflow {KILLED}", file=sys.stderr)
+        print(f"\nthe workflow {child.KILLED}", file=sys.stderr)
     if shutil.disk_usage(BUILD).free < NO_ROOM:
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(BUILD))
         print(child.cannot_write(full), file=sys.stderr)
@@ -249,12 +246,10 @@ def _totals() -> str:
     import pandas as pd
 
     from cpmlib.ledger import summary
-    from cpmlib.schemas import RELATION
 
-    values = BUILD / "site" / "notebooks" / "08_ledger_files" / "values.json"
-    ledger = pd.DataFrame(json.loads(values.read_text("utf-8"))["tables"]["ledger"])
-    description = BUILD / "dataset" / "dataset_description.json"
-    return summary(ledger, json.loads(description.read_text("utf-8"))[RELATION])
+    content = json.loads((SHARED / "values.json").read_text("utf-8"))
+    ledger = pd.DataFrame(content["tables"]["08_ledger"]["ledger"])
+    return summary(ledger, content["dataset"]["relation"])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ VARIABLE = "CPMLIB_PARENT"
 """Environment variable with the two descriptors that the next process is to inherit."""
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 """Why a file could not be written although the program is right."""
+KILLED = (
+    "was killed before it could say anything, mostly for lack of memory. Remedy: close other "
+    "programs, then run the same command again"
+)
 
 
 def command(*program: str) -> list[str]:
@@ -45,11 +49,11 @@ def inherited() -> tuple[int, ...]:
 
 def cannot_write(error: OSError) -> str | None:
     """Return what to tell of an error of writing a file; None if it is another error."""
-    place = Path(str(error.filename)) if error.filename else ROOT / "build"
-    if error.errno not in WRITING or not place.absolute().is_relative_to(ROOT):
+    place = (Path(str(error.filename)) if error.filename else ROOT / "build").resolve()
+    if error.errno not in WRITING or not place.is_relative_to(ROOT):
         return None
     return (
-        f"{place.absolute().relative_to(ROOT)}: {error.strerror}; expected room and leave to write "
+        f"{place.relative_to(ROOT)}: {error.strerror}; expected room and leave to write "
         "in the project's folder. Remedy: free some space or make the folder writable, then run "
         "the same command again"
     )
@@ -58,7 +62,7 @@ def cannot_write(error: OSError) -> str | None:
 def _end_with(pipe: int) -> None:
     os.read(pipe, 1)
     if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
+        os.killpg(os.getpid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

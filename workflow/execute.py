@@ -68,8 +68,11 @@ def main(name: str) -> int:
     except CellExecutionError as error:
         print(f"notebooks/{name}.md: a cell failed\n{error}")
         return 1
-    except DeadKernelError:
-        print(f"notebooks/{name}.md: its process was killed, mostly for lack of memory")
+    except RuntimeError as error:
+        # One that is killed while it starts has no error of its own.
+        if not isinstance(error, DeadKernelError) and "Kernel died" not in str(error):
+            raise
+        print(f"notebooks/{name}.md: its process {child.KILLED}")
         return 1
     (output / f"{name}_files").mkdir(exist_ok=True)
     _keep_warnings_off_the_page(notebook)

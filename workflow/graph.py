@@ -26,8 +26,10 @@ def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
     command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
     command += ["--dag", "dot", "--forceall", "--nolock", "--quiet", "all"]
     run = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True, pass_fds=child.inherited()
+        command, cwd=ROOT, capture_output=True, text=True, check=False, pass_fds=child.inherited()
     )
+    if run.returncode:
+        raise SystemExit(run.stderr.strip() or f"Snakemake {child.KILLED}")
     nodes = {}
     for number, label in _NODE.findall(run.stdout):
         lines = [line for line in label.split("\\n") if line]

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cpmlib.cpm.model_file import read_model
 from cpmlib.derivatives import FOLDER, MADE, sidecar
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import count_samples, extract_regions
@@ -49,6 +48,8 @@ def main(patient: str) -> int:
         unpredicted = _without_map(images, targets)
         model = None
         if needs_model(files):
+            from cpmlib.cpm.model_file import read_model
+
             model = read_model(BUILD / "model" / model_scaling() / "model.npz")
         maps = make_maps(images, model, options)
         mirrored = _mirrored(targets, maps)

@@ -10,6 +10,7 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -17,7 +18,6 @@ import pandas as pd
 
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.histology import CellCount, count_cells
-from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
 from cpmlib.preprocessing.grid import resample_to
 from cpmlib.qupath.pixel_size import pixel_size_of
@@ -25,6 +25,9 @@ from cpmlib.roi import roi_table
 from cpmlib.schemas import EXCLUSIONS, MEASURED, SAMPLES
 from cpmlib.study_files import PatientFiles
 from cpmlib.study_names import COUNTED, SIDECARS
+
+if TYPE_CHECKING:
+    from cpmlib.maps import PatientMaps
 
 DECIMALS = 1
 """Extracted values are kept to a tenth of their unit: far below what can be measured, and the same

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import nibabel as nib
 import numpy as np
@@ -27,8 +27,6 @@ from cpmlib.adc import (
     without_weighting,
 )
 from cpmlib.adc_units import adc_in_units
-from cpmlib.cpm.model_file import CpmModel
-from cpmlib.cpm.predict import CpmResult, cellularity_map
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.gradients import choose_volumes
 from cpmlib.images import CONTRASTS
@@ -43,6 +41,10 @@ from cpmlib.preprocessing.input_checks import check_inputs
 from cpmlib.preprocessing.padding import padding, without_padding
 from cpmlib.preprocessing.registration import AlignmentReport, align, apply_rigid
 from cpmlib.rcbv import rcbv_from_series
+
+if TYPE_CHECKING:
+    from cpmlib.cpm.model_file import CpmModel
+    from cpmlib.cpm.predict import CpmResult
 
 REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True, "never": False}
 
@@ -151,6 +153,8 @@ def make_maps(
         maps["CPM"] = volumes["CPM"]
     elif model is not None and images.can_predict:
         mask = maps["mask"] = _covered(aligned, mask, notes)
+        from cpmlib.cpm.predict import cellularity_map
+
         result = cellularity_map(model, aligned, mask, options.cpm_normalise)
         maps["CPM"], maps["extrapolation"] = result.image, result.extrapolation
         quality["raw_sd"] = result.raw_sd

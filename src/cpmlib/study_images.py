@@ -13,13 +13,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.cpm.model_file import CpmModel, read_model
 from cpmlib.derivatives import FOLDER, MADE
 from cpmlib.figures.quality import QualityRow
 from cpmlib.figures.representative import SHOWN, CaseImages
@@ -32,6 +31,9 @@ from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.study_names import KINDS
 from cpmlib.tiles import read_tile
+
+if TYPE_CHECKING:
+    from cpmlib.cpm.model_file import CpmModel
 
 _LIKE_A_NAME = re.compile(
     r"[\w./-]*(?<![A-Za-z0-9])(?:sub|ses|sample|acq|run|task|dir|rec|ce|echo)-[A-Za-z0-9][\w./-]*"
@@ -126,6 +128,8 @@ class StudyImages:
 
         None where no map was predicted, whatever models earlier builds left.
         """
+        from cpmlib.cpm.model_file import read_model
+
         folder = self._model_folder(self.patients if patient is None else [patient])
         return read_model(folder / "model.npz") if folder else None
 

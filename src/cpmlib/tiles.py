@@ -14,10 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from skimage import io
 
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.nuclei import count_nuclei
 from cpmlib.qupath.pixel_size import read_pixel_size
 from cpmlib.study_files import PatientFiles
 
@@ -57,6 +55,8 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
     pixel_size = read_pixel_size(exports["tile_sidecar"])
     check_size(path)
     try:
+        from skimage import io
+
         rgb = np.asarray(io.imread(path))
     # The readers of pictures have no common error for a damaged file.
     except (OSError, ValueError, SyntaxError, RuntimeError) as error:
@@ -102,6 +102,8 @@ def count_tiles(files: PatientFiles) -> pd.DataFrame:
     DatasetError
         Listing what is wrong with every tile.
     """
+    from cpmlib.nuclei import count_nuclei
+
     rows, problems = [], []
     for sample, exports in files.exports.items():
         try:

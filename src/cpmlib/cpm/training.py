@@ -28,7 +28,6 @@ from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import RandomForestRegressor
 
 from cpmlib.cpm.card import INPUT_SCALINGS, InputScaling, ModelCard
 from cpmlib.cpm.features import REACH, TILE
@@ -247,6 +246,8 @@ def _split(patients: list[str], rng: np.random.Generator) -> tuple[list[str], li
 
 
 def _grow(tiles: Tiles, leaf: int, n_trees: int, seed: int, n_jobs: int | None) -> Forest:
+    from sklearn.ensemble import RandomForestRegressor
+
     regressor = RandomForestRegressor(
         n_trees,
         min_samples_leaf=leaf,

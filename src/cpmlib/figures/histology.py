@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from skimage.segmentation import find_boundaries
 
 from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels
-from cpmlib.nuclei import NucleusCount
+
+if TYPE_CHECKING:
+    from cpmlib.nuclei import NucleusCount
 
 BAR_UM = 50.0
 """Length of the scale bar."""
@@ -104,6 +107,8 @@ def draw_channel(ax: Axes, count: NucleusCount) -> None:
 
 def draw_outlines(ax: Axes, labels: np.ndarray, colour: str = OUTLINE) -> None:
     """Draw the edge of every nucleus over a tile."""
+    from skimage.segmentation import find_boundaries
+
     edge = find_boundaries(labels, mode="inner")
     if edge.any():
         ax.contourf(edge.astype(float), levels=[0.5, 1.5], colors=[colour])

@@ -10,6 +10,7 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -32,7 +33,9 @@ from cpmlib.figures.slices import (
     take_slice,
 )
 from cpmlib.figures.style import PANEL, figure_style
-from cpmlib.preprocessing.registration import AlignmentReport
+
+if TYPE_CHECKING:
+    from cpmlib.preprocessing.registration import AlignmentReport
 
 GREY = Look("", "gray", None, "")
 EDGE = "#E69F00"

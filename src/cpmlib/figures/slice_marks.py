@@ -19,7 +19,6 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
-from skimage.measure import approximate_polygon, find_contours
 
 from cpmlib.figures.slices import PLANES, Look, Plane, Slice, world_point
 from cpmlib.options import ROI_DIAMETER
@@ -102,6 +101,8 @@ def draw_target(
 
 def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 0.6) -> None:
     """Draw the outline of a mask; 0 and NaN are outside."""
+    from skimage.measure import approximate_polygon, find_contours
+
     inside = np.nan_to_num(mask.values) != 0
     if inside.all() or not inside.any():
         return

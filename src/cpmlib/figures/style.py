@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
-import seaborn as sns
 from matplotlib.axes import Axes
 
 COLOUR = {
@@ -47,6 +46,8 @@ _RC: dict[Any, Any] = {
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Apply the style while a figure is drawn."""
+    import seaborn as sns
+
     with sns.axes_style("ticks"), mpl.rc_context(_RC):
         yield
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -17,8 +18,9 @@ from cpmlib.figures.registration import figure_registration, pixels_of_registrat
 from cpmlib.figures.roi import figure_rois, roi_panel
 from cpmlib.figures.slices import pixels
 from cpmlib.figures.style import PANEL, figure_style, say
-from cpmlib.nuclei import count_nuclei
-from cpmlib.walkthrough import Walk
+
+if TYPE_CHECKING:
+    from cpmlib.walkthrough import Walk
 
 SPHERE_SIZE = 3.0
 """Side of the panel with the one sphere, inches."""
@@ -126,4 +128,6 @@ def figure_count(tile: tuple[np.ndarray, float] | None) -> Figure:
     if tile is None:
         return figure_absent("the dataset holds no stained tile of this sample")
     rgb, pixel = tile
+    from cpmlib.nuclei import count_nuclei
+
     return figure_counting(rgb, count_nuclei(rgb, pixel), pixel)

@@ -20,7 +20,6 @@ from typing import NamedTuple, get_args
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from cpmlib.options import ImageOptions, RoiWeighting
 from cpmlib.paper.subsets import PREDICTORS
@@ -262,6 +261,8 @@ def _rank_correlation(rows: pd.DataFrame) -> float:
     values, defaults = rows[["value", "default"]].dropna().to_numpy(dtype=float).T
     if why_not_estimable(values, defaults):
         return np.nan
+    from scipy import stats
+
     return float(stats.spearmanr(values, defaults).statistic)
 
 

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 (its usual name)
 
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.preprocessing.grid import make_image, resample_to, volume, voxel_sizes
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
 
 SHRUNKEN = 6.0
 """Voxel size at which the field is estimated, mm; it varies over centimetres."""
@@ -76,6 +79,8 @@ def correct_bias_field(
 
 
 def _field(data: np.ndarray, inside: np.ndarray, size: np.ndarray) -> np.ndarray:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
     # N4 knows only voxels and their spacing; orientation plays no part in it.
     whole = _itk(np.where(np.isnan(data), 0, data).astype(np.float32), size)
     shrink = [int(n) for n in np.maximum(np.rint(SHRUNKEN / size), 1)]
@@ -95,6 +100,8 @@ def _one_thread() -> Iterator[None]:
 
     N4 holds filters of its own, which obey nothing but the default of the process.
     """
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
     usual = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
@@ -104,6 +111,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def _itk(array: np.ndarray, size: np.ndarray) -> sitk.Image:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
     image.SetSpacing(size.tolist())
     return image

@@ -10,14 +10,17 @@ Vocabulary
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 (its usual name)
 from scipy import ndimage
 
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.preprocessing.grid import make_image, resample_to, volume
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
 
 FIRST = 8.0
 """Voxel size at which the search starts, mm."""
@@ -116,6 +119,8 @@ class Sampled:
         return self._itk(self.inside.astype(np.uint8))
 
     def _itk(self, array: np.ndarray) -> sitk.Image:
+        import SimpleITK as sitk  # noqa: N813 (its usual name)
+
         image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
         image.SetSpacing(np.diag(self.affine)[:3].tolist())
         image.SetOrigin(self.affine[:3, 3].tolist())
@@ -159,6 +164,8 @@ def search(
 
 def descend(transform: sitk.Euler3DTransform, target: Sampled, source: Sampled) -> float:
     """Improve a transform in place and return the metric (lower is better)."""
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
     method = sitk.ImageRegistrationMethod()
     # Sums over several threads depend on their number and order; the metric obeys the second only.
     method.SetNumberOfThreads(1)
@@ -191,6 +198,8 @@ def euler(angles: np.ndarray, translation: np.ndarray, centre: np.ndarray) -> si
     >>> matrix_of(euler(np.zeros(3), np.array([1.0, 2, 3]), np.zeros(3)))[:3, 3]
     array([1., 2., 3.])
     """
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
     transform = sitk.Euler3DTransform()
     transform.SetRotation(*angles.tolist())
     transform.SetCenter(centre.tolist())

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from skimage.measure import points_in_poly
 
 Polygon = tuple[np.ndarray, ...]
 """The outer ring, then the holes."""
@@ -90,6 +89,8 @@ def centroid_of(polygons: Sequence[Polygon]) -> np.ndarray:
 
 def contains(polygons: Sequence[Polygon], points: np.ndarray) -> np.ndarray:
     """Say which points, (N, 2), lie in a polygon and in none of its holes: (N,) bool."""
+    from skimage.measure import points_in_poly
+
     inside = np.zeros(len(points), dtype=bool)
     for outer, *holes in polygons:
         within = points_in_poly(points, outer)

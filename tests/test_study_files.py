@@ -221,8 +221,11 @@ def test_a_link_to_nowhere_is_named(tmp_path, name):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(".git/annex/objects/ab/cd/MD5E-s1--0.nii.gz")
     assert has_images(tmp_path)
-    with pytest.raises(DatasetError, match=rf"{name}: found a link to nowhere.*datalad get"):
+    with pytest.raises(
+        DatasetError, match=rf"{name}: found a link to nowhere.*datalad get"
+    ) as error:
         find_patient(tmp_path, "sub-01", ["sample-1"])
+    assert len(error.value.problems) == 1
 
 
 def test_what_was_not_fetched_is_named(tmp_path):

@@ -245,7 +245,7 @@ def _misplaced(paths: list[Path], who: str) -> list[Problem]:
     problems = []
     for path in paths:
         name = path.name.lower()
-        if name.startswith("sub-") and not name.startswith(f"{who.lower()}_"):
+        if name.startswith("sub-") and not f"{name}_".startswith(f"{who.lower()}_"):
             found = f"{path.name} in the folder of {who}"
             expected = f"files whose names begin with {who}_"
             remedy = "move it to its patient's folder or correct the name"
@@ -265,7 +265,7 @@ def _images(
         elif kind in RAW_KINDS:
             found = _of_kind(raw, kind)
         if len(found) > 1:
-            names = ", ".join(sorted({path.name for path in found})[:3])
+            names = ", ".join("/".join(path.parts[-3:]) for path in found[:3])
             remedy = "leave one in place, or move the others out of the dataset"
             expected = f"one {KINDS[kind]} of a patient"
             problems.append(Problem(who, f"{len(found)} files ({names})", expected, remedy))

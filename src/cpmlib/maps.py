@@ -143,6 +143,7 @@ def make_maps(
         mask = maps["mask"] = _covered(aligned, mask, notes)
         result = cellularity_map(model, aligned, mask, options.cpm_normalise)
         maps["CPM"], maps["extrapolation"] = result.image, result.extrapolation
+        notes += result.warnings
         quality["raw_sd"] = result.raw_sd
         for kind, share in result.extrapolation_share.items():
             quality[f"extrapolation_{kind}"] = share

@@ -12,7 +12,9 @@ from nilearn.datasets import (
     load_mni152_wm_template,
 )
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
+from cpmlib.preprocessing.grid import resample_to
 from cpmlib.surrogate.images.diffusion import directions
 from cpmlib.surrogate.images.dsc import simulate_dsc
 
@@ -86,6 +88,23 @@ def head(
         nib.Nifti1Image(out.astype(np.float32), affine),
         nib.Nifti1Image(brain.astype(np.uint8), affine),
     )
+
+
+def thick(
+    image: nib.Nifti1Image,
+    size: tuple[float, float, float] = (0.9, 0.9, 5.5),
+    degrees: tuple[float, float, float] = (12, -8, 6),
+) -> nib.Nifti1Image:
+    """Return an image as a clinical scanner gives it: thick oblique slices about its middle."""
+    shape = np.array(image.shape)
+    edge = np.array(size)
+    count = np.ceil(shape * image.header.get_zooms() / edge).astype(int)
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix() * edge
+    centre = nib.affines.apply_affine(image.affine, (shape - 1) / 2)
+    affine[:3, 3] = centre - affine[:3, :3] @ ((count - 1) / 2)
+    values = np.asarray(resample_to(image, affine, tuple(count)).dataobj)
+    return nib.Nifti1Image(np.nan_to_num(values), affine)
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> np.ndarray:

@@ -306,3 +306,30 @@ def test_bias_correction_frees_the_contrasts_of_shading_and_leaves_the_adc() -> 
         assert after.std() / after.mean() < 0.4 * before.std() / before.mean()
     first, second = (np.asarray(made.maps["ADC"].dataobj) for made in (plain, mended))
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_brain_outside_the_training_range_is_said_loudly() -> None:
+    """The same images in other units: as brightness from 0 to 1, or ten times as bright."""
+    contrasts, mask = examination()
+    model = toy.trained()[0]
+    known = {
+        kind: nib.Nifti1Image(np.clip(i.dataobj, *model.card.training_range[kind]), i.affine)
+        for kind, i in contrasts.items()
+    }
+    made = make_maps(as_read(known, mask), model, AS_THEY_ARE)
+    assert not any("WARNING" in note for note in made.notes)
+    for factor in (1 / 1000, 10):
+        other = {
+            kind: nib.Nifti1Image(np.asarray(i.dataobj) * np.float32(factor), i.affine)
+            for kind, i in contrasts.items()
+            if kind != "ADC"
+        }
+        made = make_maps(as_read({**contrasts, **other}, mask), model, AS_THEY_ARE)
+        assert made.quality["extrapolation_any"] == 1
+        (note,) = (n for n in made.notes if "WARNING" in n)
+        assert note.startswith("WARNING: 100 % of the cellularity map lies outside the range of")
+        assert "T1w 100 %, T1wGd 100 %, FLAIR 100 %" in note
+
+
+def as_read(contrasts: dict[str, nib.Nifti1Image], mask: nib.Nifti1Image) -> PatientImages:
+    return PatientImages({**contrasts, "mask": mask})

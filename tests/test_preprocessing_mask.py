@@ -9,11 +9,13 @@ import SimpleITK as sitk  # noqa: N813 (its usual name)
 from scipy import ndimage
 
 from cpmlib.errors import DatasetError
+from cpmlib.preprocessing import brain_mask as module
 from cpmlib.preprocessing.bias_field import correct_bias_field
-from cpmlib.preprocessing.brain_mask import brain_mask, check_mask, mask_volume
-from cpmlib.preprocessing.grid import make_image
+from cpmlib.preprocessing.brain_mask import brain_mask, check_mask, find_brain, mask_volume
+from cpmlib.preprocessing.grid import make_image, resample_to
+from cpmlib.preprocessing.template_mask import template_mask
 from cpmlib.preprocessing.white_matter import white_matter_mask
-from heads import dice, head, template
+from heads import dice, head, template, thick
 from orientations import same_image_in_orientations
 
 ENOUGH = 0.95
@@ -41,6 +43,52 @@ def test_a_head_has_its_brain_found() -> None:
 def test_heads_of_many_looks(look: dict) -> None:
     image, truth = head(**look)
     assert dice(brain_mask(image), truth) > ENOUGH
+
+
+def on_grid(truth: nib.Nifti1Image, image: nib.Nifti1Image) -> nib.Nifti1Image:
+    return resample_to(truth, image.affine, image.shape, "nearest")
+
+
+def test_thick_slices_that_join_the_brain_to_its_surroundings() -> None:
+    """Grown on the image alone, the mask took in scalp and neck: 2,562 ml, and was refused."""
+    image, truth = head(dura=True)
+    clinical = thick(image)
+    mask, (note,) = find_brain(clinical)
+    assert dice(mask, on_grid(truth, clinical)) > ENOUGH
+    assert note.startswith("brain mask: that of the MNI152 template, brought over")
+    assert "supply a brain mask" in note
+
+
+def test_thick_slices_alone_are_no_reason_to_take_the_template() -> None:
+    image, truth = head()
+    clinical = thick(image)
+    mask, notes = find_brain(clinical)
+    assert notes == []
+    assert dice(mask, on_grid(truth, clinical)) > 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "degrees"), [((5, 1, 1), (3, 2, -4)), ((1, 5, 1), (-20, 0, 5)), ((2, 2, 2), (0, 0, 0))]
+)
+def test_the_template_is_brought_to_heads_of_many_looks(size: tuple, degrees: tuple) -> None:
+    image, truth = head(scalp=10.0, lesion=True)
+    clinical = thick(image, size, degrees)
+    shifted = clinical.affine.copy()
+    shifted[:3, 3] += [30, -20, 60]  # a header that knows nothing of the template's place
+    mask = template_mask(make_image(np.asarray(clinical.dataobj), shifted))
+    assert mask is not None
+    found = make_image(np.asarray(mask.dataobj), clinical.affine)
+    assert dice(found, on_grid(truth, clinical)) > ENOUGH
+
+
+def test_a_mask_that_nothing_confirms_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "template_mask", lambda *_, **__: None)
+    image, truth = head()
+    mask, (note,) = find_brain(image)
+    assert dice(mask, truth) > 0.97
+    assert "no template fits that could confirm it" in note
+    assert "supply a brain mask" in note
 
 
 @pytest.mark.parametrize("copy", ["LAS", "LPS", "PIR", "oblique"])

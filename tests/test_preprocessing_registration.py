@@ -146,7 +146,7 @@ def test_a_registration_that_moved_far_is_noted() -> None:
     moved = make_image(np.asarray(flair.dataobj), np.linalg.inv(true) @ flair.affine)
     _, report = align({"FLAIR": moved}, contrasts["T1wGd"], "auto", mask)
     assert report.far == ("FLAIR",)
-    assert "more than 10 mm: look at the figure" in report.moves[0]
+    assert "more than 10 mm: compare it with the outline" in report.moves[0]
 
 
 def test_an_oblique_copy_is_turned_back() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cpmlib.extraction import contradicted, fill_measured
-from cpmlib.quality import shown_quality, shown_spheres, shown_tiles, spheres, tiles
+from cpmlib.quality import extrapolated, shown_quality, shown_spheres, shown_tiles, spheres, tiles
 from cpmlib.study_images import StudyImages
 
 
@@ -102,12 +102,21 @@ def test_numbers_of_a_patient_have_no_powers_of_ten():
     assert shown_quality(pd.DataFrame([{}])).melt(var_name="quantity").empty
 
 
+def test_maps_outside_the_training_range_are_said_loudly():
+    table = pd.DataFrame({"participant_id": ["P01", "P02", "P03"]})
+    assert extrapolated(table) is None
+    assert extrapolated(table.assign(extrapolation_any=[0.0, np.nan, 0.0999])) is None
+    said = extrapolated(table.assign(extrapolation_any=[0.1, np.nan, 1.0]))
+    assert said.startswith("WARNING: in 2 of 3 patients (P01, P03) 10 % or more")
+
+
 def test_a_study_without_images_has_empty_tables():
     nothing = StudyImages("nowhere")
     assert shown_spheres(spheres(nothing.table("samples"))).empty
     assert shown_tiles(tiles(nothing.table("samples"))).empty
     assert shown_quality(nothing.quality()).empty
     assert nothing.notes().empty
+    assert extrapolated(nothing.quality()) is None
     assert nothing.mirrored() == []
 
 

@@ -35,7 +35,7 @@ from cpmlib.patient import PatientImages
 from cpmlib.perfusion import PerfusionFit
 from cpmlib.plausible import check_brought, check_contrasts, check_different, median_of_brain
 from cpmlib.preprocessing.bias_field import correct_bias_field
-from cpmlib.preprocessing.brain_mask import brain_mask, check_mask
+from cpmlib.preprocessing.brain_mask import check_mask, find_brain
 from cpmlib.preprocessing.grid import reference_grid, resample_to
 from cpmlib.preprocessing.input_checks import check_inputs
 from cpmlib.preprocessing.padding import padding, without_padding
@@ -136,7 +136,7 @@ def make_maps(
     images = _moved(images, report)
     aligned = {kind: image for kind, image in aligned.items() if kind in CONTRASTS}
     notes += report.moves
-    mask = _mask(volumes, aligned, reference)
+    mask = _mask(volumes, aligned, reference, notes)
     aligned |= _without_fill(volumes, aligned, report, mask)
     maps: dict[str, nib.Nifti1Image] = {"mask": mask}
     result, fit = None, None
@@ -157,6 +157,7 @@ def make_maps(
 
         result = cellularity_map(model, aligned, mask, options.cpm_normalise)
         maps["CPM"], maps["extrapolation"] = result.image, result.extrapolation
+        notes += result.warnings
         quality["raw_sd"] = result.raw_sd
         for kind, share in result.extrapolation_share.items():
             quality[f"extrapolation_{kind}"] = share
@@ -272,11 +273,14 @@ def _mask(
     volumes: Mapping[str, nib.Nifti1Image],
     aligned: Mapping[str, nib.Nifti1Image],
     reference: nib.Nifti1Image,
+    notes: list[str],
 ) -> nib.Nifti1Image:
     if "mask" in volumes:
         own = resample_to(volumes["mask"], reference.affine, reference.shape, "nearest", "mask")
         return mask_image(np.asarray(own.dataobj) > 0.5, reference)
-    return brain_mask(aligned.get("T1w", reference))
+    mask, found = find_brain(aligned.get("T1w", reference))
+    notes += found
+    return mask
 
 
 def _without_fill(

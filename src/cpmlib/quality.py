@@ -14,6 +14,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from cpmlib.cpm.predict import MUCH_OUTSIDE
+
 SPHERES: Mapping[str, str] = {
     "participant_id": "patient",
     "sample_id": "sample",
@@ -196,6 +198,39 @@ def shown_quality(table: pd.DataFrame) -> pd.DataFrame:
     shown = _written(scaled, {name: look[1] for name, look in known.items()})
     names = {name: look[0] for name, look in known.items()}
     return shown.rename(columns={"participant_id": "patient", **names})
+
+
+def extrapolated(table: pd.DataFrame) -> str | None:
+    """Say in which patients much of the map lies outside the model's training range.
+
+    Parameters
+    ----------
+    table
+        Of the quality, one row a patient.
+
+    Returns
+    -------
+    str or None
+        A warning if there is any with a share of `cpmlib.cpm.predict.MUCH_OUTSIDE` or more.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"participant_id": ["P01", "P02"], "extrapolation_any": [0.0, 1.0]})
+    >>> extrapolated(table)
+    'WARNING: in 1 of 2 patients (P02) 10 % or more of the cellularity map lies outside ...'
+    """
+    if "extrapolation_any" not in table.columns:
+        return None
+    concerned = table.loc[table["extrapolation_any"] >= MUCH_OUTSIDE, "participant_id"]
+    if concerned.empty:
+        return None
+    return (
+        f"WARNING: in {len(concerned)} of {len(table)} patients ({', '.join(concerned)})"
+        f" {100 * MUCH_OUTSIDE:.0f} % or more of the cellularity map lies outside the range of the"
+        " training data. The model was shown nothing like it, and its values there are not to be"
+        " trusted. Check the units and scaling of the contrasts, or take a model that was trained"
+        " on such images."
+    )
 
 
 def _written(table: pd.DataFrame, patterns: Mapping[str, str]) -> pd.DataFrame:

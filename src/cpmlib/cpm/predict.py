@@ -42,6 +42,10 @@ from cpmlib.errors import DatasetError, Problem
 from cpmlib.images import CONTRASTS
 from cpmlib.preprocessing.grid import make_image
 
+MUCH_OUTSIDE = 0.1
+"""Share of a map's voxels outside the training range from which it is said that the map is
+not to be trusted: single bright or dark voxels are always there, a tenth of the brain is not."""
+
 
 @dataclass(frozen=True)
 class CpmResult:
@@ -70,6 +74,20 @@ class CpmResult:
     extrapolation: nib.Nifti1Image
     extrapolation_share: Mapping[str, float]
     no_value_share: float
+
+    @property
+    def warnings(self) -> list[str]:
+        """What must be said of a map of which a tenth or more is extrapolated."""
+        share = self.extrapolation_share
+        if share["any"] < MUCH_OUTSIDE:
+            return []
+        each = ", ".join(f"{kind} {_percent(share[kind])}" for kind in CONTRASTS if share[kind])
+        return [
+            f"WARNING: {_percent(share['any'])} of the cellularity map lies outside the range of"
+            f" the model's training data ({each}); its values there are extrapolated and not to be"
+            " trusted. Check the contrasts' units and scaling, or take a model that was trained on"
+            " such images"
+        ]
 
 
 def predict_map(
@@ -199,6 +217,14 @@ def cellularity_map(
         share,
         1 - float(known.sum() / inside.sum()),
     )
+
+
+def _percent(share: float) -> str:
+    """Write a share so that neither a little becomes none nor most becomes all."""
+    percent = 100 * share
+    if percent < 1:
+        return "less than 1 %"
+    return "more than 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
 
 
 def _raw(

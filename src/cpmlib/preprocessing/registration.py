@@ -133,8 +133,9 @@ class AlignmentReport:
                 )
             if contrast in self.far:
                 said[-1] += (
-                    f", more than {FAR:.0f} mm: look at the figure of registrations, and check that"
-                    " the image is of this patient and its header intact"
+                    f", more than {FAR:.0f} mm: compare it with the outline of the brain in the"
+                    " figure of quality control, and check that the image is of this patient and"
+                    " its header intact"
                 )
         return said
 

@@ -1,4 +1,4 @@
-"""The search for a rigid transform: images on simple grids, ITK's metric and its optimiser.
+"""The search for a rigid or affine transform: simple grids, ITK's metric and its optimiser.
 
 Vocabulary
 ----------
@@ -162,7 +162,7 @@ def search(
     return min((e for e in ends if e[1] >= least), key=lambda end: end[0])[2]
 
 
-def descend(transform: sitk.Euler3DTransform, target: Sampled, source: Sampled) -> float:
+def descend(transform: sitk.Transform, target: Sampled, source: Sampled) -> float:
     """Improve a transform in place and return the metric (lower is better)."""
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
@@ -207,7 +207,7 @@ def euler(angles: np.ndarray, translation: np.ndarray, centre: np.ndarray) -> si
     return transform
 
 
-def matrix_of(transform: sitk.Euler3DTransform) -> np.ndarray:
+def matrix_of(transform: sitk.Euler3DTransform | sitk.AffineTransform) -> np.ndarray:
     """Return the map from the fixed world to the moving world, which is ITK's direction."""
     result = np.eye(4)
     rotation = np.array(transform.GetMatrix()).reshape(3, 3)

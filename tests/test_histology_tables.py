@@ -128,6 +128,22 @@ def test_an_ignored_region_inside_a_copy(tmp_path: Path) -> None:
     assert any("Nekrose* taken off, it is ignored" in note for note in count.notes)
 
 
+def test_an_outline_as_large_as_another(tmp_path: Path) -> None:
+    """The later lies in the earlier, as in a table, and as for the cells in it."""
+    cells = detections(
+        tmp_path, [(30.5 * i + 5, 30.2 * j + 5) for i in range(30) for j in range(30)]
+    )
+    classes = ["Tissue", "Tumor", "Tumor: old"]
+    drawn = [feature(square(0, 0, 1000), classification={"name": kind}) for kind in classes]
+    path = outline(tmp_path, drawn)
+    count = count_cells(geojson=path, detections=cells, pixel_size_um=1.0)
+    assert (count.n_cells, count.tissue_area_mm2) == (900, 1.0)
+    assert "Tumor not added" in count.notes[0]
+    path = outline(tmp_path, [*drawn, feature(square(0, 0, 1000), classification="Ignore*")])
+    with pytest.raises(DatasetError, match="0 mm2"):
+        count_cells(geojson=path, detections=cells, pixel_size_um=1.0)
+
+
 def test_pieces_of_one_size_are_two_pieces(tmp_path: Path) -> None:
     other = "Tissue\t\tRoot object (Image)\t2500\t500\t2000\t1000000"
     count = counted(tmp_path, HEAD, TISSUE, other)

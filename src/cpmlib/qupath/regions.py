@@ -144,7 +144,9 @@ def cells_inside(points: np.ndarray, regions: Sequence[Region]) -> tuple[np.ndar
 def parents_by_outline(path: Path, regions: list[Region]) -> list[int | None]:
     """Find the smallest region around each; refuse regions that overlap in part."""
     parents: list[int | None] = []
-    order = [(region.area, j) for j, region in enumerate(regions)]
+    order = [
+        (region.area, -j) for j, region in enumerate(regions)
+    ]  # the first of equals is outside
     for i, region in enumerate(regions):
         points = points_inside(region.polygons)
         around = []
@@ -156,7 +158,7 @@ def parents_by_outline(path: Path, regions: list[Region]) -> list[int | None]:
                 raise DatasetError(Problem(path.name, found, "apart or nested", remedy))
             if share >= 0.99:
                 around.append(order[j])
-        parents.append(min(around)[1] if around else None)
+        parents.append(-min(around)[1] if around else None)
     return parents
 
 

@@ -135,7 +135,7 @@ def test_another_study_is_compared_not_judged(texts, study):
     text = texts[study]["08_ledger"]
     assert "compares two studies" in text
     assert "none is counted as reproduced" in text
-    assert "95 % interval" in text
+    assert "2496.84 to 3215.16" in text  # of the paper's mean H&E, from its SD and number
     assert "not reproduced" not in text
     assert "printed values reproduced" not in text
 

@@ -28,6 +28,7 @@ from cpmlib.ledger import (
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper import non_independence
 from cpmlib.paper.everything import regenerate
+from cpmlib.printed_intervals import printed_intervals
 from cpmlib.published import (
     BOUND,
     CASE,
@@ -268,6 +269,22 @@ def test_another_study_is_compared_and_gets_no_verdict(cohort, published):
     mean = ledger.loc["desc.cpm_mean"]
     low, high = stats.ttest_1samp(cohort.samples["cpm"], 0).confidence_interval(0.95)
     assert (mean["ci_low"], mean["ci_high"]) == pytest.approx((low, high))
+
+
+def test_intervals_that_follow_from_print(published):
+    """Worked by hand: 1461 / sqrt(66) = 179.8, t = 1.997; artanh .17 = .1717, 1.96 / sqrt(63)."""
+    found = printed_intervals(published)
+    assert found["desc.he_mean"] == pytest.approx((2496.8, 3215.2), abs=0.1)
+    assert found["corr.whole.cpm.rho"] == pytest.approx((-0.0751, 0.3955), abs=5e-4)
+    assert set(found) == {
+        "t1.age_mean",
+        "desc.he_mean",
+        "desc.cpm_mean",
+        "corr.whole.cpm.rho",
+        "corr.whole.adc.rho",
+    }
+    few = published.drop(index=["t1.n_samples", "t1.age_sd"])
+    assert printed_intervals(few) == {}
 
 
 def test_a_column_without_a_value_is_not_counted_as_zero(cohort, published):

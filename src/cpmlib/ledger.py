@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.feasibility import Bound
+from cpmlib.printed_intervals import printed_intervals
 from cpmlib.published import KINDS, agrees_if_truncated, kind_of, parse_printed
 from cpmlib.results import CI_HIGH, CI_LOW
 from cpmlib.schemas import CALIBRATED, OTHER_STUDY, SAME_STUDY
@@ -72,7 +73,8 @@ def make_ledger(
     pandas.DataFrame
         Indexed by id, in the order of the published table: ``where``, ``statistic``,
         ``subset``, ``kind``, ``printed``, ``regenerated``, ``ci_low``, ``ci_high``, ``low``,
-        ``high`` (of the rounding interval), ``verdict``, ``notebook``, ``note``.
+        ``high`` (of the rounding interval), ``printed_ci_low``, ``printed_ci_high`` (see
+        `cpmlib.printed_intervals`), ``verdict``, ``notebook``, ``note``.
 
     Examples
     --------
@@ -92,6 +94,9 @@ def make_ledger(
     for column, end in (("regenerated", ""), ("ci_low", CI_LOW), ("ci_high", CI_HIGH)):
         table[column] = [float(regenerated.get(id + end, np.nan)) for id in ids]
     table["low"], table["high"] = published["low"], published["high"]
+    intervals = printed_intervals(published)
+    for i, column in enumerate(("printed_ci_low", "printed_ci_high")):
+        table[column] = [intervals[id][i] if id in intervals else np.nan for id in ids]
     if relation == OTHER_STUDY:
         table["verdict"] = NOT_COMPARED
     else:

@@ -24,7 +24,8 @@ paper describes."""
 _OTHER = f"""\
 This dataset is **another study** than the paper's, so that this page compares two studies. Each
 value that the paper prints stands beside the same statistic of this dataset, with its 95 % interval
-where it has one; the paper prints no intervals. A difference does not say that one of the two is
+where it has one. The paper prints no intervals; those of some means and rank correlations follow
+from the SDs and numbers that it prints. A difference does not say that one of the two is
 wrong, and no value is called reproduced or not. A study that *is* the paper's, as it was or
 with patients added, says so in its `dataset_description.json`
 (`"{RELATION}": "{SAME_STUDY}"`) and gets verdicts."""

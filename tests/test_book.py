@@ -285,6 +285,7 @@ def test_markup_in_a_dataset_stays_text(project, study):
     description = study / "dataset_description.json"
     hostile = "http <img src=x onerror=alert(1)> {include} `x` | ]( & $\\frac$ SYNTHETIC 合成"
     content = json.loads(description.read_text()) | {"DataLabel": hostile, "Name": hostile}
+    content |= {"Authors": [hostile], "HowToAcknowledge": hostile}
     description.write_text(json.dumps(content))
 
     def change(rows):
@@ -295,6 +296,11 @@ def test_markup_in_a_dataset_stays_text(project, study):
         rows[4][-2] = f"x {hostile}, as {rows[3][0]}"
 
     rewrite(study / "samples.tsv", change)
+    (study / "samples.json").write_text(json.dumps({"comment": {"Description": hostile}}))
+    for table in ("participants.tsv", "samples.tsv"):  # a column of the study's own
+        cells = [line + f"\t{hostile}" for line in (study / table).read_text().splitlines()]
+        cells[0] = cells[0].removesuffix(hostile) + "comment"
+        (study / table).write_text("\n".join(cells) + "\n")
     run = project.build("--dataset", str(study))
     assert run.returncode == 0, run.stdout + run.stderr
     cohort = project.page("notebooks/01_cohort.html")

@@ -129,3 +129,16 @@ def test_origins_without_any_note_are_read_as_numbers(tmp_path):
     again = pd.read_csv(path, sep="\t", na_values="n/a")
     assert again["note"].dtype == float
     assert contradicted(again).empty
+
+
+def test_no_name_of_a_file_is_said_to_be_an_origin(images, tmp_path):
+    rows = [
+        "sample_id\tquantity\tused\tgiven\textracted\tnote",
+        "S01\tcpm\textracted\tn/a\t1500.5\tread from sub-02_ses-19520109_cpm.nii.gz",
+        "S02\tadc\tgiven\t900\tn/a\tn/a",
+    ]
+    (tmp_path / "dataset" / "origins.tsv").write_text("\n".join(rows) + "\n")
+    origins = images.origins()
+    assert origins["note"][0] == "read from a file"
+    assert origins["note"].isna().tolist() == [False, True]
+    assert origins["extracted"][0] == 1500.5

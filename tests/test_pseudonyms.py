@@ -173,7 +173,8 @@ def test_pages_are_searched_for_names_of_the_study(private, tmp_path, monkeypatc
     folder.mkdir(parents=True)
     (folder / "sub-MRN47_ses-19520109_acq-MuellerHans_FLAIR.nii.gz").touch()
     (study / "derivatives" / "Klinikum-Rechts").mkdir(parents=True)
-    private.mkdir()
+    (private / "dataset").mkdir(parents=True)
+    (private / "dataset" / "dataset_description.json").write_text(json.dumps({"DataLabel": text}))
     (private / "key.tsv").write_text(key_text(Key({"sub-MRN47": "P01"})))
     (private / "study").symlink_to(study)
     monkeypatch.setattr(leaks, "BUILD", private)
@@ -181,5 +182,8 @@ def test_pages_are_searched_for_names_of_the_study(private, tmp_path, monkeypatc
     for name in (*PAGES, "notebooks/10_surrogate.html", "notebooks/12.html"):
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         (pages / name).write_text("<html>")
+    (pages / "search.html").write_text(text)  # the label is on each page
     (pages / "notebooks" / "12.html").write_text(text)
-    assert leaks.leaks(pages) == [(word, "notebooks/12.html") for word in found]
+    assert leaks.leaks(pages) == [
+        (word, page) for page in ("notebooks/12.html", "search.html") for word in found
+    ]

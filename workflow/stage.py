@@ -49,11 +49,12 @@ def main() -> int:
         return status or 1
     _escape_titles(built / "searchindex.js")
     if shown := leaks(built):
-        for word, page in shown:
+        for word in sorted({word for word, _ in shown}):
+            pages = [page for found, page in shown if found == word]
             print(
-                f"{page}: found {word!r}, a part of an identifier or of the name of a file or"
-                " folder of the study; expected none in pages. Remedy: name it otherwise in the"
-                " study, or take it out of the text that holds it"
+                f"{pages[0]} ({len(pages)} files in all): found {word!r}, a part of an identifier"
+                " or of the name of a file or folder; expected none of the study in pages. Remedy:"
+                " name it otherwise in the study, or take it out of the text that holds it"
             )
         return 1
     old, new = SHARED / "html.old", SHARED / "html"

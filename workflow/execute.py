@@ -43,6 +43,8 @@ def main(name: str) -> int:
     shutil.rmtree(output / f"{name}_files", ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     notebook = jupytext.read(ROOT / "notebooks" / f"{name}.md")
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"  # not a random one: two equal builds are equal
     os.environ.update(
         CPMLIB_DATASET=str(build / "dataset"),
         CPMLIB_OPTIONS=(build / "options.json").read_text(encoding="utf-8"),

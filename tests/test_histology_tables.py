@@ -125,7 +125,7 @@ def test_an_ignored_region_inside_a_copy(tmp_path: Path) -> None:
     ]
     count = counted(tmp_path, HEAD, TISSUE, *rows)
     assert (count.n_cells, count.tissue_area_mm2) == (1900, pytest.approx(0.8))
-    assert any("Nekrose* taken off, it is ignored" in note for note in count.notes)
+    assert any("“Nekrose*” taken off, it is ignored" in note for note in count.notes)
 
 
 def test_an_outline_as_large_as_another(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ def put_files(study: Path, own: str, sample: str) -> None:
     for name in (
         f"{own}/dwi/{own}_ses-19520109_ADC.nii.gz",
         f"{own}/perf/{own}_acq-MuellerHans_dsc.nii.gz",
+        f"{own}/perf/{own}_acq-MuellerHans_dsc.json",
         f"derivatives/qupath/{own}/{own}_{sample}_annotations.tsv",
     ):
         (study / name).parent.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,10 @@ ROI_DIAMETER = 5.0
 PIXEL_SIZE_RANGE_UM = (0.05, 20.0)
 """Pixels of a slide: from oil immersion to an overview image."""
 
+MUCH_OUTSIDE = 0.1
+"""Share of a map's voxels outside the model's training range from which it is said that the map is
+not to be trusted: single bright or dark voxels are always there, a tenth of the brain is not."""
+
 MOST_DRAWS = 1_000_000
 """Of one sample per patient; more take memory and time and change no digit that is printed."""
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from cpmlib.cpm.predict import MUCH_OUTSIDE
+from cpmlib.options import MUCH_OUTSIDE
 
 SPHERES: Mapping[str, str] = {
     "participant_id": "patient",
@@ -211,7 +211,7 @@ def extrapolated(table: pd.DataFrame) -> str | None:
     Returns
     -------
     str or None
-        A warning if there is any with a share of `cpmlib.cpm.predict.MUCH_OUTSIDE` or more.
+        A warning if there is any with a share of `cpmlib.options.MUCH_OUTSIDE` or more.
 
     Examples
     --------

@@ -40,11 +40,8 @@ from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.traversal import add_up_trees
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.images import CONTRASTS
+from cpmlib.options import MUCH_OUTSIDE
 from cpmlib.preprocessing.grid import make_image
-
-MUCH_OUTSIDE = 0.1
-"""Share of a map's voxels outside the training range from which it is said that the map is
-not to be trusted: single bright or dark voxels are always there, a tenth of the brain is not."""
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,17 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 (its usual name)
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from cpmlib.preprocessing.grid import make_image, resample_to
 from cpmlib.preprocessing.rigid_search import FIRST, Sampled, descend, matrix_of
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
 
 FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 """The template, without its skull, in nilearn's wheel."""
@@ -123,6 +125,8 @@ def _sampled(size: float) -> Sampled:
 
 def _search(target: Sampled, source: Sampled, quick: bool) -> tuple[float, sitk.AffineTransform]:
     """Return the best end of all starts; if it is to be quick, the first one that is good."""
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
     centre, shifts = target.points().mean(axis=0), _shifts(target, source)
     ends: list[tuple[float, sitk.AffineTransform]] = []
     for turn, shift in product((0, -TURN, TURN), shifts):
@@ -138,6 +142,8 @@ def _search(target: Sampled, source: Sampled, quick: bool) -> tuple[float, sitk.
 
 def _shifts(template: Sampled, head: Sampled) -> list[np.ndarray]:
     """Return where the head's brain may lie: as the header says, in the middle, below the top."""
+    from skimage.filters import threshold_otsu
+
     centre, top = template.points().mean(axis=0), template.points()[:, 2].max()
     middle = nib.affines.apply_affine(head.affine, (np.array(head.data.shape) - 1) / 2)
     skin = np.argwhere(head.data > 0.5 * threshold_otsu(head.data))

@@ -45,7 +45,7 @@ def expected_parenchyma(sex: str, age: float) -> float:
     Examples
     --------
     >>> round(expected_parenchyma("F", 50)), round(expected_parenchyma("F", 86))
-    (1143, 962)
+    (1143, 960)
     """
     mean = PARENCHYMA.get(sex, sum(PARENCHYMA.values()) / len(PARENCHYMA))
     years = REFERENCE_AGE if math.isnan(age) else age

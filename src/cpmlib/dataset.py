@@ -166,7 +166,7 @@ def pseudonymised(
 
 
 def _with_pseudonyms(
-    text: object, own: pd.DataFrame, people: dict[str, str], numbered: list[str], i: int
+    text: object, own: pd.DataFrame, people: Mapping[str, str], numbered: list[str], i: int
 ) -> object:
     """Put the book's names in place of the study's in the reason of row `i`."""
     if not isinstance(text, str):

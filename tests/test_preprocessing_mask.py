@@ -45,6 +45,14 @@ def test_heads_of_many_looks(look: dict) -> None:
     assert dice(brain_mask(image), truth) > ENOUGH
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.88, 0.82])
+def test_brains_smaller_than_the_template_s_are_confirmed(scale: float) -> None:
+    """The template has 1,880 ml; started so large, it ended on the skull of most people's heads."""
+    image, _ = head()
+    smaller = make_image(np.asarray(image.dataobj), image.affine @ np.diag([scale] * 3 + [1]))
+    assert find_brain(smaller)[1] == []
+
+
 def on_grid(truth: nib.Nifti1Image, image: nib.Nifti1Image) -> nib.Nifti1Image:
     return resample_to(truth, image.affine, image.shape, "nearest")
 

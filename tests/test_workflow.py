@@ -256,7 +256,7 @@ def test_an_image_replaced_by_an_older_one_is_seen(copied, study):
 def test_braces_in_a_study_s_names_are_no_wildcards(copied, study):
     put_images(study, "sub-01", "derivatives/{{x}} y/{0}/anat/{0}_cpm")
     prepared(copied, study)
-    said = ask(copied, *SNAKEMAKE, "--dry-run", "build/patients/sub-01")
+    said = ask(copied, *SNAKEMAKE, "--dry-run", "build/private/patients/sub-01")
     assert "rule patient" in said
 
 

@@ -196,8 +196,8 @@ def _rmse_of_recurrent(printed: _Print) -> Bound | None:
         f"If r is not negative and {shown.furthest} is the one outlier of the naive group, at "
         f"least {shown.at_zero} of {shown.recurrent} recurrent samples would have to be excluded; "
         f"ROUT can exclude {shown.removable}. Without the premise on r the bound is weaker: at "
-        f"r = -1 {shown.at_minus_1} exclusions would do, and it takes r of {shown.r_needed:.2f} "
-        f"or less."
+        f"r = −1, {shown.at_minus_1} exclusions would be enough; for {shown.removable}, r must be "
+        f"{shown.r_needed:.2f} or less."
     )
     premises = (
         "the correlation of CPM and H&E over all samples is not negative (the printed rank "

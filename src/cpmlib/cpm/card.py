@@ -286,9 +286,7 @@ def training_sentences(card: ModelCard | None, published_rmse: float) -> str:
     )
     if card.synthetic:
         text += (
-            " The two are not to be compared as achievements, since the synthetic tissue is as"
-            " hard to predict as it was made; they show that the error of such a map is of the"
-            " order of the densities themselves."
+            " The two are not to be compared: synthetic tissue is as hard to predict as it is made."
         )
     return text
 

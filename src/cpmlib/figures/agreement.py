@@ -48,11 +48,11 @@ def figure_agreement(ledger: pd.DataFrame, relation: str) -> Figure:
         for verdict, colour in VERDICT_COLOUR.items():
             chosen = (shown["verdict"] == verdict).to_numpy()
             if chosen.any():
-                label = "this study against print" if other else verdict
+                label = "this study against the printed value" if other else verdict
                 ax.scatter(position[chosen], offset[chosen], s=16, color=colour, label=label)
         ax.set_ylim(-LIMIT * 1.1, LIMIT * 1.1)
-        ax.set_xlabel("Printed values, in the order of the paper")
+        ax.set_xlabel("Printed values, in the order of the tables below")
         of_what = "its 95 % interval" if other else "rounding"
-        ax.set_ylabel(f"Distance from print\n(half-widths of {of_what})")
-        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=5)
+        ax.set_ylabel(f"Distance from the printed value\n(half-widths of {of_what})")
+        figure.legend(frameon=False, loc="outside upper center", ncols=2)
     return figure

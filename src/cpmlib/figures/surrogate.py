@@ -31,7 +31,7 @@ def figure_search(trace: pd.DataFrame) -> Figure:
         above.set_ylabel("Printed values met")
         below.plot(step, trace["merit"].clip(lower=1e-6), color=COLOUR["HGG"], linewidth=1)
         below.set_yscale("log")
-        below.set_ylabel("Merit")
+        below.set_ylabel("Misfit")
         below.set_xlabel("Iteration")
         starts = trace.index[trace["attempt"].diff() > 0]
         for ax in (above, below):

@@ -216,13 +216,14 @@ def _checked(found: np.ndarray, head: nib.Nifti1Image, name: str) -> tuple[np.nd
     remedy = "look at its outline, or supply a brain mask with the study"
     for quick in (True, False):
         template = template_mask(head, name, quick=quick)
-        if template is None:
-            said = f"brain mask: found on {name}, but no template fits that could confirm it"
-            return found, [f"{said}; {remedy}"]
-        other = np.asarray(template.dataobj) > 0
-        agreement = 2 * (found & other).sum() / (found.sum() + other.sum())
-        if agreement >= AGREE:
-            return found, []
+        if template is not None:
+            other = np.asarray(template.dataobj) > 0
+            agreement = 2 * (found & other).sum() / (found.sum() + other.sum())
+            if agreement >= AGREE:
+                return found, []
+    if template is None:
+        said = f"brain mask: found on {name}, but no template fits that could confirm it"
+        return found, [f"{said}; {remedy}"]
     said = f"what was found on {name} itself overlaps with it by {agreement:.2f} only (Dice)"
     return other, [f"brain mask: that of the MNI152 template, brought over; {said}; {remedy}"]
 

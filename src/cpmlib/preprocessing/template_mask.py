@@ -37,6 +37,10 @@ WORKING_VOXEL = 2.0
 COARSE = 4.0
 """Voxel size at which the registration ends, mm; finer ones hardly move the mask."""
 
+SMALL = 0.87
+"""Scale at which the search starts: most brains are smaller than the template's 1,880 ml (this
+makes 1,240 of it), and a template that starts too large ends on the skull."""
+
 BRAIN = 0.2
 """The template's brain is brighter than this share of its brightest voxels."""
 
@@ -70,7 +74,7 @@ def template_mask(
     name
         What to call it in a message.
     quick
-        End at 8 mm: good enough to check another mask.
+        Try only where the header says: good enough to check another mask.
 
     Returns
     -------
@@ -89,10 +93,14 @@ def template_mask(
     >>> template_mask(make_image(noise, np.diag([6.0, 6, 6, 1]))) is None
     True
     """
-    source = Sampled.of(t1, FIRST, None, name)
-    fit, transform = _search(_sampled(FIRST), source, quick)
-    if not quick:
-        fit = _descend(transform, _sampled(COARSE), Sampled.of(t1, COARSE, None, name))
+    target, source = _sampled(COARSE), Sampled.of(t1, COARSE, None, name)
+    if quick:
+        starts = [_start(target, np.zeros(3), SMALL)]
+    else:
+        starts = [_start(target, shift, SMALL) for shift in _shifts(target, source)]
+        starts.append(_search(_sampled(FIRST), Sampled.of(t1, FIRST, None, name)))
+    ends = [(_descend(start, target, source), start) for start in starts]
+    fit, transform = max(ends, key=lambda end: end[0])
     if fit < GOOD:
         return None
     mask = _template()[1]
@@ -123,21 +131,25 @@ def _sampled(size: float) -> Sampled:
     return Sampled.of(image, size, mask, "the template")
 
 
-def _search(target: Sampled, source: Sampled, quick: bool) -> tuple[float, sitk.AffineTransform]:
-    """Return the best end of all starts; if it is to be quick, the first one that is good."""
+def _start(
+    target: Sampled, shift: np.ndarray, scale: float, turn: float = 0.0
+) -> sitk.AffineTransform:
+    """Return a transform from the template: bent forward by `turn` degrees, scaled and shifted."""
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
-    centre, shifts = target.points().mean(axis=0), _shifts(target, source)
-    ends: list[tuple[float, sitk.AffineTransform]] = []
-    for turn, shift in product((0, -TURN, TURN), shifts):
-        start = sitk.AffineTransform(3)
-        start.SetCenter(centre.tolist())
-        start.SetTranslation(shift.tolist())
-        start.Rotate(1, 2, np.radians(turn))
-        ends.append((_descend(start, target, source), start))
-        if quick and ends[-1][0] > GOOD:
-            break
-    return max(ends, key=lambda end: end[0])
+    start = sitk.AffineTransform(3)
+    start.SetCenter(target.points().mean(axis=0).tolist())
+    start.SetTranslation(shift.tolist())
+    start.Rotate(1, 2, np.radians(turn))
+    start.Scale(scale)
+    return start
+
+
+def _search(target: Sampled, source: Sampled) -> sitk.AffineTransform:
+    """Return the best end of all starts."""
+    poses = product((0, -TURN, TURN), _shifts(target, source), (1.0, SMALL))
+    starts = [_start(target, shift, scale, turn) for turn, shift, scale in poses]
+    return max(starts, key=lambda start: _descend(start, target, source))
 
 
 def _shifts(template: Sampled, head: Sampled) -> list[np.ndarray]:

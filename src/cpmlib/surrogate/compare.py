@@ -44,7 +44,7 @@ def compare(
         One row a cohort: ``cohort``, ``met``, ``if_truncated`` (counts: printed values met, and
         percentages met if truncated), ``missed`` (ids), range of H&E and ADC,
         ``shared_values`` (measured values that the first cohort also holds, the representative
-        cases left out).
+        cases left out; missing for the first itself).
     """
     first = next(iter(cohorts.values()))
     known = _measured(first)
@@ -69,7 +69,7 @@ def compare(
                 "he_max": dataset.samples["he_cellularity"].max(),
                 "adc_min": dataset.samples["adc"].min(),
                 "adc_max": dataset.samples["adc"].max(),
-                "shared_values": len(np.intersect1d(known, own)) if dataset is not first else 0,
+                "shared_values": len(np.intersect1d(known, own)) if dataset is not first else None,
             }
         )
     return pd.DataFrame(rows)

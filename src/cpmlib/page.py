@@ -38,6 +38,9 @@ of results, folder of everything built, table of printed values."""
 NARROW = 5.0
 """Widest figure, in inches, that a phone can show whole."""
 
+LABEL_AT = 0.08
+"""Height of the dataset's label above a figure's lower edge, inches."""
+
 DEFAULT_DATASET = "data/surrogate"
 DEFAULT_PUBLISHED = Path("data/published-values.tsv")
 
@@ -147,7 +150,11 @@ class Page:
         """
         if self.dataset.label:
             # Below the figure, where it neither covers data nor is cut off.
-            figure.supxlabel(self.dataset.label, fontsize=7, color="#B00020", parse_math=False)
+            label = figure.supxlabel(
+                self.dataset.label, fontsize=7, color="#B00020", parse_math=False
+            )
+            if figure.get_layout_engine() is None:  # which would place it by the figure's size
+                label.set_y(LABEL_AT / figure.get_figheight())
         caption = f"**{title}.** {caption}{self._note()}"
         if self.output is None:
             display(figure)

@@ -12,8 +12,7 @@ READY  := $(VENV)/.installed
 UV     := 0.13.9
 REST   := r or book or images or browser or slow
 FAST   := not ($(REST))
-# Two tests at a time; those that build on each other stay together.
-PYTEST := $(RUN) -m pytest -q -n 2 --dist loadgroup --durations=10
+PYTEST := $(RUN) -m pytest -q -n 2 --durations=10
 
 .PHONY: book open surrogate test test-rest test-slow test-book test-images test-r test-browser lint benchmark screenshots lock hooks clean help
 

@@ -3,13 +3,31 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from cpmlib.dataset import Dataset, read_dataset
 from cpmlib.published import read_published
 from studies import COHORT, ROOT
+
+TOGETHER = ("test_book.py", "test_book_images.py", "test_kills.py", "test_r_scripts.py")
+"""Files whose tests share what is costly to make; the first to start, since they take longest."""
+
+
+class Together(LoadScopeScheduling):
+    """Give the tests of some files to one process, in their order, and all others singly."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return file if file.endswith(TOGETHER) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

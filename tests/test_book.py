@@ -19,7 +19,7 @@ import pytest
 
 from studies import COHORT, ROOT, rewrite, set_cell
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
+pytestmark = pytest.mark.book
 
 PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
 MINIMAL = "participant_id,sample_id,treatment,cpm,adc,he_cellularity\n"

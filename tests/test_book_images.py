@@ -26,7 +26,7 @@ from cpmlib.qupath.pixel_size import pixel_size_of
 from cpmlib.roi import roi_mean
 from studies import ROOT
 
-pytestmark = [pytest.mark.images, pytest.mark.xdist_group("images")]
+pytestmark = pytest.mark.images
 
 SHARED = ROOT / "build"
 BUILD = SHARED / "private"

@@ -21,8 +21,6 @@ import pytest
 from studies import COHORT, ROOT
 from test_book import Project
 
-pytestmark = pytest.mark.xdist_group("kills")
-
 SLOW_TO_END = 10.0
 """Seconds in which the last process must be gone; it takes some hundredths on a free machine."""
 

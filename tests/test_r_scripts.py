@@ -16,7 +16,6 @@ REFERENCE = Path(__file__).parent / "reference"
 
 pytestmark = [
     pytest.mark.r,
-    pytest.mark.xdist_group("r"),
     pytest.mark.skipif(shutil.which("Rscript") is None, reason="Rscript is not on the PATH"),
 ]
 

@@ -534,3 +534,45 @@ def test_problems_that_one_remedy_serves_are_one_message_with_all_values_and_row
     assert all(f"left place {row} (row {row})" in text for row in rows)
     assert "yes (rows 2-67)" in text
     assert text.count("use one of these spellings") == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "word"),
+    [
+        *(("participant_id", "NA"), ("sample_id", "nan"), ("case", "none")),
+        *(("exclude_reason", "NA"), ("exclude_reason", "no")),
+        *(("cpm_exclude_reason", "FALSE"), ("he_exclude_reason", "0")),
+    ],
+)
+def test_another_word_for_nothing_is_no_name_and_no_reason(tmp_path, column, word):
+    """R writes NA and spreadsheets FALSE: that is no patient, no case and no reason."""
+    names, *rows = (line.split(",") for line in MINIMAL.splitlines())
+    names += [] if column in names else [column]
+    rows = [row + ["n/a"] * (len(names) - len(row)) for row in rows]
+    rows[2][names.index(column)] = word
+    text = "".join(",".join(row) + "\n" for row in [names, *rows])
+    (problem,) = refused(table(tmp_path, text))
+    assert (problem.row, problem.column, problem.found) == (4, column, word)
+    assert "n/a" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("separator", "values"),
+    [(",", ("1.215", "1402.55", "1330")), (";", ("1,215", "1402,55", "1330"))],
+)
+def test_thousands_beside_decimals_in_one_column(tmp_path, separator, values):
+    rows = [row.split(",") for row in MINIMAL.splitlines()]
+    for row, value in zip(rows[1:], values, strict=True):
+        row[3] = value
+    text = "".join(separator.join(row) + "\n" for row in rows)
+    (problem,) = refused(table(tmp_path, text))
+    assert (problem.row, problem.column, problem.found) == (2, "cpm", values[0])
+    mark = values[0][1]  # a column with three decimals throughout holds decimals
+    read = read_dataset(table(tmp_path, text.replace(values[1], f"1402{mark}551")))
+    assert read.samples["cpm"].tolist() == [1.215, 1402.551, 1330.0]
+
+
+def test_a_study_that_excludes_everything_is_told_before_it_is_built(study):
+    add_columns(study / "samples.tsv", exclude_reason="none is good")
+    with pytest.raises(DatasetError, match="no sample left"):
+        read_tables(study)

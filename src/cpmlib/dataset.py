@@ -223,9 +223,6 @@ def _without_excluded(dataset: Dataset) -> Dataset:
     kept = samples[~excluded_rows(samples)].reset_index(drop=True)
     people = dataset.participants
     people = people[people["participant_id"].isin(kept["participant_id"])].reset_index(drop=True)
-    if kept.empty:
-        expected, remedy = "one sample or more", "leave one without an exclude_reason"
-        raise DatasetError(Problem(SAMPLES.name, "no sample left", expected, remedy))
     excluded = pd.concat(parts).sort_values("sample_id", kind="stable").reset_index(drop=True)
     kept = kept.drop(columns=_reasons(kept))
     return dataclasses.replace(dataset, participants=people, samples=kept, excluded=excluded)
@@ -393,19 +390,26 @@ def _cell_text(value: object) -> str:
 
 def _to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return targets in RAS+; a study whose planning software wrote LPS says so in the sidecar."""
-    if not path.is_file():
+    if not os.path.lexists(path):  # a link to nowhere may stand for a file that says LPS
         return samples
-    content = delimited.read_json(path)
+    content = _by_plain_key(delimited.read_json(path))
+    where = f"'{COORDINATE_SYSTEM}' in the entry of each coordinate"
+    if _plain_key(COORDINATE_SYSTEM) in content:
+        found = f"'{COORDINATE_SYSTEM}' beside the columns"
+        raise DatasetError(Problem(path.name, found, where, "move it there"))
     declared = {}
     for axis in AXES:
-        entry = content.get(axis)
-        declared[axis] = entry.get(COORDINATE_SYSTEM, "RAS") if isinstance(entry, dict) else "RAS"
-        units = entry.get("Units", "mm") if isinstance(entry, dict) else "mm"
+        entry = content.get(_plain_key(axis), {})
+        if not isinstance(entry, dict):
+            raise DatasetError(Problem(path.name, f"{entry!r}", where, "correct it", column=axis))
+        said = _by_plain_key(entry)
+        declared[axis] = said.get(_plain_key(COORDINATE_SYSTEM), "RAS")
+        units = said.get("units", "mm")
         if units != "mm":
             raise DatasetError(
                 Problem(path.name, f"units {units!r}", "mm", "give targets in mm", column=axis)
             )
-    systems = {str(system).rstrip("+") for system in declared.values()}
+    systems = {str(system).upper().rstrip("+") for system in declared.values()}
     if systems == {"LPS"}:
         turned = samples.copy()
         turned[["target_x", "target_y"]] = -turned[["target_x", "target_y"]] + 0.0
@@ -416,6 +420,15 @@ def _to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
         remedy = f"correct '{COORDINATE_SYSTEM}'"
         raise DatasetError(Problem(path.name, found, expected, remedy))
     return samples
+
+
+def _plain_key(name: str) -> str:
+    return delimited.plain_name(name).replace("_", "")
+
+
+def _by_plain_key(content: Mapping[str, object]) -> dict[str, object]:
+    """Return an object of JSON by its keys without capitals, hyphens and spaces."""
+    return {_plain_key(name): entry for name, entry in content.items()}
 
 
 def _read_description(path: Path) -> dict[str, object]:
@@ -460,6 +473,7 @@ def _split_minimal(table: TextTable) -> tuple[pd.DataFrame, pd.DataFrame, list[P
     for name, prefix in (("participant_id", "sub-"), ("sample_id", "sample-")):
         if name in cells.columns:
             short = cells[name].str.fullmatch(r"[A-Za-z0-9]+")
+            short &= ~cells[name].map(delimited.means_missing)
             cells[name] = cells[name].where(~short, prefix + cells[name])
     for name in known:
         if name not in cells.columns and name not in MINIMAL_REQUIRED:

@@ -314,6 +314,11 @@ def test_folders_that_are_not_looked_into_are_named(tmp_path):
     assert [one.path.name for one in unknown_patients(tmp_path, ["sub-01"])] == ["sub-99", "cpms"]
     make(tmp_path, "derivatives/mine/cpm_01.nii.gz")
     assert "whose" in unknown_patients(tmp_path, ["sub-01"])[-1].reason
+    make(tmp_path, "cpm_01.nii.gz", "derivatives/qupath/sample-01_annotations.tsv", "README.md")
+    named = {one.path.name: one.what for one in unknown_patients(tmp_path, ["sub-01"])[2:]}
+    assert named["cpm_01.nii.gz"] == "image"
+    assert named["sample-01_annotations.tsv"] == "table or outline"
+    assert "README.md" not in named
     make(tmp_path, "derivatives/mine/Sub-1/sub-01_cpm.nii.gz", "DERIVATIVES/x/a.txt")
     with pytest.raises(DatasetError, match=r"Sub-1: .*expected sub-01") as error:
         unknown_patients(tmp_path, ["sub-01"])

@@ -130,6 +130,9 @@ SET_ASIDE = (
 """Suffixes of what may be an image that was packed, put aside or not copied to its end."""
 
 TABLES = (".tsv", ".csv", ".txt", ".xlsx", ".xls", ".geojson")
+OWN_TABLES = ("participants.tsv", "samples.tsv")
+"""A study's tables, which are read."""
+
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".qptiff", ".svg")
 
 _T1 = r"t1|t1w|mprage|mp2rage|spgr|bravo"

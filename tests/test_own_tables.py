@@ -304,9 +304,31 @@ def percent(book):
     book.active["D3"].number_format = "0.00%"
 
 
+def shown_as(number_format):
+    return lambda book: setattr(book.active["D3"], "number_format", number_format)
+
+
+def rich(**font):
+    """Give the last sign of a cell's text a font of its own."""
+
+    def change(book):
+        from openpyxl.cell.rich_text import CellRichText, TextBlock
+        from openpyxl.cell.text import InlineFont
+
+        book.active["D3"] = CellRichText("1402", TextBlock(InlineFont(**font), "2"))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        *(
+            (shown_as(text), "D3 that its format shows")
+            for text in ('0.0,"k"', '"n/a"', "0;", ";0")
+        ),
+        (rich(strike=True), "row 3: found struck-out text in D3"),
+        (rich(vertAlign="superscript"), "row 3: found a raised or lowered mark in D3"),
         (percent, "a number in D3 that its format shows as another"),
         (hide_row, "row 3: found a hidden row"),
         (hide_column, "a hidden column D"),
@@ -321,6 +343,22 @@ def test_what_a_workbook_hides_or_strikes_out_is_not_read(tmp_path, change, word
 def test_sheets_that_are_not_read_are_said_by_number(tmp_path):
     path = workbook(tmp_path / "study.xlsx", lambda book: book.create_sheet("Miller").append([1]))
     assert read_dataset(path).notes == ("sheet 2 of the workbook",)
+
+
+def test_comments_are_not_read_and_said(tmp_path):
+    def comment(book):
+        from openpyxl.comments import Comment
+
+        book.active["D3"].comment = Comment("not this one", "Miller")
+
+    found = read_dataset(workbook(tmp_path / "study.xlsx", comment))
+    assert found.notes == ("comments on cells of the workbook (1)",)
+
+
+@pytest.mark.parametrize("text", ["#,##0.00_);(#,##0.00)", "[Red]0;-0", '0.0" /mm2"', "0.00E+00"])
+def test_usual_formats_are_read(tmp_path, text):
+    path = workbook(tmp_path / "study.xlsx", shown_as(text))
+    assert read_dataset(path).samples["cpm"].tolist() == [1215, 1402, 1330]
 
 
 def test_a_chart_before_the_table(tmp_path):

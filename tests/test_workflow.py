@@ -361,6 +361,9 @@ def test_files_that_are_not_used_are_named_to_the_author(project, study, capsys)
     listed = (project / "build" / "private" / "not_used.tsv").read_text().splitlines()
     assert len(listed) == 3
     assert str(study) not in "".join(listed)
+    (study / "sub-01" / "a\x1b[2Jb.txt").touch()  # would clear the terminal
+    prepare.prepare_study(study)
+    assert "sub-01/a\\x1b[2Jb.txt" in capsys.readouterr().out
 
 
 def test_a_column_that_a_study_leaves_out_stays_out_of_what_its_images_need(project, study):

@@ -25,7 +25,7 @@ import pandas as pd
 from cpmlib.dataset import excluded_rows, read_notes, read_tables
 from cpmlib.delimited import plain_name, read_tsv
 from cpmlib.derivatives import FOLDER
-from cpmlib.errors import DatasetError, Problem
+from cpmlib.errors import DatasetError, Problem, clip
 from cpmlib.patient import check_patient, without_contrasts
 from cpmlib.pseudonyms import key_text, read_key
 from cpmlib.roi import COLUMNS as AXES
@@ -203,7 +203,7 @@ def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
         print(f"not used are {len(rows)} files or folders; all are in {BUILD_NAME}/{NOT_USED}:")
     for (what, reason), part in table.groupby(["what", "reason"]):
         names = [*part["path"][:SHOWN], *(["..."] if len(part) > SHOWN else [])]
-        shown = ", ".join(names).encode("utf-8", "backslashreplace").decode()
+        shown = ", ".join(map(clip, names))
         print(f"  {what} ({reason}), {len(part)}: {shown}")
 
 

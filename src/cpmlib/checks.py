@@ -230,7 +230,7 @@ _UNITS = {
             f"a density in {DENSITY_UNIT}",
             [
                 (1e-5, 0.1, "cells/um2", "multiply by 1e+06"),
-                (0.1, 20, "1000 cells/mm2", "multiply by 1000"),
+                (0.1, 20, "1000 cells/mm2", "multiply by 1000, unless these are logarithms"),
             ],
         ),
     ),

@@ -119,6 +119,8 @@ def check_brought(
         units = [(f, other) for f, other in OTHER_UNITS[kind] if low <= median * f <= high]
         looks = f", which looks like {units[0][1]}" if units else ""
         remedy = f"multiply the map by {units[0][0]:g}" if units else f"bring it in {unit}"
+        if units and units[0][0] > 1:
+            remedy += ", unless it holds logarithms"  # 7.1 is that of 1200, too
         expected = f"{low:g} to {high:g} {unit}"
         found = f"a median of {median:.4g} in the brain{looks}"
         raise DatasetError(Problem(name, found, expected, remedy))

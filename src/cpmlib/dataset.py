@@ -16,7 +16,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -149,10 +150,7 @@ def pseudonymised(
         participant_id=samples["participant_id"].map(people), sample_id=numbered
     )
     for column in _reasons(samples):
-        texts = [
-            _with_pseudonyms(text, own, people, numbered, i)
-            for i, text in enumerate(samples[column])
-        ]
+        texts = _with_pseudonyms(samples[column], own, people, numbered)
         samples[column] = pd.Series(texts, index=samples.index, dtype=object)
     joined = samples.merge(participants, on="participant_id", how="left", validate="many_to_one")
     return Dataset(
@@ -166,33 +164,43 @@ def pseudonymised(
 
 
 def _with_pseudonyms(
-    text: object, own: pd.DataFrame, people: Mapping[str, str], numbered: list[str], i: int
-) -> object:
-    """Put the book's names in place of the study's in the reason of row `i`."""
-    if not isinstance(text, str):
-        return text
-    names = dict(people)
-    for j, (who, sample) in enumerate(own.itertuples(index=False)):
-        if sample not in names or who == own["participant_id"].iloc[i]:
-            names[sample] = numbered[j]
+    texts: pd.Series, own: pd.DataFrame, people: Mapping[str, str], numbered: list[str]
+) -> list[object]:
+    """Put the book's names in place of the study's in a reason for each row of the samples.
+
+    Of two samples of one name, that of the row's patient is meant.
+    """
+    if texts.isna().all():
+        return [None] * len(texts)
+    names, of_patient = dict(people), dict[str, dict[str, str]]()
+    for (who, sample), new in zip(own.itertuples(index=False, name=None), numbered, strict=True):
+        names.setdefault(sample, new)
+        of_patient.setdefault(who, {})[sample] = new
+    names = _with_short(names)
+    pattern = _any_of(names)
+    return [
+        _replaced(text, pattern, ChainMap(_with_short(of_patient[who]), names))
+        if isinstance(text, str)
+        else text
+        for text, who in zip(texts, own["participant_id"], strict=True)
+    ]
+
+
+def _with_short(names: Mapping[str, str]) -> dict[str, str]:
+    """Return names in small letters, and what stands after ``sub-`` or ``sample-``."""
     # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
     short = {old.split("-", 1)[1]: new for old, new in names.items()}
-    names |= {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
-    return replace_names(text, names)
+    known = {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
+    return {old.lower(): new for old, new in {**names, **known}.items()}
 
 
-def replace_names(text: str, names: Mapping[str, str]) -> str:
-    """Replace whole words of a text, whatever their capitals.
-
-    Examples
-    --------
-    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
-    'as S01 of P02, not sample-10'
-    """
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
     listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    new = {old.lower(): name for old, name in names.items()}
-    pattern = rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])"
-    return re.sub(pattern, lambda match: new[match[0].lower()], text, flags=re.I | re.A)
+    return re.compile(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
+
+
+def _replaced(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str:
+    return pattern.sub(lambda match: names[match[0].lower()], text)
 
 
 def _reasons(samples: pd.DataFrame) -> list[str]:

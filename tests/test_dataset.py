@@ -508,6 +508,38 @@ def test_coordinate_systems_that_are_mixed_or_unknown_are_refused(study, systems
         read_dataset(study)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {axis.upper(): {"CoordinateSystem": "LPS"} for axis in AXES},
+        {axis: {"coordinate_system": "lps"} for axis in AXES},
+    ],
+)
+def test_a_coordinate_system_is_read_whatever_the_capitals(targeted, content):
+    study, before = targeted
+    (study / "samples.json").write_text(json.dumps(content))
+    found = read_dataset(study).samples
+    np.testing.assert_array_equal(found["target_x"], -before["target_x"])
+
+
+@pytest.mark.parametrize(
+    "content", [{"CoordinateSystem": "LPS"}, dict.fromkeys(AXES, "LPS"), {AXES[0]: ["LPS"]}]
+)
+def test_a_coordinate_system_in_another_place_is_refused(targeted, content):
+    study, _ = targeted
+    (study / "samples.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="in the entry of each coordinate"):
+        read_dataset(study)
+
+
+def test_a_sidecar_that_was_not_fetched_may_say_lps(targeted):
+    study, _ = targeted
+    (study / "samples.json").unlink(missing_ok=True)
+    (study / "samples.json").symlink_to("nowhere")
+    with pytest.raises(DatasetError, match=r"samples\.json: found a link to nowhere"):
+        read_dataset(study)
+
+
 def test_targets_in_another_unit_are_refused(study):
     content = {"target_y": {"Units": "cm"}}
     (study / "samples.json").write_text(json.dumps(content))

@@ -190,3 +190,20 @@ def test_the_picture_to_register_is_of_the_lowest_b_values() -> None:
     image = nib.Nifti1Image(np.arange(4, dtype=np.float32).reshape(1, 1, 1, 4), np.eye(4))
     series = DiffusionSeries(image, np.array([1000.0, 60, 50, 55]), np.zeros((4, 3)))
     assert without_weighting(series).get_fdata().item() == 2
+
+
+def test_a_trace_of_uneven_directions_says_how_far_it_may_be_off() -> None:
+    """Three directions, two of them 80 degrees apart: b-matrices 1 - sin 10 and 1 + sin 10."""
+    sine, cosine = np.sin(np.radians(10)), np.cos(np.radians(10))
+    directions = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [sine, 0, cosine]])
+    notes = choose_volumes([0, 1000, 1000, 1000], directions).notes
+    # If all diffusion is along the axis between the two, the ADC is too high by sin 10 = 17 %.
+    assert "off by up to 17 %" in notes[-1]
+    assert "uneven" not in "".join(choose_volumes([0, 1000, 1000, 1000], np.eye(4, 3, -1)).notes)
+
+
+def test_a_b_value_that_is_none_is_named_with_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "a.bval").write_text("0 nan")
+    (tmp_path / "a.bvec").write_text("0 1\n0 0\n0 0\n")
+    with pytest.raises(DatasetError, match=r"a\.bval: found a b-value of nan for volume 2"):
+        read_gradients(tmp_path / "a.bval", tmp_path / "a.bvec")

@@ -219,3 +219,14 @@ def test_filled_area_agrees_with_matplotlib_on_the_bow_tie() -> None:
     inside = Outline(np.array(BOW_TIE)).contains_points(points).mean() * 1e6
     # The grid's squares are 2.5 wide, the edge about 4,000 long.
     assert filled_area([np.array(BOW_TIE, dtype=float)]) == pytest.approx(inside, abs=5000)
+
+
+def test_a_table_without_parents_says_that_nesting_is_unknown(tmp_path: Path) -> None:
+    """Spreadsheets lose the column; then only the reader can know that one lies in the other."""
+    rows = ["T\tTumor\t1000\t1000000", "H\tTumor\t300\t400000"]
+    head = "Name\tClass\tNum Detections\tArea µm^2"
+    assert (
+        "nested annotations count twice"
+        in count_cells(annotation=table(tmp_path, head, *rows)).notes[0]
+    )
+    assert count_cells(annotation=table(tmp_path, head, rows[0])).notes == ()

@@ -198,7 +198,7 @@ def test_a_density_in_thousands_is_recognised(tmp_path):
     text = MINIMAL.replace("2190", "2.19").replace("3310", "3.31").replace("2950", "2.95")
     (problem,) = refused(table(tmp_path, text))
     assert problem.column == "he_cellularity"
-    assert problem.remedy == "multiply by 1000"
+    assert problem.remedy == "multiply by 1000, unless these are logarithms"
 
 
 def test_a_date_that_a_spreadsheet_made_a_number_is_recognised(tmp_path):
@@ -304,9 +304,31 @@ def percent(book):
     book.active["D3"].number_format = "0.00%"
 
 
+def shown_as(number_format):
+    return lambda book: setattr(book.active["D3"], "number_format", number_format)
+
+
+def rich(**font):
+    """Give the last sign of a cell's text a font of its own."""
+
+    def change(book):
+        from openpyxl.cell.rich_text import CellRichText, TextBlock
+        from openpyxl.cell.text import InlineFont
+
+        book.active["D3"] = CellRichText("1402", TextBlock(InlineFont(**font), "2"))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        *(
+            (shown_as(text), "D3 that its format shows")
+            for text in ('0.0,"k"', '"n/a"', "0;", ";0")
+        ),
+        (rich(strike=True), "row 3: found struck-out text in D3"),
+        (rich(vertAlign="superscript"), "row 3: found a raised or lowered mark in D3"),
         (percent, "a number in D3 that its format shows as another"),
         (hide_row, "row 3: found a hidden row"),
         (hide_column, "a hidden column D"),
@@ -321,6 +343,22 @@ def test_what_a_workbook_hides_or_strikes_out_is_not_read(tmp_path, change, word
 def test_sheets_that_are_not_read_are_said_by_number(tmp_path):
     path = workbook(tmp_path / "study.xlsx", lambda book: book.create_sheet("Miller").append([1]))
     assert read_dataset(path).notes == ("sheet 2 of the workbook",)
+
+
+def test_comments_are_not_read_and_said(tmp_path):
+    def comment(book):
+        from openpyxl.comments import Comment
+
+        book.active["D3"].comment = Comment("not this one", "Miller")
+
+    found = read_dataset(workbook(tmp_path / "study.xlsx", comment))
+    assert found.notes == ("comments on cells of the workbook (1)",)
+
+
+@pytest.mark.parametrize("text", ["#,##0.00_);(#,##0.00)", "[Red]0;-0", '0.0" /mm2"', "0.00E+00"])
+def test_usual_formats_are_read(tmp_path, text):
+    path = workbook(tmp_path / "study.xlsx", shown_as(text))
+    assert read_dataset(path).samples["cpm"].tolist() == [1215, 1402, 1330]
 
 
 def test_a_chart_before_the_table(tmp_path):
@@ -534,3 +572,45 @@ def test_problems_that_one_remedy_serves_are_one_message_with_all_values_and_row
     assert all(f"left place {row} (row {row})" in text for row in rows)
     assert "yes (rows 2-67)" in text
     assert text.count("use one of these spellings") == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "word"),
+    [
+        *(("participant_id", "NA"), ("sample_id", "nan"), ("case", "none")),
+        *(("exclude_reason", "NA"), ("exclude_reason", "no")),
+        *(("cpm_exclude_reason", "FALSE"), ("he_exclude_reason", "0")),
+    ],
+)
+def test_another_word_for_nothing_is_no_name_and_no_reason(tmp_path, column, word):
+    """R writes NA and spreadsheets FALSE: that is no patient, no case and no reason."""
+    names, *rows = (line.split(",") for line in MINIMAL.splitlines())
+    names += [] if column in names else [column]
+    rows = [row + ["n/a"] * (len(names) - len(row)) for row in rows]
+    rows[2][names.index(column)] = word
+    text = "".join(",".join(row) + "\n" for row in [names, *rows])
+    (problem,) = refused(table(tmp_path, text))
+    assert (problem.row, problem.column, problem.found) == (4, column, word)
+    assert "n/a" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("separator", "values"),
+    [(",", ("1.215", "1402.55", "1330")), (";", ("1,215", "1402,55", "1330"))],
+)
+def test_thousands_beside_decimals_in_one_column(tmp_path, separator, values):
+    rows = [row.split(",") for row in MINIMAL.splitlines()]
+    for row, value in zip(rows[1:], values, strict=True):
+        row[3] = value
+    text = "".join(separator.join(row) + "\n" for row in rows)
+    (problem,) = refused(table(tmp_path, text))
+    assert (problem.row, problem.column, problem.found) == (2, "cpm", values[0])
+    mark = values[0][1]  # a column with three decimals throughout holds decimals
+    read = read_dataset(table(tmp_path, text.replace(values[1], f"1402{mark}551")))
+    assert read.samples["cpm"].tolist() == [1.215, 1402.551, 1330.0]
+
+
+def test_a_study_that_excludes_everything_is_told_before_it_is_built(study):
+    add_columns(study / "samples.tsv", exclude_reason="none is good")
+    with pytest.raises(DatasetError, match="no sample left"):
+        read_tables(study)

@@ -149,6 +149,15 @@ def test_b_values_and_volumes_that_disagree(study):
         read_patient(patient(study))
 
 
+def test_directions_that_give_no_adc_are_told_before_an_image_is_read(study):
+    series(study, directions=2)
+    (problem,) = check_patient(patient(study))
+    assert (problem.file, problem.found[:12]) == ("sub-01_dwi.nii.gz", "2 directions")
+    for name in ("T1w", "ce-gadolinium_T1w"):
+        (study / "sub-01" / "anat" / f"sub-01_{name}.nii.gz").unlink()
+    assert check_patient(patient(study)) == [], "a series that nothing uses"
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -156,6 +165,8 @@ def test_b_values_and_volumes_that_disagree(study):
         ({"RepetitionTime": 1500, "EchoTime": 0.03}, "RepetitionTime"),
         ({"RepetitionTime": "1.5", "EchoTime": 0.03}, "RepetitionTime"),
         ({"RepetitionTime": True, "EchoTime": 0.03}, "RepetitionTime"),
+        ({"RepetitionTime": 1.5, "EchoTime": 30}, "EchoTime.*below 0.5"),  # milliseconds
+        ({"RepetitionTime": 0.03, "EchoTime": 0.4}, "one before the repetition"),
     ],
 )
 def test_times_of_a_perfusion_series(study, content, expected):

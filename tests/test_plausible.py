@@ -16,6 +16,7 @@ from cpmlib.maps import PatientMaps, make_maps
 from cpmlib.options import ImageOptions
 from cpmlib.patient import PatientImages
 from cpmlib.plausible import check_brought, check_contrasts
+from cpmlib.roi import COLUMNS as AXES
 from heads import template
 from test_patient_images import head
 
@@ -57,8 +58,23 @@ def test_what_a_density_was_taken_for_is_said():
     values = np.asarray(scaled(1).dataobj).copy()
     values[tuple(np.argwhere(values > 0)[:3].T)] = -2  # as a spline makes them at an edge
     image, notes = check_brought("CPM", nib.Nifti1Image(values, head().affine), BRAIN, "x")
-    assert "3 voxels are below 0" in notes[1]
-    assert np.isnan(np.asarray(image.dataobj)).sum() == 3
+    assert "3 voxels of the brain are not above 0" in notes[1]
+    left_out = np.isnan(np.asarray(image.dataobj)) & (np.asarray(BRAIN.dataobj) > 0)
+    assert left_out.sum() == 3
+
+
+def test_a_part_of_the_brain_that_was_not_predicted_is_no_density_of_0():
+    """A map that was cut off beside the target: half of the sphere holds 0, not the tissue."""
+    values = np.asarray(scaled(1).dataobj).copy()
+    voxel = np.argwhere(values > 0).mean(axis=0).round().astype(int)
+    values[: voxel[0]] = 0
+    target = nib.affines.apply_affine(BRAIN.affine, voxel - np.array([0.5, 0, 0]))
+    row = pd.DataFrame([["s1", *target]], columns=["sample_id", *AXES])
+    images = PatientImages({"CPM": nib.Nifti1Image(values, BRAIN.affine), "mask": BRAIN})
+    found = extract_regions(make_maps(images, None), row, ImageOptions()).iloc[0]
+    assert found["cpm"] == pytest.approx(values[tuple(voxel)], rel=0.3)  # tissue varies by so much
+    assert found["cpm_coverage"] < 1
+    assert found["cpm_flag"] == "partly without values"
 
 
 def test_blood_volume_in_per_cent_is_refused():

@@ -138,6 +138,13 @@ def test_a_spoilt_key_is_named(tmp_path, rows):
         read_key(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"sub-01\tP01\n", b"\xff\xfep"])
+def test_a_file_that_is_no_key_does_not_number_patients_anew(tmp_path, content):
+    (tmp_path / "key.tsv").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"key\.tsv"):
+        read_key(tmp_path / "key.tsv")
+
+
 def test_the_private_folder_says_what_it_is_and_holds_snakemake_s_notes(private, monkeypatch):
     monkeypatch.setattr(prepare, "ROOT", private.parent)
     (private.parent / ".snakemake" / "metadata").mkdir(parents=True)

@@ -151,6 +151,9 @@ def test_capitals_in_a_name_hide_no_image(tmp_path):
         ("sub-01/anat/sub-01_T2-FLAIR.nii.gz", "sub-01_FLAIR.nii.gz"),
         ("sub-01/anat/sub-01_t1ce.nii.gz", "sub-01_ce-gadolinium_T1w.nii.gz"),
         ("sub-01/anat/sub-01_acq-post_T1w.nii.gz", "sub-01_ce-gadolinium_T1w.nii.gz"),
+        ("sub-01/anat/sub-01_acq-enhanced_T1w.nii.gz", "sub-01_ce-gadolinium_T1w.nii.gz"),
+        ("sub-01/anat/sub-01_acq-plusGd_T1w.nii.gz", "sub-01_ce-gadolinium_T1w.nii.gz"),
+        ("sub-01/anat/sub-01_ce-none_T1w.nii.gz", "sub-01_ce-gadolinium_T1w.nii.gz"),
         ("sub-01/dwi/sub-01_desc-MD.nii.gz", "sub-01_ADC.nii.gz"),
         ("sub-01/perf/sub-01_perf.nii.gz", "sub-01_dsc.nii.gz"),
         ("derivatives/m/sub-01/sub-01_cbv.nii", "sub-01_rcbv.nii.gz"),
@@ -314,6 +317,11 @@ def test_folders_that_are_not_looked_into_are_named(tmp_path):
     assert [one.path.name for one in unknown_patients(tmp_path, ["sub-01"])] == ["sub-99", "cpms"]
     make(tmp_path, "derivatives/mine/cpm_01.nii.gz")
     assert "whose" in unknown_patients(tmp_path, ["sub-01"])[-1].reason
+    make(tmp_path, "cpm_01.nii.gz", "derivatives/qupath/sample-01_annotations.tsv", "README.md")
+    named = {one.path.name: one.what for one in unknown_patients(tmp_path, ["sub-01"])[2:]}
+    assert named["cpm_01.nii.gz"] == "image"
+    assert named["sample-01_annotations.tsv"] == "table or outline"
+    assert "README.md" not in named
     make(tmp_path, "derivatives/mine/Sub-1/sub-01_cpm.nii.gz", "DERIVATIVES/x/a.txt")
     with pytest.raises(DatasetError, match=r"Sub-1: .*expected sub-01") as error:
         unknown_patients(tmp_path, ["sub-01"])

@@ -325,6 +325,20 @@ def test_what_is_missing_is_told_before_an_image_is_read(project, study):
     assert len(said.splitlines()) == 5
 
 
+@pytest.mark.parametrize("reason", ["exclude_reason", "cpm_exclude_reason"])
+def test_a_patient_whose_samples_are_excluded_needs_no_map(project, study, reason):
+    samples = pd.read_csv(study / "samples.tsv", sep="\t")
+    put_images(study, "sub-02", *RAW)
+    others = samples["participant_id"] != "sub-02"
+    table = samples.drop(columns="cpm").assign(**{reason: np.where(others, "no scan", "n/a")})
+    table.to_csv(study / "samples.tsv", sep="\t", index=False, na_rep="n/a")
+    prepare.prepare_study(study)
+    table.loc[0, reason] = "n/a"
+    table.to_csv(study / "samples.tsv", sep="\t", index=False, na_rep="n/a")
+    with pytest.raises(DatasetError, match=f"{samples['participant_id'][0]}: found no FLAIR"):
+        prepare.prepare_study(study)
+
+
 def test_samples_that_cannot_be_measured_are_named_to_the_author(project, study, capsys):
     table = pd.read_csv(study / "samples.tsv", sep="\t")
     folder = study / "derivatives" / "qupath" / "sub-01"
@@ -347,6 +361,9 @@ def test_files_that_are_not_used_are_named_to_the_author(project, study, capsys)
     listed = (project / "build" / "private" / "not_used.tsv").read_text().splitlines()
     assert len(listed) == 3
     assert str(study) not in "".join(listed)
+    (study / "sub-01" / "a\x1b[2Jb.txt").touch()  # would clear the terminal
+    prepare.prepare_study(study)
+    assert "sub-01/a\\x1b[2Jb.txt" in capsys.readouterr().out
 
 
 def test_a_column_that_a_study_leaves_out_stays_out_of_what_its_images_need(project, study):

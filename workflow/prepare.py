@@ -25,11 +25,11 @@ import pandas as pd
 from cpmlib.dataset import excluded_rows, read_notes, read_tables
 from cpmlib.delimited import plain_name, read_tsv
 from cpmlib.derivatives import FOLDER
-from cpmlib.errors import DatasetError, Problem
+from cpmlib.errors import DatasetError, Problem, clip
 from cpmlib.patient import check_patient, without_contrasts
 from cpmlib.pseudonyms import key_text, read_key
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import MEASURED, SAMPLES
+from cpmlib.schemas import MEASURED, MISSING, SAMPLES
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.study_names import COUNTED
 from cpmlib.surrogate.images.study import study_tables
@@ -161,7 +161,7 @@ def _find_all(
             continue
         problems += check_patient(found)
         # A study that leaves the column out counts on its images, which must then be whole.
-        if "cpm" not in samples.columns and "CPM" not in found.images:
+        if "cpm" not in samples.columns and "CPM" not in found.images and _any_needs_cpm(rows):
             problems += without_contrasts(str(who), set(found.images))
     try:
         unknown_patients(source, set(samples["participant_id"]))
@@ -170,6 +170,12 @@ def _find_all(
     if problems:
         raise DatasetError(list(dict.fromkeys(problems)))  # a link may concern every patient
     return files
+
+
+def _any_needs_cpm(rows: pd.DataFrame) -> bool:
+    """Whether a patient has a sample that is left out neither as a whole nor for its CPM."""
+    told = rows.reindex(columns=["exclude_reason", "cpm_exclude_reason"])
+    return bool((told.isna() | told.isin(["", MISSING])).all(axis=1).any())
 
 
 def _faults_of_images(source: Path) -> list[Problem]:
@@ -197,7 +203,7 @@ def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
         print(f"not used are {len(rows)} files or folders; all are in {BUILD_NAME}/{NOT_USED}:")
     for (what, reason), part in table.groupby(["what", "reason"]):
         names = [*part["path"][:SHOWN], *(["..."] if len(part) > SHOWN else [])]
-        shown = ", ".join(names).encode("utf-8", "backslashreplace").decode()
+        shown = ", ".join(map(clip, names))
         print(f"  {what} ({reason}), {len(part)}: {shown}")
 
 

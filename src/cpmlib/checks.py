@@ -118,6 +118,7 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
         decimal_comma = table.decimal_comma
         # Where the column shows elsewhere that its commas mark decimals, 1,378 is no thousand.
         plain = decimal_comma and texts.map(delimited.surely_decimal_comma).any()
+        free = not is_number(column) and "levels" not in (column.metadata or {})
         values: list[object] = []
         for row, text in texts.items():
             value: object = text
@@ -127,6 +128,10 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
                     problems.append(
                         _cell(table, row, name, "an empty cell", column, f"write {MISSING}")
                     )
+            elif free and delimited.means_missing(text, or_no=column.nullable):
+                value = None
+                remedy = f"write {MISSING} if nothing is meant, else other words"
+                problems.append(_cell(table, row, name, text, column, remedy))
             elif is_number(column):
                 written = text.replace(",", ".") if plain and "." not in text else text
                 comma = decimal_comma and written == text
@@ -144,13 +149,14 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
 
 def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
     """Refuse what a spreadsheet made of a density: 1.215 for 1215, 45717 for the 1st of March."""
-    texts = table.cells[values.name]
+    written = table.cells[values.name]
+    texts = written.str.replace(",", ".") if table.decimal_comma else written
     whole = values.notna() & ~texts.str.contains(".", regex=False)
     pointed = values.notna() & ~whole
-    usual = values[whole].median()
-    like = texts[pointed].map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
-    parted = pointed & (values < THOUSAND_BESIDE)
-    if not (like.all() and usual >= THOUSAND_BESIDE):
+    like = texts.map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
+    parted = pointed & like & (values < THOUSAND_BESIDE)
+    thousandths = pointed & ~like & texts.str.fullmatch(r".*[.][0-9]{3}")  # such as 1402.551
+    if thousandths.any() or not values[~parted].median() >= THOUSAND_BESIDE:
         parted[:] = False
     first, last = EXCEL_DAYS
     days = whole & values.between(first, last)
@@ -158,11 +164,11 @@ def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
         days[:] = False
     expected = "a density of the size of the others"
     remedies = (
-        (parted, "leave the point out if it separates thousands, else write two or four decimals"),
+        (parted, "leave the mark out if it separates thousands, else write two or four decimals"),
         (days, "write the number again: spreadsheets store a date as such a count of days"),
     )
     return [
-        Problem(table.file, texts[row], expected, remedy, int(str(row)), str(values.name))
+        Problem(table.file, written[row], expected, remedy, int(str(row)), str(values.name))
         for doubtful, remedy in remedies
         for row in values.index[doubtful]
     ]
@@ -224,7 +230,7 @@ _UNITS = {
             f"a density in {DENSITY_UNIT}",
             [
                 (1e-5, 0.1, "cells/um2", "multiply by 1e+06"),
-                (0.1, 20, "1000 cells/mm2", "multiply by 1000"),
+                (0.1, 20, "1000 cells/mm2", "multiply by 1000, unless these are logarithms"),
             ],
         ),
     ),
@@ -260,6 +266,10 @@ def relations(
         named = samples.dropna(subset=["participant_id", "sample_id"])
         problems += _repeated_samples(named, sample_file)
         problems += _check_names(named["sample_id"], sample_file, named["participant_id"])
+    if "exclude_reason" in samples.columns and samples["exclude_reason"].notna().all():
+        found, expected = "a reason in every row and no sample left", "one sample or more"
+        remedy = f"write {MISSING} where the sample is kept"
+        problems.append(Problem(sample_file, found, expected, remedy, column="exclude_reason"))
     problems += _check_targets(samples, sample_file) + _check_counts(samples, sample_file)
     if "case" in samples.columns:
         cases = samples["case"].dropna()

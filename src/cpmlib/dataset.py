@@ -16,7 +16,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -149,10 +150,7 @@ def pseudonymised(
         participant_id=samples["participant_id"].map(people), sample_id=numbered
     )
     for column in _reasons(samples):
-        texts = [
-            _with_pseudonyms(text, own, people, numbered, i)
-            for i, text in enumerate(samples[column])
-        ]
+        texts = _with_pseudonyms(samples[column], own, people, numbered)
         samples[column] = pd.Series(texts, index=samples.index, dtype=object)
     joined = samples.merge(participants, on="participant_id", how="left", validate="many_to_one")
     return Dataset(
@@ -166,33 +164,43 @@ def pseudonymised(
 
 
 def _with_pseudonyms(
-    text: object, own: pd.DataFrame, people: Mapping[str, str], numbered: list[str], i: int
-) -> object:
-    """Put the book's names in place of the study's in the reason of row `i`."""
-    if not isinstance(text, str):
-        return text
-    names = dict(people)
-    for j, (who, sample) in enumerate(own.itertuples(index=False)):
-        if sample not in names or who == own["participant_id"].iloc[i]:
-            names[sample] = numbered[j]
+    texts: pd.Series, own: pd.DataFrame, people: Mapping[str, str], numbered: list[str]
+) -> list[object]:
+    """Put the book's names in place of the study's in a reason for each row of the samples.
+
+    Of two samples of one name, that of the row's patient is meant.
+    """
+    if texts.isna().all():
+        return [None] * len(texts)
+    names, of_patient = dict(people), dict[str, dict[str, str]]()
+    for (who, sample), new in zip(own.itertuples(index=False, name=None), numbered, strict=True):
+        names.setdefault(sample, new)
+        of_patient.setdefault(who, {})[sample] = new
+    names = _with_short(names)
+    pattern = _any_of(names)
+    return [
+        _replaced(text, pattern, ChainMap(_with_short(of_patient[who]), names))
+        if isinstance(text, str)
+        else text
+        for text, who in zip(texts, own["participant_id"], strict=True)
+    ]
+
+
+def _with_short(names: Mapping[str, str]) -> dict[str, str]:
+    """Return names in small letters, and what stands after ``sub-`` or ``sample-``."""
     # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
     short = {old.split("-", 1)[1]: new for old, new in names.items()}
-    names |= {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
-    return replace_names(text, names)
+    known = {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
+    return {old.lower(): new for old, new in {**names, **known}.items()}
 
 
-def replace_names(text: str, names: Mapping[str, str]) -> str:
-    """Replace whole words of a text, whatever their capitals.
-
-    Examples
-    --------
-    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
-    'as S01 of P02, not sample-10'
-    """
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
     listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    new = {old.lower(): name for old, name in names.items()}
-    pattern = rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])"
-    return re.sub(pattern, lambda match: new[match[0].lower()], text, flags=re.I | re.A)
+    return re.compile(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
+
+
+def _replaced(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str:
+    return pattern.sub(lambda match: names[match[0].lower()], text)
 
 
 def _reasons(samples: pd.DataFrame) -> list[str]:
@@ -223,9 +231,6 @@ def _without_excluded(dataset: Dataset) -> Dataset:
     kept = samples[~excluded_rows(samples)].reset_index(drop=True)
     people = dataset.participants
     people = people[people["participant_id"].isin(kept["participant_id"])].reset_index(drop=True)
-    if kept.empty:
-        expected, remedy = "one sample or more", "leave one without an exclude_reason"
-        raise DatasetError(Problem(SAMPLES.name, "no sample left", expected, remedy))
     excluded = pd.concat(parts).sort_values("sample_id", kind="stable").reset_index(drop=True)
     kept = kept.drop(columns=_reasons(kept))
     return dataclasses.replace(dataset, participants=people, samples=kept, excluded=excluded)
@@ -393,19 +398,26 @@ def _cell_text(value: object) -> str:
 
 def _to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return targets in RAS+; a study whose planning software wrote LPS says so in the sidecar."""
-    if not path.is_file():
+    if not os.path.lexists(path):  # a link to nowhere may stand for a file that says LPS
         return samples
-    content = delimited.read_json(path)
+    content = _by_plain_key(delimited.read_json(path))
+    where = f"'{COORDINATE_SYSTEM}' in the entry of each coordinate"
+    if _plain_key(COORDINATE_SYSTEM) in content:
+        found = f"'{COORDINATE_SYSTEM}' beside the columns"
+        raise DatasetError(Problem(path.name, found, where, "move it there"))
     declared = {}
     for axis in AXES:
-        entry = content.get(axis)
-        declared[axis] = entry.get(COORDINATE_SYSTEM, "RAS") if isinstance(entry, dict) else "RAS"
-        units = entry.get("Units", "mm") if isinstance(entry, dict) else "mm"
+        entry = content.get(_plain_key(axis), {})
+        if not isinstance(entry, dict):
+            raise DatasetError(Problem(path.name, f"{entry!r}", where, "correct it", column=axis))
+        said = _by_plain_key(entry)
+        declared[axis] = said.get(_plain_key(COORDINATE_SYSTEM), "RAS")
+        units = said.get("units", "mm")
         if units != "mm":
             raise DatasetError(
                 Problem(path.name, f"units {units!r}", "mm", "give targets in mm", column=axis)
             )
-    systems = {str(system).rstrip("+") for system in declared.values()}
+    systems = {str(system).upper().rstrip("+") for system in declared.values()}
     if systems == {"LPS"}:
         turned = samples.copy()
         turned[["target_x", "target_y"]] = -turned[["target_x", "target_y"]] + 0.0
@@ -416,6 +428,15 @@ def _to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
         remedy = f"correct '{COORDINATE_SYSTEM}'"
         raise DatasetError(Problem(path.name, found, expected, remedy))
     return samples
+
+
+def _plain_key(name: str) -> str:
+    return delimited.plain_name(name).replace("_", "")
+
+
+def _by_plain_key(content: Mapping[str, object]) -> dict[str, object]:
+    """Return an object of JSON by its keys without capitals, hyphens and spaces."""
+    return {_plain_key(name): entry for name, entry in content.items()}
 
 
 def _read_description(path: Path) -> dict[str, object]:
@@ -460,6 +481,7 @@ def _split_minimal(table: TextTable) -> tuple[pd.DataFrame, pd.DataFrame, list[P
     for name, prefix in (("participant_id", "sub-"), ("sample_id", "sample-")):
         if name in cells.columns:
             short = cells[name].str.fullmatch(r"[A-Za-z0-9]+")
+            short &= ~cells[name].map(delimited.means_missing)
             cells[name] = cells[name].where(~short, prefix + cells[name])
     for name in known:
         if name not in cells.columns and name not in MINIMAL_REQUIRED:

@@ -49,6 +49,7 @@ _THOUSANDS_OR_DECIMALS = (
     "write it without a thousands separator, or with other than three decimals if they are decimals"
 )
 _NOT_A_NUMBER = {"nan", "+nan", "-nan", "null", "none", "na", "n.a.", "n/a", "#n/a", "-", "?"}
+_NO = {"no", "false", "0", "nein", "non"}
 _INFINITE = {"inf", "+inf", "-inf", "infinity", "-infinity", "+infinity"}
 
 
@@ -296,6 +297,17 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
     if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
     return _remedy_for(text)
+
+
+def means_missing(text: str, *, or_no: bool = False) -> bool:
+    """Whether a text says in other words than ``n/a`` that there is no value, or just no.
+
+    Examples
+    --------
+    >>> means_missing("NA"), means_missing("FALSE"), means_missing("FALSE", or_no=True)
+    (True, False, True)
+    """
+    return text.lower() in _NOT_A_NUMBER | (_NO if or_no else set())
 
 
 def surely_decimal_comma(text: str) -> bool:

@@ -47,7 +47,7 @@ class Problem:
     column: str | None = None
 
     def __str__(self) -> str:
-        place = _clip(self.file)
+        place = clip(self.file)
         if self.row is not None:
             place += f", row {self.row}"
         return _message(place, self.column, _shown(self.found), self)
@@ -55,7 +55,7 @@ class Problem:
 
 def _message(place: str, column: str | None, found: str, problem: Problem) -> str:
     if column is not None:
-        place += f", column '{_clip(column)}'"
+        place += f", column '{clip(column)}'"
     return f"{place}: found {found}; expected {problem.expected}. Remedy: {problem.remedy}."
 
 
@@ -64,10 +64,10 @@ def _shown(found: str) -> str:
     strange = {c: unicodedata.name(c, "unnamed") for c in found if not c.isascii()}
     names = [f"U+{ord(c):04X} {name}" for c, name in strange.items() if not name.startswith(USUAL)]
     names = names[:NAMED]
-    return _clip(found) + (f" (which holds {', '.join(names)})" if names else "")
+    return clip(found) + (f" (which holds {', '.join(names)})" if names else "")
 
 
-def _clip(text: str, longest: int = 160) -> str:
+def clip(text: str, longest: int = 160) -> str:
     """Make a text of unknown origin fit to stand in a message: printable and not too long."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
@@ -89,7 +89,7 @@ def _lines(problems: Sequence[Problem]) -> list[str]:
         for problem in group:
             rows.setdefault(problem.found, []).append(problem.row or 0)
         found = ", ".join(f"{_shown(value)} ({_rows(where)})" for value, where in rows.items())
-        lines.append(_message(_clip(first.file), first.column, found, first))
+        lines.append(_message(clip(first.file), first.column, found, first))
     return lines
 
 
@@ -117,7 +117,7 @@ def own_words(text: str) -> str:
     >>> own_words("Core of Hans")
     '“Core of Hans”'
     """
-    return f"“{_clip(text).translate({ord(mark): None for mark in '“”'})}”"
+    return f"“{clip(text).translate({ord(mark): None for mark in '“”'})}”"
 
 
 class DatasetError(ValueError):

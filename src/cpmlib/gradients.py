@@ -55,6 +55,9 @@ UNEVEN = 0.1
 """How far the mean b-matrix of trace 1 may lie from one third of the identity, for a mean over
 directions to be a trace."""
 
+UNEVEN_NOTED = 0.01
+"""From here on it is noted; rounded directions lie below."""
+
 LARGEST_TEXT = 1_000_000
 """Bytes; a file of gradients has some thousands."""
 
@@ -137,7 +140,16 @@ def read_gradients(
     bvecs = np.array(rows)
     if bvecs.shape == (3, 3):
         bvecs = bvecs.T
+    check_b_values(bvals, bval.name)
     return check_gradients(bvals, bvecs, len(bvals), bvec.name)
+
+
+def check_b_values(bvals: np.ndarray, name: str) -> None:
+    """Raise a DatasetError for a b-value that is no finite number from 0."""
+    wrong = np.flatnonzero(~(np.isfinite(bvals) & (bvals >= 0)))
+    if len(wrong):
+        found = f"a b-value of {bvals[wrong[0]]:g} for volume {wrong[0] + 1}"
+        raise _fault(name, found, "finite b-values from 0, s/mm2")
 
 
 def check_gradients(
@@ -154,10 +166,7 @@ def check_gradients(
     if b.shape != (count,):
         found = f"{count} volumes and {b.size} b-values"
         raise _fault(name, found, "one b-value for each volume")
-    wrong = np.flatnonzero(~(np.isfinite(b) & (b >= 0)))
-    if len(wrong):
-        found = f"a b-value of {b[wrong[0]]:g} for volume {wrong[0] + 1}"
-        raise _fault(name, found, "finite b-values from 0, s/mm2")
+    check_b_values(b, name)
     if g.shape == (3, count) and count != 3:
         g = g.T
     if g.shape != (count, 3):
@@ -220,6 +229,10 @@ def choose_volumes(
         if (those & ~used).any():
             notes.append(f"ADC: {_listed(b, shells, those & ~used)}: left out, {why}")
     weights = _weights(g, shells, chosen)[used]
+    uneven = _mean_weighting(_b_matrices(b, g)[used], weights, reference[used])[1]
+    if how == "trace-weighted" and uneven > UNEVEN_NOTED:
+        off = f"{300 * uneven:.0f} %"
+        notes.append(f"ADC: uneven directions; along fibres the trace may be off by up to {off}")
     return Scheme(used, reference[used], _b_matrices(b, g)[used], weights, how, tuple(notes))
 
 
@@ -327,13 +340,24 @@ def _no_tensor(b_matrices: np.ndarray, g: np.ndarray) -> str | None:
 
 
 def _no_trace(b_matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray) -> str | None:
-    signed = np.where(reference, -weights, weights)
-    mean = np.einsum("v,vij->ij", signed, b_matrices)
-    if np.trace(mean) < LEAST_SPAN / 2:
+    span, uneven = _mean_weighting(b_matrices, weights, reference)
+    if span < LEAST_SPAN / 2:
         return "too few for a trace"
-    if np.abs(np.linalg.eigvalsh(mean / np.trace(mean)) - 1 / 3).max() > UNEVEN:
+    if uneven > UNEVEN:
         return "which crowd along some axes, so that their mean is no trace"
     return None
+
+
+def _mean_weighting(
+    b_matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray
+) -> tuple[float, float]:
+    """Return the trace of the mean b-matrix, s/mm2, and how far it is from even, of trace 1."""
+    signed = np.where(reference, -weights, weights)
+    mean = np.einsum("v,vij->ij", signed, b_matrices)
+    span = float(np.trace(mean))
+    if span <= 0:
+        return span, 0.0
+    return span, float(np.abs(np.linalg.eigvalsh(mean / span) - 1 / 3).max())
 
 
 def _b_matrices(b: np.ndarray, g: np.ndarray) -> np.ndarray:

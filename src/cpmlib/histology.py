@@ -258,6 +258,8 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
         regions.append(Region(area, cells, is_ignored(kind), labels, parent, (), place))
     if table.problems:
         raise DatasetError(table.problems)
+    if "parent" not in table.columns and len(regions) > 1:
+        notes.append(f"{path.name}: no column 'Parent', so that nested annotations count twice")
     sign = signs_of(regions, parents_by_name(regions))
     return replace(_total(path.name, regions, sign, notes), in_um=column != "area px2")
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from cpmlib.delimited import read_json
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.gradients import read_gradients
+from cpmlib.gradients import choose_volumes, read_gradients
 from cpmlib.images import ALIGNED, CONTRASTS, check_file, read_image
 from cpmlib.study_files import PatientFiles
 from cpmlib.study_names import KINDS, RIGHT_NAMES, SERIES, stem_of
@@ -26,6 +26,9 @@ VOLUMES = ("T1w", "T1wGd", "FLAIR", "ADC", "rCBV", "CPM", "mask")
 
 STEPS_DIFFER = 0.01
 """Share by which a sidecar's repetition time and the header's may differ: both are rounded."""
+
+LONGEST = {"RepetitionTime": 60.0, "EchoTime": 0.5}
+"""Times that no series of a bolus reaches, s: 1500 or 30 are milliseconds."""
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 """Units of time in a header; without one, the step in it means nothing (often it is 1)."""
@@ -139,7 +142,9 @@ def check_patient(files: PatientFiles) -> list[Problem]:
         try:
             shape, _ = check_file(path, 4 if kind in SERIES else 3)
             if kind == "dwi":
-                _gradients(path, shape, files.texts[kind])
+                gradients = _gradients(path, shape, files.texts[kind])
+                if {"T1w", "T1wGd"} & set(files.images):  # else the series is not used
+                    choose_volumes(*gradients, name=path.name)
             elif kind == "dsc":
                 _times(path, files.texts[kind])
         except DatasetError as error:
@@ -218,15 +223,20 @@ def _times(path: Path, texts: Texts) -> tuple[float, float]:
     for text in texts["json"]:
         content |= read_json(text)
     times, problems = [], []
-    for key in ("RepetitionTime", "EchoTime"):
+    for key, longest in LONGEST.items():
         value = content.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 60:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < longest:
             found = "nothing" if value is None else repr(value)
-            problems.append(
-                Problem(name, found, "seconds, above 0", f"correct '{key}'", column=key)
-            )
+            expected = f"seconds, above 0 and below {longest:g}"
+            problems.append(Problem(name, found, expected, f"correct '{key}'", column=key))
         else:
             times.append(float(value))
+    if not problems and times[1] >= times[0]:
+        found, expected = (
+            f"an echo after {times[1]:g} s",
+            f"one before the repetition, {times[0]:g} s",
+        )
+        problems.append(Problem(name, found, expected, "correct both times", column="EchoTime"))
     if problems:
         raise DatasetError(problems)
     return times[0], times[1]

@@ -87,7 +87,8 @@ def check_brought(
     Returns
     -------
     image : nibabel.Nifti1Image
-        A CPM without its few densities below 0, if it has any; else as it was.
+        A CPM without values that are not above 0, as of voxels that were not predicted; else as it
+        was.
     notes : list of str
         What was assumed and found.
 
@@ -118,17 +119,21 @@ def check_brought(
         units = [(f, other) for f, other in OTHER_UNITS[kind] if low <= median * f <= high]
         looks = f", which looks like {units[0][1]}" if units else ""
         remedy = f"multiply the map by {units[0][0]:g}" if units else f"bring it in {unit}"
+        if units and units[0][0] > 1:
+            remedy += ", unless it holds logarithms"  # 7.1 is that of 1200, too
         expected = f"{low:g} to {high:g} {unit}"
         found = f"a median of {median:.4g} in the brain{looks}"
         raise DatasetError(Problem(name, found, expected, remedy))
     notes = [f"{kind}: taken as {unit}; the median of the brain is {median:.4g}"]
     if kind == "rCBV" and below > MANY_BELOW_ZERO:
         notes.append(f"{kind}: {100 * below:.0f} % of the brain is below 0")
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    if kind == "CPM" and (values < 0).any():
-        count = int((values < 0).sum())
-        notes.append(f"{kind}: {count} voxels are below 0 and count as no value")
-        image = make_image(np.where(values < 0, np.float32(np.nan), values), image.affine)
+    if kind == "CPM":
+        values = np.asarray(image.dataobj, dtype=np.float32)
+        empty = ~_above(image, 0.0)
+        inside = inside_of(resample_to(mask, image.affine, image.shape, "nearest", "mask"))
+        if count := int((empty & inside & np.isfinite(values)).sum()):
+            notes.append(f"{kind}: {count} voxels of the brain are not above 0 and have no value")
+        image = make_image(np.where(empty, np.float32(np.nan), values), image.affine)
     return image, notes
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cpmlib.delimited import read_text
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.schemas import MISSING
 
@@ -99,12 +100,15 @@ def read_key(path: str | os.PathLike[str]) -> Key:
     patients: dict[str, str] = {}
     samples: dict[tuple[str, str], str] = {}
     remedy = "put back the file as it was, or delete it: patients and samples get new numbers"
-    lines = [tuple(line.split("\t")) for line in path.read_text("utf-8").splitlines()]
+    lines = [tuple(line.split("\t")) for line in read_text(path).splitlines()]
+    if not lines or lines[0] != COLUMNS:
+        expected = ", ".join(COLUMNS)
+        raise DatasetError(Problem(path.name, "another header", expected, remedy, 1))
     for number, row in enumerate(lines[1:], start=2):
         is_patient = len(row) == 3 and row[1] == MISSING
         known = patients if is_patient else samples
         fits = len(row) == 3 and re.fullmatch(r"P\d{2,}" if is_patient else r"S\d{2,}", row[2])
-        if lines[0] != COLUMNS or not fits or row[2] in known.values():
+        if not fits or row[2] in known.values():
             found, expected = "\t".join(row), "an identifier and a pseudonym of its own"
             raise DatasetError(Problem(path.name, found, expected, remedy, number))
         if is_patient:

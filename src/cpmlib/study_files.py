@@ -30,6 +30,7 @@ from cpmlib.study_names import (
     NIFTI,
     NOT_NEEDED,
     OTHER_FORMATS,
+    OWN_TABLES,
     PATTERNS,
     PICTURES,
     RAW_KINDS,
@@ -169,7 +170,8 @@ def has_images(root: str | os.PathLike[str]) -> bool:
 
 
 def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> list[Unused]:
-    """Return the folders that are not looked into, as those of patients whom no table names.
+    """Return what is not looked into: folders, as those of patients whom no table names, and files
+    of which nothing tells whose they are.
 
     Raises
     ------
@@ -195,11 +197,14 @@ def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> li
         if path.name != DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
             reason = f"only the folders of patients and {DERIVATIVES} are read"
             unused.append(Unused(path, "folder", reason))
-    for path in files_below(root / DERIVATIVES):
+    at_top = [path for path in sorted(root.iterdir()) if path.is_file()] if root.is_dir() else []
+    for path in [*at_top, *files_below(root / DERIVATIVES)]:
         inside = path.relative_to(root).parts
-        nobodys = not any(part.lower().startswith("sub-") for part in inside)
-        if nobodys and stem_of(path.name)[1] in (*NIFTI, *OTHER_FORMATS):
-            unused.append(Unused(path, "image", "neither name nor folder tells whose it is"))
+        if any(part.lower().startswith("sub-") for part in inside) or path.name in OWN_TABLES:
+            continue
+        for what, ends in (("image", (*NIFTI, *OTHER_FORMATS)), ("table or outline", TABLES)):
+            if stem_of(path.name)[1] in ends:
+                unused.append(Unused(path, what, "neither name nor folder tells whose it is"))
     return unused
 
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 _LIKE_A_NAME = re.compile(
     r"[\w./-]*(?<![A-Za-z0-9])(?:sub|ses|sample|acq|run|task|dir|rec|ce|echo)-[A-Za-z0-9][\w./-]*"
     r"|(?<![\w./-])(?!(?:participants|samples|dataset_description)\.)"
-    r"[\w./-]+\.(?:nii|gz|tsv|csv|txt|json|geojson|png|bval|bvec|xlsx|npz)\b"
+    r"[\w./-]+\.(?:nii|gz|tsv|csv|txt|json|geojson|png|bval|bvec|xlsx|npz)\b",
+    re.IGNORECASE,
 )
 """A name of a file, by the entities of BIDS or by its end; but not those of a study's tables."""
 

@@ -32,7 +32,7 @@ KINDS: Mapping[str, str] = {
 
 PATTERNS: Mapping[str, str] = {
     "T1w": r"(?!.*_ce-)(?!.*_space-)sub-[^_]+(_.+)?_T1w",
-    "T1wGd": r"(?!.*_space-)sub-.*_ce-[A-Za-z0-9]+(_.*)?_T1w",
+    "T1wGd": r"(?!.*_space-)sub-.*_ce-(?!none|no_|pre|native|without)[A-Za-z0-9]+(_.*)?_T1w",
     "FLAIR": r"(?!.*_space-)sub-.*_FLAIR",
     "ADC": r"sub-.*_(ADC|adc)(map)?",
     "dwi": r"sub-.*_dwi",
@@ -130,10 +130,14 @@ SET_ASIDE = (
 """Suffixes of what may be an image that was packed, put aside or not copied to its end."""
 
 TABLES = (".tsv", ".csv", ".txt", ".xlsx", ".xls", ".geojson")
+OWN_TABLES = ("participants.tsv", "samples.tsv")
+"""A study's tables, which are read."""
+
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".qptiff", ".svg")
 
 _T1 = r"t1|t1w|mprage|mp2rage|spgr|bravo"
-_AFTER = r"gd|gad[a-z]*|post(?!-?op)[a-z]*|contrast|km|ce"
+_AFTER = r"(?:plus|with|after|mit)?(?:gd|km|ce|contrast)|gad[a-z]*|post(?!-?op)[a-z]*"
+_AFTER += r"|enhanced|dotarem|prohance"
 LOOKS: Mapping[str, str] = {
     "CPM": r"cpm|cellular|cell|nucle|density|pathomic|predict",
     "mask": r"brain.*mask|mask.*brain|\bmask\b",

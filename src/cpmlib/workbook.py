@@ -20,8 +20,12 @@ from cpmlib.errors import DatasetError, Problem
 
 _OLE = b"\xd0\xcf\x11\xe0"
 """First bytes of an old .xls workbook, and of a workbook that is locked with a password."""
-_SHOWN_OTHERWISE = re.compile("%|,(?=;|$)|;;;")
-"""Formats of cells that show percent, thousands of thousands, or nothing."""
+_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^]]*\]')
+"""Parts of a cell's format that stand for themselves, for a space or a colour."""
+_SCALED = re.compile("%|,(?![0#?])")
+"""Formats that show percent or thousands of the number."""
+_SHOWN = re.compile("[0#?@]|general", re.IGNORECASE)
+"""What stands for the digits in a format."""
 
 
 def read_xlsx(path: Path) -> TextTable:
@@ -31,7 +35,7 @@ def read_xlsx(path: Path) -> TextTable:
     ------
     DatasetError
         If the file is not a workbook, is locked or too large, holds merged, hidden or struck-out
-        cells or formulas without a saved value, or its records do not fit the header.
+        cells, raised marks or formulas without a saved value, or its records do not fit the header.
     """
     try:
         with path.open("rb") as stream:
@@ -77,13 +81,15 @@ def read_xlsx(path: Path) -> TextTable:
         for other in values.worksheets[1:]
         if any(cell is not None for row in other.iter_rows(values_only=True) for cell in row)
     ]
-    return TextTable(to_frame(rows, path.name), path.name, notes=tuple(others))
+    comments = sum(cell.comment is not None for row in sheet.iter_rows() for cell in row)
+    notes = [*others, *([f"comments on cells of the workbook ({comments})"] if comments else [])]
+    return TextTable(to_frame(rows, path.name), path.name, notes=tuple(notes))
 
 
 def _workbook(path: Path, *, data_only: bool) -> Any:
     import openpyxl  # only a study that comes as a workbook needs it
 
-    return openpyxl.load_workbook(path, data_only=data_only)
+    return openpyxl.load_workbook(path, data_only=data_only, rich_text=not data_only)
 
 
 def _check_sheet(values: Any, formulas: Any, file: str) -> None:
@@ -120,13 +126,31 @@ def _faults(cell: Any, unsaved: bool) -> Iterator[tuple[str, str, str]]:
     if cell.data_type == "f" and unsaved:
         remedy = "open and save it in a spreadsheet program, or write the value"
         yield f"a formula without a saved value in {place}", "a value", remedy
-    if cell.font.strike:
+    # A text of which parts have a font of their own is a list of its parts.
+    parts = cell.value if isinstance(cell.value, list) else []
+    fonts = [part.font for part in parts if not isinstance(part, str)]
+    if cell.font.strike or any(font.strike for font in fonts):
         remedy = "delete it, or leave it and say why under exclude_reason"
         yield f"struck-out text in {place}", "plain text", remedy
-    if _SHOWN_OTHERWISE.search(cell.number_format) and cell.data_type in ("n", "f"):
+    if any(font.vertAlign in ("superscript", "subscript") for font in fonts):
+        remedy = "take out the mark, which would read as part of the value"
+        yield f"a raised or lowered mark in {place}", "the value alone", remedy
+    if cell.data_type in ("n", "f") and _shows_another(cell.number_format):
         remedy = "format the cell as a plain number and write again what it should be"
         found = f"a number in {place} that its format shows as another"
         yield found, "the number that is shown", remedy
+
+
+def _shows_another(number_format: str) -> bool:
+    """Whether a format shows a number above or below 0 as another one, or not at all.
+
+    Examples
+    --------
+    >>> [_shows_another(text) for text in ("#,##0.0", '0.0,"k"', "0%", "0;", '0" mm"', '"n/a"')]
+    [False, True, True, True, False, True]
+    """
+    sections = _LITERAL.sub("", number_format).split(";")[:2]
+    return any(_SCALED.search(part) or not _SHOWN.search(part) for part in sections)
 
 
 def _hidden(sheet: Any) -> tuple[set[int], set[int]]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from cpmlib import delimited
-from cpmlib.delimited import TextTable
+from cpmlib.delimited import TABLE_SUFFIXES, TextTable
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.schemas import ADC_UNIT, DENSITY_UNIT, MISSING, is_number
 
@@ -123,7 +124,7 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
             value: object = text
             if text in ("", MISSING):
                 value = None
-                if text == "" and not table.file.endswith(tuple(delimited.TABLE_SUFFIXES)):
+                if text == "" and Path(table.file).suffix.lower() not in TABLE_SUFFIXES:
                     problems.append(
                         _cell(table, row, name, "an empty cell", column, f"write {MISSING}")
                     )
@@ -145,24 +146,30 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
 def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
     """Refuse what a spreadsheet made of a density: 1.215 for 1215, 45717 for the 1st of March."""
     texts = table.cells[values.name]
-    whole = values.notna() & ~texts.str.contains(".", regex=False)
-    pointed = values.notna() & ~whole
-    usual = values[whole].median()
-    like = texts[pointed].map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
-    parted = pointed & (values < THOUSAND_BESIDE)
-    if not (like.all() and usual >= THOUSAND_BESIDE):
+    if table.decimal_comma:
+        texts = texts.str.replace(",", ".", regex=False)
+    in_threes = texts.map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
+    parted = in_threes & (values < THOUSAND_BESIDE)
+    if not values[~parted].median() >= THOUSAND_BESIDE:
         parted[:] = False
     first, last = EXCEL_DAYS
-    days = whole & values.between(first, last)
+    days = ~texts.str.contains(".", regex=False) & values.between(first, last)
     if not values.median() < first / 2:
         days[:] = False
     expected = "a density of the size of the others"
     remedies = (
-        (parted, "leave the point out if it separates thousands, else write two or four decimals"),
+        (parted, "leave its mark out if it separates thousands, else write two or four decimals"),
         (days, "write the number again: spreadsheets store a date as such a count of days"),
     )
     return [
-        Problem(table.file, texts[row], expected, remedy, int(str(row)), str(values.name))
+        Problem(
+            table.file,
+            table.cells.loc[row, values.name],
+            expected,
+            remedy,
+            int(str(row)),
+            str(values.name),
+        )
         for doubtful, remedy in remedies
         for row in values.index[doubtful]
     ]
@@ -356,14 +363,19 @@ def _check_targets(samples: pd.DataFrame, file: str) -> list[Problem]:
 
 
 def _check_counts(samples: pd.DataFrame, file: str) -> list[Problem]:
-    if not {"he_nuclei", "he_tissue_area"} <= set(samples.columns):
+    counts = ["he_nuclei", "he_tissue_area"]
+    given = [name for name in counts if name in samples.columns and samples[name].notna().any()]
+    if not given:
         return []
+    absent = [name for name in counts if name not in given]
+    absent += [name for name in ("he_cellularity",) if name not in samples.columns]
+    if absent:
+        found, remedy = f"values of {' and '.join(given)} without it", "add it"
+        if len(absent) < len(counts):
+            remedy += ": he_cellularity = he_nuclei / he_tissue_area"
+        remedy += f"; or leave {' and '.join(given)} out"
+        return [Problem(file, found, f"a column '{name}'", remedy, 1, name) for name in absent]
     counted = samples["he_nuclei"] / samples["he_tissue_area"]
-    if "he_cellularity" not in samples.columns:
-        if not counted.notna().any():
-            return []
-        found, expected = "counts and areas, but no density", "a column 'he_cellularity'"
-        return [Problem(file, found, expected, "add it: he_nuclei / he_tissue_area", 1)]
     density = samples["he_cellularity"]
     off = (counted / density - 1).abs() > COUNT_TOLERANCE
     off |= counted.notna() & density.isna()

@@ -28,11 +28,12 @@ import pandera.pandas as pa
 
 from cpmlib import delimited
 from cpmlib.checks import absent_columns, check_table, read_columns, relations, validate
-from cpmlib.delimited import TABLE_SUFFIXES, TextTable
+from cpmlib.delimited import TABLE_SUFFIXES, THOUSANDS_BY_POINT, TextTable
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.pseudonyms import Key, own_key
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
+    DENSITY_UNIT,
     EXCLUSIONS,
     LONGEST_TEXT,
     MEASURED,
@@ -375,6 +376,12 @@ def dataset_texts(
     for table, schema in ((participants, PARTICIPANTS), (samples, SAMPLES)):
         columns = [name for name in schema.columns if name in table.columns]
         cells = table[columns].map(_cell_text)
+        for name in columns:
+            if (schema.columns[name].metadata or {}).get("unit") == DENSITY_UNIT:
+                # With a fourth decimal, no point of 45.125 can be taken for one of thousands.
+                cells[name] = cells[name].map(
+                    lambda text: f"{text}0" if THOUSANDS_BY_POINT.fullmatch(text) else text
+                )
         texts[schema.name] = cells.to_csv(sep="\t", index=False, lineterminator="\n")
         entries = {name: entry for name, entry in sidecar(schema).items() if name in columns}
         json_name = schema.name.replace(".tsv", ".json")

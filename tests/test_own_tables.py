@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cpmlib import delimited
-from cpmlib.dataset import read_dataset, read_tables, write_dataset
+from cpmlib.dataset import pseudonymised, read_dataset, read_tables, write_dataset
 from cpmlib.delimited import parse_number
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.extraction import fill_measured
 from cpmlib.paper import cases
-from cpmlib.schemas import PARTICIPANTS, SAMPLES
+from cpmlib.schemas import PARTICIPANTS, SAMPLES, is_fit_to_show
 from studies import ROOT, rewrite, set_cell
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -479,6 +479,24 @@ def test_reasons_that_are_not_fit_to_show(study, reason):
     add_columns(study / "samples.tsv", exclude_reason="n/a")
     set_cell(study / "samples.tsv", 5, "exclude_reason", reason)
     assert refused(study)[0].column == "exclude_reason"
+
+
+def test_a_reason_that_pseudonyms_make_longer_is_cut(study, tmp_path):
+    add_columns(study / "samples.tsv", exclude_reason="n/a")
+    set_cell(study / "samples.tsv", 3, "sample_id", "sample-b1")
+    set_cell(study / "samples.tsv", 2, "exclude_reason", "b1 " * 66 + "b1")
+    reason = read_dataset(study).excluded["reason"][0]
+    assert reason.startswith("S02 S02")
+    assert len(reason) == 200
+    people, samples, description = read_tables(study)
+    shown = pseudonymised(people, samples, description).samples["exclude_reason"]
+    assert is_fit_to_show(shown[0])
+
+
+def test_a_study_cannot_say_what_of_it_was_not_used(study):
+    path = study / "dataset_description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"TableNotes": ["all is well"]}))
+    assert read_dataset(study).notes == ()
 
 
 def test_exclusions_survive_the_staging(study, build):

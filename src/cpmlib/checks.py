@@ -146,14 +146,13 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
 def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
     """Refuse what a spreadsheet made of a density: 1.215 for 1215, 45717 for the 1st of March."""
     texts = table.cells[values.name]
-    if table.decimal_comma:
-        texts = texts.str.replace(",", ".", regex=False)
-    in_threes = texts.map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
+    pointed = texts.str.replace(",", ".", regex=False)
+    in_threes = pointed.map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
     parted = in_threes & (values < THOUSAND_BESIDE)
     if not values[~parted].median() >= THOUSAND_BESIDE:
         parted[:] = False
     first, last = EXCEL_DAYS
-    days = ~texts.str.contains(".", regex=False) & values.between(first, last)
+    days = ~pointed.str.contains(".", regex=False) & values.between(first, last)
     if not values.median() < first / 2:
         days[:] = False
     expected = "a density of the size of the others"
@@ -162,14 +161,7 @@ def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
         (days, "write the number again: spreadsheets store a date as such a count of days"),
     )
     return [
-        Problem(
-            table.file,
-            table.cells.loc[row, values.name],
-            expected,
-            remedy,
-            int(str(row)),
-            str(values.name),
-        )
+        Problem(table.file, texts[row], expected, remedy, int(str(row)), str(values.name))
         for doubtful, remedy in remedies
         for row in values.index[doubtful]
     ]
@@ -370,10 +362,9 @@ def _check_counts(samples: pd.DataFrame, file: str) -> list[Problem]:
     absent = [name for name in counts if name not in given]
     absent += [name for name in ("he_cellularity",) if name not in samples.columns]
     if absent:
-        found, remedy = f"values of {' and '.join(given)} without it", "add it"
-        if len(absent) < len(counts):
-            remedy += ": he_cellularity = he_nuclei / he_tissue_area"
-        remedy += f"; or leave {' and '.join(given)} out"
+        found = f"values of {' and '.join(given)} without it"
+        remedy = "add it (he_cellularity = he_nuclei / he_tissue_area), or leave out "
+        remedy += " and ".join(given)
         return [Problem(file, found, f"a column '{name}'", remedy, 1, name) for name in absent]
     counted = samples["he_nuclei"] / samples["he_tissue_area"]
     density = samples["he_cellularity"]

@@ -35,6 +35,7 @@ from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
     DENSITY_UNIT,
     EXCLUSIONS,
+    FIT_TO_SHOW,
     LONGEST_TEXT,
     MEASURED,
     MINIMAL_REQUIRED,
@@ -179,7 +180,9 @@ def _with_pseudonyms(
     # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
     short = {old.split("-", 1)[1]: new for old, new in names.items()}
     names |= {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
-    return replace_names(text, names)
+    shown = replace_names(text, names)
+    # A pseudonym may be longer than the name in whose place it stands.
+    return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:
@@ -289,6 +292,8 @@ def _read_folder(
             return None
 
     description = attempt(lambda: _read_description(path / DESCRIPTION))
+    if description and description.get(PSEUDONYMISED) is not True:  # not written here
+        description.pop(NOTES, None)
     frames = []
     for schema in (PARTICIPANTS, SAMPLES):
         table = attempt(partial(delimited.read_tsv, path / schema.name))
@@ -432,10 +437,8 @@ def _read_description(path: Path) -> dict[str, object]:
         if key == "DataLabel" and key not in content:
             continue
         if not is_fit_to_show(content.get(key)):
-            expected = f"one line of printable text, at most {LONGEST_TEXT} characters, that begins"
-            expected += " with a letter or digit"
             found = f"no such text under '{key}'"
-            problems.append(Problem(path.name, found, expected, f"correct '{key}'"))
+            problems.append(Problem(path.name, found, FIT_TO_SHOW, f"correct '{key}'"))
     if content.get(RELATION, OTHER_STUDY) not in list(RELATIONS):
         expected = "one of " + ", ".join(RELATIONS)
         found = f"{content[RELATION]!r:.60} under '{RELATION}'"

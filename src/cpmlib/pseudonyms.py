@@ -14,9 +14,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from cpmlib.delimited import read_text
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.schemas import MISSING
 
@@ -91,7 +93,7 @@ def read_key(path: str | os.PathLike[str]) -> Key:
     Raises
     ------
     DatasetError
-        If the file is none, or gives a number twice.
+        If the file is none, or gives an identifier or a number twice.
     """
     path = Path(path)
     if not path.is_file():
@@ -99,16 +101,19 @@ def read_key(path: str | os.PathLike[str]) -> Key:
     patients: dict[str, str] = {}
     samples: dict[tuple[str, str], str] = {}
     remedy = "put back the file as it was, or delete it: patients and samples get new numbers"
-    lines = [tuple(line.split("\t")) for line in path.read_text("utf-8").splitlines()]
-    for number, row in enumerate(lines[1:], start=2):
+    header, *lines = [tuple(line.split("\t")) for line in read_text(path).split("\n")]
+    if header != COLUMNS:
+        found, expected = "\t".join(header), "\t".join(COLUMNS)
+        raise DatasetError(Problem(path.name, found, expected, remedy, 1))
+    for number, row in enumerate(lines, start=2):
+        if row == ("",):  # below the last
+            continue
         is_patient = len(row) == 3 and row[1] == MISSING
-        known = patients if is_patient else samples
+        known: dict[Any, str] = patients if is_patient else samples
+        who = row[0] if is_patient else row[:2]
         fits = len(row) == 3 and re.fullmatch(r"P\d{2,}" if is_patient else r"S\d{2,}", row[2])
-        if lines[0] != COLUMNS or not fits or row[2] in known.values():
-            found, expected = "\t".join(row), "an identifier and a pseudonym of its own"
+        if not fits or who in known or row[2] in known.values():
+            found, expected = "\t".join(row), "one identifier and its own pseudonym, each once"
             raise DatasetError(Problem(path.name, found, expected, remedy, number))
-        if is_patient:
-            patients[row[0]] = row[2]
-        else:
-            samples[row[0], row[1]] = row[2]
+        known[who] = row[2]
     return Key(patients, samples)

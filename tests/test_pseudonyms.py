@@ -251,6 +251,27 @@ def test_what_earlier_versions_left_beside_the_pages_is_removed(private, monkeyp
     assert (outside / "kept.nii.gz").is_file(), "a link is removed, not what it leads to"
 
 
+@pytest.fixture
+def searched(private, tmp_path, monkeypatch):
+    """Return the private folder of a study whose names of files say much."""
+    import leaks
+
+    study = tmp_path / "study"
+    folder = study / "sub-MRN47" / "ses-19520109" / "anat"
+    folder.mkdir(parents=True)
+    (folder / "sub-MRN47_ses-19520109_acq-MuellerHans_FLAIR.nii.gz").touch()
+    for pipeline in (
+        "Klinikum-Rechts",
+        "Mu\u0308nsterland",
+    ):  # as some file systems write an umlaut
+        (study / "derivatives" / pipeline).mkdir(parents=True)
+    (private / "dataset").mkdir(parents=True)
+    (private / "key.tsv").write_text(key_text(Key({"sub-MRN47": "P01"})))
+    (private / "study").symlink_to(study)
+    monkeypatch.setattr(leaks, "BUILD", private)
+    return private
+
+
 PAGES = ("genindex.html", "search.html", "book/reference.html", "book/references.html")
 
 
@@ -263,28 +284,44 @@ PAGES = ("genindex.html", "search.html", "book/reference.html", "book/references
         ("<img alt='x_acq-MuellerHans_FLAIR'>", ["acq-muellerhans", "muellerhans"]),
         ("muellerhans,1,2", ["muellerhans"]),
         ("sub-mrn47 and MRN47", ["mrn47", "sub-mrn47"]),
+        ("aus M\u00fcnsterland, mu\u0308nsterland", ["m\u00fcnsterland"]),
         ('{"text": "Klinikum-Rechts/x"}', ["klinikum", "klinikum-rechts", "rechts"]),
     ],
 )
-def test_pages_are_searched_for_names_of_the_study(private, tmp_path, monkeypatch, text, found):
+def test_pages_are_searched_for_names_of_the_study(searched, tmp_path, text, found):
     import leaks
 
-    study = tmp_path / "study"
-    folder = study / "sub-MRN47" / "ses-19520109" / "anat"
-    folder.mkdir(parents=True)
-    (folder / "sub-MRN47_ses-19520109_acq-MuellerHans_FLAIR.nii.gz").touch()
-    (study / "derivatives" / "Klinikum-Rechts").mkdir(parents=True)
-    (private / "dataset").mkdir(parents=True)
-    (private / "dataset" / "dataset_description.json").write_text(json.dumps({"DataLabel": text}))
-    (private / "key.tsv").write_text(key_text(Key({"sub-MRN47": "P01"})))
-    (private / "study").symlink_to(study)
-    monkeypatch.setattr(leaks, "BUILD", private)
     pages = tmp_path / "html"
     for name in (*PAGES, "notebooks/10_surrogate.html", "notebooks/12.html"):
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         (pages / name).write_text("<html>")
+    description = searched / "dataset" / "dataset_description.json"
+    description.write_text(json.dumps({"DataLabel": text}, ensure_ascii=False))
     (pages / "search.html").write_text(text)  # the label is on each page
     (pages / "notebooks" / "12.html").write_text(text)
     assert leaks.leaks(pages) == [
         (word, page) for page in ("notebooks/12.html", "search.html") for word in found
     ]
+
+
+def test_values_are_searched_for_names_of_the_study_too(searched, tmp_path, monkeypatch, capsys):
+    import values
+
+    monkeypatch.setattr(values, "BUILD", searched)
+    monkeypatch.setattr(values, "notebook_names", lambda: ["01_cohort"])
+    description = {"Name": "A study", values.RELATION: "other"}
+    for place, content in (
+        ("dataset/dataset_description.json", description),
+        ("options.json", {}),
+        ("site/notebooks/01_cohort_files/values.json", {"values": {}, "tables": {"a": "MRN47"}}),
+    ):
+        path = searched / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    target = tmp_path / "values.json"
+    assert values.main(str(target)) == 1
+    assert "found 'mrn47'" in capsys.readouterr().out
+    assert not list(tmp_path.glob("values.json*"))
+    path.write_text(json.dumps({"values": {}, "tables": {"a": "P01"}}))
+    assert values.main(str(target)) == 0
+    assert target.is_file()

@@ -30,7 +30,7 @@ from cpmlib import delimited
 from cpmlib.checks import absent_columns, check_table, read_columns, relations, validate
 from cpmlib.delimited import TABLE_SUFFIXES, THOUSANDS_BY_POINT, TextTable
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.pseudonyms import Key, own_key
+from cpmlib.pseudonyms import Key, own_key, replace_names
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
     DENSITY_UNIT,
@@ -183,20 +183,6 @@ def _with_pseudonyms(
     shown = replace_names(text, names)
     # A pseudonym may be longer than the name in whose place it stands.
     return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
-
-
-def replace_names(text: str, names: Mapping[str, str]) -> str:
-    """Replace whole words of a text, whatever their capitals.
-
-    Examples
-    --------
-    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
-    'as S01 of P02, not sample-10'
-    """
-    listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    new = {old.lower(): name for old, name in names.items()}
-    pattern = rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])"
-    return re.sub(pattern, lambda match: new[match[0].lower()], text, flags=re.I | re.A)
 
 
 def _reasons(samples: pd.DataFrame) -> list[str]:

@@ -117,3 +117,17 @@ def read_key(path: str | os.PathLike[str]) -> Key:
             raise DatasetError(Problem(path.name, found, expected, remedy, number))
         known[who] = row[2]
     return Key(patients, samples)
+
+
+def replace_names(text: str, names: Mapping[str, str]) -> str:
+    """Replace whole words of a text, whatever their capitals.
+
+    Examples
+    --------
+    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
+    'as S01 of P02, not sample-10'
+    """
+    listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    new = {old.lower(): name for old, name in names.items()}
+    pattern = rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])"
+    return re.sub(pattern, lambda match: new[match[0].lower()], text, flags=re.I | re.A)

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.dataset import excluded_rows, read_notes, read_tables
-from cpmlib.delimited import plain_name, read_tsv
+from cpmlib.delimited import column_name, read_tsv
 from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.patient import check_patient, without_contrasts
@@ -213,7 +213,7 @@ def _faults_of_images(source: Path) -> list[Problem]:
     if not has_images(source):
         return []
     try:
-        cells = read_tsv(source / SAMPLES.name).cells.rename(columns=plain_name)
+        cells = read_tsv(source / SAMPLES.name).cells.rename(columns=column_name)
         if not {"participant_id", "sample_id"} <= set(cells.columns):
             return []
         named = cells[cells["participant_id"].str.fullmatch("sub-[A-Za-z0-9]+")]

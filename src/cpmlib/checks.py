@@ -49,7 +49,7 @@ def read_columns(
     problems : list of Problem
         Two columns of one name; an unknown one that looks like an optional one misspelt.
     """
-    spelt = {name: delimited.plain_name(name) for name in table.cells.columns}
+    spelt = {name: delimited.column_name(name) for name in table.cells.columns}
     renamed = {own: name for own, name in spelt.items() if name in schema.columns}
     unknown = [own for own in spelt if own not in renamed]
     problems = []

@@ -74,12 +74,12 @@ class TextTable:
     notes: tuple[str, ...] = ()
 
 
-def plain_name(name: str) -> str:
+def column_name(name: str) -> str:
     """Bring a column's name to one spelling: capitals, spaces and hyphens make no difference.
 
     Examples
     --------
-    >>> plain_name("HE cellularity")
+    >>> column_name("HE cellularity")
     'he_cellularity'
     """
     return re.sub(r"[\s-]+", "_", name.strip().casefold())

@@ -17,6 +17,7 @@ from cpmlib import delimited
 from cpmlib.delimited import TABLE_SUFFIXES, TextTable
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.schemas import ADC_UNIT, DENSITY_UNIT, MISSING, is_number
+from cpmlib.study_names import plain_name
 
 COUNT_TOLERANCE = 0.005
 """Largest relative difference between a density and the count and area given beside it."""
@@ -326,7 +327,7 @@ def _summaries(names: pd.Series, file: str) -> list[Problem]:
 
 def _check_names(names: pd.Series, file: str, owners: pd.Series) -> list[Problem]:
     """Refuse names of one owner that differ only in case or leading zeros, such as 01 and 1."""
-    plain = _labels(names).str.replace(r"^0+(?=.)", "", regex=True)
+    plain = names.astype(str).map(plain_name)
     seen: dict[tuple[str, str], str] = {}
     problems = []
     for row, name, owner, key in zip(names.index, names, owners, plain, strict=True):

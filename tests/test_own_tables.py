@@ -395,6 +395,8 @@ def test_a_table_that_was_not_fetched_is_said(study):
     path.unlink()
     path.write_text("/annex/objects/MD5E-s100--0.tsv\n")
     assert "placeholder of git-annex" in message(study)
+    book = table(study, "version https://git-lfs.github.com/spec/v1\n", "study.xlsx")
+    assert "placeholder of git-annex" in message(book)
 
 
 def test_a_row_that_sums_up_is_no_patient(tmp_path):

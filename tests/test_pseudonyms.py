@@ -237,7 +237,7 @@ def test_what_earlier_versions_left_beside_the_pages_is_removed(private, monkeyp
     outside.mkdir()
     (outside / "kept.nii.gz").touch()
     old = ["dataset/participants.tsv", "derivatives/sub-1/sub-1_cpm.nii.gz", "settings.json"]
-    old += ["logs/sub-1.log", "key.tsv", "model/trained/model.npz"]
+    old += ["logs/sub-1.log", "snakemake.log", "model/trained/model.npz"]
     stay = ["html/index.html", "values.json", "surrogate-7/samples.tsv", "screenshots/1.png"]
     stay += ["surrogate-7-report/misses.json", "private/keys/1.tsv"]
     for name in old + stay:

@@ -56,7 +56,7 @@ SHOWN = 3
 CALIBRATED = ROOT / "data" / "surrogate"
 LEFT_BY_EARLIER = (
     *("dataset", "source", "study", "targets", "manifests", "patients", "derivatives"),
-    *("calibrated", "site", "sphinx", "logs", "surrogate", "model", "key.tsv", "not_used.tsv"),
+    *("calibrated", "site", "sphinx", "logs", "surrogate", "model", "given_model.npz"),
     *("settings.json", "options.json", "image_options.json", "pages.done", "graph.svg"),
     "snakemake.log",
 )

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cpmlib import delimited
-from cpmlib.dataset import read_dataset, read_tables
+from cpmlib.dataset import pseudonymised, read_dataset, read_tables, write_dataset
 from cpmlib.delimited import parse_number
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.extraction import fill_measured
 from cpmlib.paper import cases
-from cpmlib.schemas import PARTICIPANTS, SAMPLES
+from cpmlib.schemas import PARTICIPANTS, SAMPLES, is_fit_to_show
 from studies import ROOT, rewrite, set_cell
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -192,6 +192,49 @@ def test_points_for_thousands_among_whole_densities(tmp_path):
     assert "thousands" in problem.remedy
     values = read_dataset(table(tmp_path, MINIMAL.replace("2190", "219.125"))).samples
     assert values["he_cellularity"].tolist() == [219.125, 3310, 2950]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        (MINIMAL.replace("3310", "3310.5").replace("2190", "2.190"), "2.190"),
+        (MINIMAL.replace("3310", "3310.125").replace("2190", "2.190"), "2.190"),
+        # The column shows by 3310,5 that its commas mark decimals.
+        (MINIMAL.replace(",", ";").replace("3310", "3310,5").replace("2190", "2,190"), "2,190"),
+    ],
+)
+def test_a_mark_that_may_be_one_of_thousands_is_refused_whatever_the_others(tmp_path, text, cell):
+    (problem,) = refused(table(tmp_path, text))
+    assert (problem.row, problem.column, problem.found) == (2, "he_cellularity", cell)
+    assert "thousands" in problem.remedy
+
+
+@pytest.mark.parametrize("cell", ["45.12", "45.1250", "45.12500"])
+def test_a_density_that_is_low_is_read_with_other_decimals_and_again_when_written(tmp_path, cell):
+    path = table(tmp_path, MINIMAL.replace("2190", cell))
+    people, samples, description = read_tables(path)
+    write_dataset(tmp_path / "written", people, samples, description)
+    for read in (path, tmp_path / "written"):
+        assert read_dataset(read).samples["he_cellularity"][0] == float(cell)
+
+
+@pytest.mark.parametrize("name", ["study.csv", "STUDY.CSV"])
+def test_an_empty_cell_of_one_table_is_a_missing_value(tmp_path, name):
+    found = read_dataset(table(tmp_path, MINIMAL.replace(",1402,", ",,"), name)).samples
+    assert np.isnan(found["cpm"][1])
+
+
+@pytest.mark.parametrize("given", ["he_nuclei", "he_tissue_area"])
+def test_a_count_without_its_area_or_the_reverse_is_refused(study, given):
+    """Before any image is read: the rest would come from exports and contradict it."""
+    (other,) = {"he_nuclei", "he_tissue_area"} - {given}
+    add_columns(study / "samples.tsv", **{given: "2"})
+    (problem,) = refused(study)
+    assert problem.column == other
+    drop_column(study / "samples.tsv", "he_cellularity")
+    with pytest.raises(DatasetError) as caught:
+        read_tables(study, extracted=True)
+    assert [problem.column for problem in caught.value.problems] == [other, "he_cellularity"]
 
 
 def test_a_density_in_thousands_is_recognised(tmp_path):
@@ -390,6 +433,8 @@ def test_a_table_that_was_not_fetched_is_said(study):
     path.unlink()
     path.write_text("/annex/objects/MD5E-s100--0.tsv\n")
     assert "placeholder of git-annex" in message(study)
+    book = table(study, "version https://git-lfs.github.com/spec/v1\n", "study.xlsx")
+    assert "placeholder of git-annex" in message(book)
 
 
 def test_a_row_that_sums_up_is_no_patient(tmp_path):
@@ -474,6 +519,24 @@ def test_reasons_that_are_not_fit_to_show(study, reason):
     add_columns(study / "samples.tsv", exclude_reason="n/a")
     set_cell(study / "samples.tsv", 5, "exclude_reason", reason)
     assert refused(study)[0].column == "exclude_reason"
+
+
+def test_a_reason_that_pseudonyms_make_longer_is_cut(study, tmp_path):
+    add_columns(study / "samples.tsv", exclude_reason="n/a")
+    set_cell(study / "samples.tsv", 3, "sample_id", "sample-b1")
+    set_cell(study / "samples.tsv", 2, "exclude_reason", "b1 " * 66 + "b1")
+    reason = read_dataset(study).excluded["reason"][0]
+    assert reason.startswith("S02 S02")
+    assert len(reason) == 200
+    people, samples, description = read_tables(study)
+    shown = pseudonymised(people, samples, description).samples["exclude_reason"]
+    assert is_fit_to_show(shown[0])
+
+
+def test_a_study_cannot_say_what_of_it_was_not_used(study):
+    path = study / "dataset_description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"TableNotes": ["all is well"]}))
+    assert read_dataset(study).notes == ()
 
 
 def test_exclusions_survive_the_staging(study, build):

@@ -124,7 +124,7 @@ def test_it_never_ends_worse_than_the_headers(monkeypatch: pytest.MonkeyPatch) -
     aligned, report = align({"FLAIR": flair}, contrasts["T1wGd"], True, mask)
     assert report.registered == ()
     assert report.kept == ("FLAIR",)
-    assert report.notes == [
+    assert report.moves == [
         "FLAIR: no registration was better than the headers, which were kept;"
         " check that it lies on the reference"
     ]
@@ -182,7 +182,7 @@ def test_the_headers_are_trusted_where_they_are_right() -> None:
     assert set(report.transforms) == {"FLAIR"}
     assert report.transforms["FLAIR"].displacement_mm < 0.5
     assert report.coverage == {"T1wGd": 1.0, "FLAIR": 1.0}
-    assert report.notes == []
+    assert report.moves == []
     assert (np.asarray(aligned["T1wGd"].dataobj) == np.asarray(image.dataobj)).all()
     np.testing.assert_array_equal(
         np.asarray(aligned["FLAIR"].dataobj), np.asarray(contrast(inverse=True).dataobj)
@@ -195,7 +195,7 @@ def test_and_mended_where_they_are_wrong() -> None:
     moved = make_image(np.asarray(other.dataobj), movement((0, 3, 4), (4, -5, 6)) @ other.affine)
     aligned, report = align({"FLAIR": moved}, image, "auto", mask)
     assert report.registered == ("FLAIR",)
-    assert "FLAIR was registered: " in report.notes[0]
+    assert "FLAIR was registered: " in report.moves[0]
     inside = np.asarray(mask.dataobj) > 0
     before = np.asarray(other.dataobj)[inside]
     after = np.asarray(aligned["FLAIR"].dataobj)[inside]
@@ -218,7 +218,6 @@ def test_no_registration_when_none_is_asked_for() -> None:
     inside = np.argwhere(np.asarray(mask.dataobj) > 0)
     seen = (inside[:, 0] >= 30).mean()  # 60 mm are 30 voxels
     assert report.coverage["FLAIR"] == pytest.approx(seen, abs=1e-9)
-    assert report.notes == [f"FLAIR: covers {100 * seen:.0f} % of the reference"]
 
 
 def test_what_cannot_be_registered_is_refused() -> None:

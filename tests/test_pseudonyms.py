@@ -25,6 +25,7 @@ import prepare
 def private(tmp_path, monkeypatch):
     for module in (dependencies, prepare):
         monkeypatch.setattr(module, "BUILD", tmp_path / "private")
+    monkeypatch.setattr(prepare, "SHARED", tmp_path, raising=False)
     return tmp_path / "private"
 
 
@@ -129,7 +130,14 @@ def test_draws_do_not_depend_on_what_patients_are_called(cohort):
 
 @pytest.mark.parametrize(
     "rows",
-    ["sub-a\tn/a\tP01\nsub-b\tn/a\tP01", "sub-a\tn/a\tHans", "sub-a\tP01", "sub-a\ts\tP01"],
+    [
+        "sub-a\tn/a\tP01\nsub-a\tn/a\tP02",
+        "sub-a\ts\tS01\nsub-a\ts\tS02",
+        "sub-a\tn/a\tP01\nsub-b\tn/a\tP01",
+        "sub-a\tn/a\tHans",
+        "sub-a\tP01",
+        "sub-a\ts\tP01",
+    ],
 )
 def test_a_spoilt_key_is_named(tmp_path, rows):
     path = tmp_path / "key.tsv"
@@ -145,6 +153,69 @@ def test_a_file_that_is_no_key_does_not_number_patients_anew(tmp_path, content):
         read_key(tmp_path / "key.tsv")
 
 
+@pytest.mark.parametrize("content", [b"", b"who\tsample\tname\n", b"\xff\xfe\n", b"\n"])
+def test_a_key_without_its_header_is_named(tmp_path, content):
+    path = tmp_path / "key.tsv"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"key\.tsv"):
+        read_key(path)
+
+
+def test_a_study_that_was_moved_keeps_its_numbers(private, study, tmp_path, capsys):
+    prepare.prepare_study(study)
+    insert(study, 2, "sub-new")
+    prepare.prepare_study(study)
+    before = read_key(private / "key.tsv")
+    assert before.patients["sub-new"] == "P28"
+    for place in ("moved", "moved again"):
+        capsys.readouterr()
+        study = study.rename(tmp_path / place)
+        prepare.prepare_study(study)
+        assert read_key(private / "key.tsv") == before
+        assert "keep" in capsys.readouterr().out
+    prepare.prepare_study(study)
+    assert "keep" not in capsys.readouterr().out, "said once"
+
+
+def test_a_study_of_which_few_are_known_or_two_studies_know_all_gets_new_numbers(
+    private, study, tmp_path
+):
+    prepare.prepare_study(study)
+    insert(study, 2, "sub-new")
+    prepare.prepare_study(study)
+    other = tmp_path / "other"
+    shutil.copytree(study, other)
+
+    def rename(rows):
+        for row in rows[1:]:
+            row[:] = [f"sub-x{cell[4:]}" if cell in few else cell for cell in row]
+
+    few = {f"sub-{i:02d}" for i in range(1, 20)}
+    for name in ("participants.tsv", "samples.tsv"):
+        rewrite(other / name, rename)
+    prepare.prepare_study(other)
+    assert read_key(private / "key.tsv").patients["sub-new"] == "P02"
+    # Names are the same, but not what they were given to.
+    shutil.rmtree(other)
+    shutil.copytree(study, other)
+    rewrite(
+        other / "samples.tsv",
+        lambda rows: [
+            row.__setitem__(rows[0].index("sample_id"), f"sample-y{i}")
+            for i, row in enumerate(rows)
+            if i
+        ],
+    )
+    other = other.rename(tmp_path / "alike")
+    prepare.prepare_study(other)
+    assert read_key(private / "key.tsv").patients["sub-new"] == "P02"
+    # Two keys hold the patients of a third study: neither is surely its own.
+    for path in sorted((private / "keys").iterdir()):
+        shutil.copy(path, private / "keys" / f"copy-{path.name}")
+    prepare.prepare_study(study.rename(tmp_path / "third"))
+    assert read_key(private / "key.tsv").patients["sub-new"] == "P02"
+
+
 def test_the_private_folder_says_what_it_is_and_holds_snakemake_s_notes(private, monkeypatch):
     monkeypatch.setattr(prepare, "ROOT", private.parent)
     (private.parent / ".snakemake" / "metadata").mkdir(parents=True)
@@ -155,6 +226,57 @@ def test_the_private_folder_says_what_it_is_and_holds_snakemake_s_notes(private,
     shutil.rmtree(private)
     prepare.make_private_folder()
     assert (private.parent / ".snakemake").is_dir()
+
+
+def test_the_synthetic_study_gives_its_numbers_to_no_other(private, study, monkeypatch, tmp_path):
+    monkeypatch.setattr(prepare, "CALIBRATED", study)
+    prepare.prepare_study(study)
+    insert(study, 2, "sub-new")
+    prepare.prepare_study(study)
+    copy = shutil.copytree(study, tmp_path / "copy")
+    prepare.prepare_study(copy)
+    assert read_key(private / "key.tsv").patients["sub-new"] == "P02"
+
+
+def test_what_earlier_versions_left_beside_the_pages_is_removed(private, monkeypatch, tmp_path):
+    monkeypatch.setattr(prepare, "ROOT", private.parent)
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "kept.nii.gz").touch()
+    old = ["dataset/participants.tsv", "derivatives/sub-1/sub-1_cpm.nii.gz", "settings.json"]
+    old += ["logs/sub-1.log", "snakemake.log", "model/trained/model.npz"]
+    stay = ["html/index.html", "values.json", "surrogate-7/samples.tsv", "screenshots/1.png"]
+    stay += ["surrogate-7-report/misses.json", "private/keys/1.tsv"]
+    for name in old + stay:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "study").symlink_to(outside)
+    prepare.make_private_folder()
+    assert not [name for name in (*old, "dataset", "model", "study") if (tmp_path / name).exists()]
+    assert all((tmp_path / name).is_file() for name in stay)
+    assert (outside / "kept.nii.gz").is_file(), "a link is removed, not what it leads to"
+
+
+@pytest.fixture
+def searched(private, tmp_path, monkeypatch):
+    """Return the private folder of a study whose names of files say much."""
+    import leaks
+
+    study = tmp_path / "study"
+    folder = study / "sub-MRN47" / "ses-19520109" / "anat"
+    folder.mkdir(parents=True)
+    (folder / "sub-MRN47_ses-19520109_acq-MuellerHans_FLAIR.nii.gz").touch()
+    for pipeline in (
+        "Klinikum-Rechts",
+        "Mu\u0308nsterland",
+    ):  # as some file systems write an umlaut
+        (study / "derivatives" / pipeline).mkdir(parents=True)
+    (private / "dataset").mkdir(parents=True)
+    (private / "key.tsv").write_text(key_text(Key({"sub-MRN47": "P01"})))
+    (private / "study").symlink_to(study)
+    monkeypatch.setattr(leaks, "BUILD", private)
+    return private
 
 
 PAGES = ("genindex.html", "search.html", "book/reference.html", "book/references.html")
@@ -169,28 +291,44 @@ PAGES = ("genindex.html", "search.html", "book/reference.html", "book/references
         ("<img alt='x_acq-MuellerHans_FLAIR'>", ["acq-muellerhans", "muellerhans"]),
         ("muellerhans,1,2", ["muellerhans"]),
         ("sub-mrn47 and MRN47", ["mrn47", "sub-mrn47"]),
+        ("aus M\u00fcnsterland, mu\u0308nsterland", ["m\u00fcnsterland"]),
         ('{"text": "Klinikum-Rechts/x"}', ["klinikum", "klinikum-rechts", "rechts"]),
     ],
 )
-def test_pages_are_searched_for_names_of_the_study(private, tmp_path, monkeypatch, text, found):
+def test_pages_are_searched_for_names_of_the_study(searched, tmp_path, text, found):
     import leaks
 
-    study = tmp_path / "study"
-    folder = study / "sub-MRN47" / "ses-19520109" / "anat"
-    folder.mkdir(parents=True)
-    (folder / "sub-MRN47_ses-19520109_acq-MuellerHans_FLAIR.nii.gz").touch()
-    (study / "derivatives" / "Klinikum-Rechts").mkdir(parents=True)
-    (private / "dataset").mkdir(parents=True)
-    (private / "dataset" / "dataset_description.json").write_text(json.dumps({"DataLabel": text}))
-    (private / "key.tsv").write_text(key_text(Key({"sub-MRN47": "P01"})))
-    (private / "study").symlink_to(study)
-    monkeypatch.setattr(leaks, "BUILD", private)
     pages = tmp_path / "html"
     for name in (*PAGES, "notebooks/10_surrogate.html", "notebooks/12.html"):
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         (pages / name).write_text("<html>")
+    description = searched / "dataset" / "dataset_description.json"
+    description.write_text(json.dumps({"DataLabel": text}, ensure_ascii=False))
     (pages / "search.html").write_text(text)  # the label is on each page
     (pages / "notebooks" / "12.html").write_text(text)
     assert leaks.leaks(pages) == [
         (word, page) for page in ("notebooks/12.html", "search.html") for word in found
     ]
+
+
+def test_values_are_searched_for_names_of_the_study_too(searched, tmp_path, monkeypatch, capsys):
+    import values
+
+    monkeypatch.setattr(values, "BUILD", searched)
+    monkeypatch.setattr(values, "notebook_names", lambda: ["01_cohort"])
+    description = {"Name": "A study", values.RELATION: "other"}
+    for place, content in (
+        ("dataset/dataset_description.json", description),
+        ("options.json", {}),
+        ("site/notebooks/01_cohort_files/values.json", {"values": {}, "tables": {"a": "MRN47"}}),
+    ):
+        path = searched / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    target = tmp_path / "values.json"
+    assert values.main(str(target)) == 1
+    assert "found 'mrn47'" in capsys.readouterr().out
+    assert not list(tmp_path.glob("values.json*"))
+    path.write_text(json.dumps({"values": {}, "tables": {"a": "P01"}}))
+    assert values.main(str(target)) == 0
+    assert target.is_file()

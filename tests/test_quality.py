@@ -67,6 +67,20 @@ def test_no_name_of_a_study_is_shown(images):
     assert not table.astype(str).apply(lambda c: c.str.contains("sub-|sample-")).any().any()
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see SUB-77_T1W.NII.GZ and Ses-1952", "see a file and a file"),
+        ("Mueller_ACQ-Hans_dsc, RUN-1_bold", "a file, a file"),
+        ("the task-related run-in of a multi-echo series", None),
+        ("in Participants.tsv", None),
+        ("SUB-02 is P01, Sample-9 is S01", "P01 is P01, S01 is S01"),
+    ],
+)
+def test_names_are_known_whatever_their_capitals_and_words_are_none(images, text, shown):
+    assert images.pseudonymous("P01", text) == (shown or text)
+
+
 def test_patients_that_could_be_judged(images):
     assert images.mirrored() == [True]
 

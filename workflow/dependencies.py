@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cpmlib.delimited import plain_name
+from cpmlib.delimited import column_name
 from cpmlib.images import CONTRASTS
 from cpmlib.study_files import PatientFiles, find_patient
 
@@ -112,7 +112,7 @@ def shown_patients(notebook: str) -> list[str]:
     source = BUILD / "source" / "samples.tsv"
     if not source.is_file():
         return []
-    table = pd.read_csv(source, sep="\t", na_values="n/a", dtype=str).rename(columns=plain_name)
+    table = pd.read_csv(source, sep="\t", na_values="n/a", dtype=str).rename(columns=column_name)
     named = []
     if "case" in table:
         named = table.dropna(subset="case").sort_values("case")["participant_id"]

@@ -1,14 +1,15 @@
-"""Find names of a study in pages: identifiers, and what files and folders are called.
+"""Find names of a study in what is shared: identifiers, and what files and folders are called.
 
-The pages are made from pseudonyms and kinds of files; this is the last look before they are put in
-place. A word counts if it is a part of a name, an entity of BIDS with its value or the value alone,
-and the project's own text does not hold it.
+Pages and values are made from pseudonyms and kinds of files; this is the last look before they are
+put in place. A word counts if it is a part of a name, an entity of BIDS with its value or the value
+alone, and the project's own text does not hold it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,8 +30,8 @@ WITHOUT_STUDY = (
 
 FIGURES_WITHOUT_STUDY = BUILD / "site" / "notebooks" / "10_surrogate_files"
 
-_PAIR = re.compile(r"[a-z]+-[a-z0-9]+")
-_WORD = re.compile(r"[a-z0-9]+")
+_PAIR = re.compile(r"[^\W\d_]+-[^\W_]+")
+_WORD = re.compile(r"[^\W_]+")
 _NO_WORDS = re.compile(r"[A-Za-z0-9+/=]{200,}|\.\d+")
 """Images in a page, and decimals of numbers."""
 
@@ -39,11 +40,8 @@ def leaks(pages: Path) -> list[tuple[str, str]]:
     """Return the words of names that pages show, and the page of each."""
     # The label stands on every page; what it says is the study's.
     label = _words_of([BUILD / "dataset" / "dataset_description.json"])
-    own = _words_of(pages / name for name in WITHOUT_STUDY) - label
-    own |= _words_of(_own_texts())
-    own |= _words_of(p for p in FIGURES_WITHOUT_STUDY.rglob("*") if p.suffix in SUFFIXES)
+    secret = _secret_words() - (_words_of(pages / name for name in WITHOUT_STUDY) - label)
     found = []
-    secret = _secret_words() - own
     for path in sorted(pages.rglob("*")):
         if path.suffix in SUFFIXES and "_static" not in path.relative_to(pages).parts:
             shown = secret & _words_of([path])
@@ -51,7 +49,24 @@ def leaks(pages: Path) -> list[tuple[str, str]]:
     return found
 
 
+def leaks_of(path: Path) -> list[tuple[str, str]]:
+    """Return the words of names that one file shows, and its name for each."""
+    return [(word, path.name) for word in sorted(_secret_words() & _words_of([path]))]
+
+
+def tell(shown: list[tuple[str, str]]) -> None:
+    """Say which words were found, and where first."""
+    for word in sorted({word for word, _ in shown}):
+        files = [file for found, file in shown if found == word]
+        print(
+            f"{files[0]} ({len(files)} files in all): found {word!r}, a part of an identifier"
+            " or of the name of a file or folder; expected none of the study in what is shared."
+            " Remedy: name it otherwise in the study, or take it out of the text that holds it"
+        )
+
+
 def _secret_words() -> set[str]:
+    """Return the words of the study's names that the project's own text does not hold."""
     key = read_key(BUILD / "key.tsv")
     names = [*key.patients, *(sample for _, sample in key.samples)]
     study = BUILD / "study"
@@ -59,9 +74,16 @@ def _secret_words() -> set[str]:
         if Path(folder) != study:  # the study's tables have names of BIDS
             names += files
         names += folders
-    text = " ".join(names).lower()
-    words = {word for word in _WORD.findall(text.replace("_", " ")) if _telling(word)}
-    return words | set(_PAIR.findall(text.replace("_", " ")))
+    text = _plain(" ".join(names))
+    words = {word for word in _WORD.findall(text) if _telling(word)}
+    own = _words_of(_own_texts())
+    own |= _words_of(p for p in FIGURES_WITHOUT_STUDY.rglob("*") if p.suffix in SUFFIXES)
+    return (words | set(_PAIR.findall(text))) - own
+
+
+def _plain(text: str) -> str:
+    """Return a text so that names in other letters, or composed of other characters, agree."""
+    return unicodedata.normalize("NFC", text).lower().replace("_", " ")
 
 
 def _telling(word: str) -> bool:
@@ -79,6 +101,6 @@ def _own_texts() -> list[Path]:
 def _words_of(paths: Iterable[Path]) -> set[str]:
     words: set[str] = set()
     for path in paths:
-        text = _NO_WORDS.sub(" ", path.read_text("utf-8", "replace")).lower().replace("_", " ")
+        text = _plain(_NO_WORDS.sub(" ", path.read_text("utf-8", "replace")))
         words |= set(_PAIR.findall(text)) | set(_WORD.findall(text))
     return words

@@ -20,10 +20,11 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cpmlib.dataset import excluded_rows, read_notes, read_tables
-from cpmlib.delimited import plain_name, read_tsv
+from cpmlib.delimited import column_name, read_tsv
 from cpmlib.derivatives import FOLDER
 from cpmlib.errors import DatasetError, Problem, clip
 from cpmlib.patient import check_patient, without_contrasts
@@ -33,7 +34,7 @@ from cpmlib.schemas import MEASURED, MISSING, SAMPLES
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.study_names import COUNTED
 from cpmlib.surrogate.images.study import study_tables
-from dependencies import BUILD, BUILD_NAME, OPTIONAL, ROOT, TABLES
+from dependencies import BUILD, BUILD_NAME, OPTIONAL, ROOT, SHARED, TABLES
 
 PRIVATE = """\
 # Private
@@ -42,8 +43,9 @@ Do not share this folder. `key.tsv` says which patient is P01 and which sample S
 hold identifiers of the study, names of its files, or images. What may be shared lies outside it:
 `html` (the pages) and `values.json`.
 
-Numbers stay with their patients and samples from build to build, as long as `keys` is here. Keep a
-copy in a safe place: without it, a new build numbers in the order of the tables.
+Numbers stay with their patients and samples from build to build while `keys` is here, also if the
+study is moved or renamed: the key that holds most of its patients is used, if only one does.
+Keep a copy in a safe place: without it, a new build numbers in the order of the tables.
 `make clean` deletes this folder with all the rest.
 """
 """What stands in the folder of that name."""
@@ -52,6 +54,13 @@ NOT_USED = "not_used.tsv"
 SHOWN = 3
 """Names that stand on the terminal for files that are not used for the same reason."""
 CALIBRATED = ROOT / "data" / "surrogate"
+LEFT_BY_EARLIER = (
+    *("dataset", "source", "study", "targets", "manifests", "patients", "derivatives"),
+    *("calibrated", "site", "sphinx", "logs", "surrogate", "model", "given_model.npz"),
+    *("settings.json", "options.json", "image_options.json", "pages.done", "graph.svg"),
+    "snakemake.log",
+)
+"""What was once beside the pages, and identifies patients or is of no use there."""
 
 
 def prepare_study(source: Path) -> str:
@@ -121,17 +130,44 @@ def _write_key(source: Path, participants: pd.DataFrame, samples: pd.DataFrame) 
     """Give new patients and samples the next numbers, and keep those of all others.
 
     Each study, by its place, has a key of its own: what another one is called changes nothing.
+    A study in a new place takes the one key that holds most of its patients with it.
     """
-    place = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
-    kept = BUILD / "keys" / f"{place}.tsv"
+    kept, synthetic = _place_of_key(source), _place_of_key(CALIBRATED)
+    if not kept.is_file() and kept != synthetic:
+        others = [path for path in sorted(kept.parent.glob("*.tsv")) if path != synthetic]
+        alike = [path for path in others if _holds_most(path, participants, samples)]
+        if len(alike) == 1:
+            alike[0].rename(kept)
+            print("patients and samples keep the numbers of an earlier build of this study")
     text = key_text(read_key(kept).extended(participants, samples)).encode()
     write_if_changed(kept, text)
     write_if_changed(BUILD / "key.tsv", text)
 
 
+def _place_of_key(source: Path) -> Path:
+    place = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
+    return BUILD / "keys" / f"{place}.tsv"
+
+
+def _holds_most(path: Path, participants: pd.DataFrame, samples: pd.DataFrame) -> bool:
+    """Whether a key knows more than half of a study's patients, and of their samples."""
+    try:
+        key = read_key(path)
+    except DatasetError:  # said where it is needed
+        return False
+    pairs = samples[["participant_id", "sample_id"]].itertuples(index=False, name=None)
+    people = participants["participant_id"].isin(list(key.patients)).mean()
+    return min(people, np.mean([pair in key.samples for pair in pairs])) > 1 / 2
+
+
 def make_private_folder() -> None:
     """Make the folder of what may not be shared, say so in it, and keep Snakemake's notes there."""
     BUILD.mkdir(parents=True, exist_ok=True)
+    for path in (SHARED / name for name in LEFT_BY_EARLIER):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     write_if_changed(BUILD / "README.md", PRIVATE.encode())
     notes, link = BUILD / "snakemake", ROOT / ".snakemake"
     notes.mkdir(exist_ok=True)
@@ -183,7 +219,7 @@ def _faults_of_images(source: Path) -> list[Problem]:
     if not has_images(source):
         return []
     try:
-        cells = read_tsv(source / SAMPLES.name).cells.rename(columns=plain_name)
+        cells = read_tsv(source / SAMPLES.name).cells.rename(columns=column_name)
         if not {"participant_id", "sample_id"} <= set(cells.columns):
             return []
         named = cells[cells["participant_id"].str.fullmatch("sub-[A-Za-z0-9]+")]

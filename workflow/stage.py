@@ -24,7 +24,7 @@ import child
 from cpmlib import schemas
 from cpmlib.markup import escape, pipe_table
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
-from leaks import leaks
+from leaks import leaks, tell
 
 SITE = BUILD / "site"
 
@@ -49,13 +49,7 @@ def main() -> int:
         return status or 1
     _escape_titles(built / "searchindex.js")
     if shown := leaks(built):
-        for word in sorted({word for word, _ in shown}):
-            pages = [page for found, page in shown if found == word]
-            print(
-                f"{pages[0]} ({len(pages)} files in all): found {word!r}, a part of an identifier"
-                " or of the name of a file or folder; expected none of the study in pages. Remedy:"
-                " name it otherwise in the study, or take it out of the text that holds it"
-            )
+        tell(shown)
         return 1
     old, new = SHARED / "html.old", SHARED / "html"
     shutil.rmtree(old, ignore_errors=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from cpmlib.schemas import RELATION
 from dependencies import BUILD, notebook_names
+from leaks import leaks_of, tell
 
 
-def main(target: str) -> None:
-    """Write the file: dataset, options, values by id, tables by notebook."""
+def main(target: str) -> int:
+    """Write dataset, options, values by id and tables by notebook; return the exit status."""
     description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     content: dict[str, object] = {
         "dataset": {
@@ -35,8 +36,13 @@ def main(target: str) -> None:
     content["tables"] = tables
     partial = Path(f"{target}.part")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if shown := leaks_of(partial):
+        partial.unlink()
+        tell(shown)
+        return 1
     partial.replace(target)
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from cpmlib import delimited
-from cpmlib.delimited import TextTable
+from cpmlib.delimited import TABLE_SUFFIXES, TextTable
 from cpmlib.errors import DatasetError, Problem
 from cpmlib.schemas import ADC_UNIT, DENSITY_UNIT, MISSING, is_number
+from cpmlib.study_names import plain_name
 
 COUNT_TOLERANCE = 0.005
 """Largest relative difference between a density and the count and area given beside it."""
@@ -48,7 +50,7 @@ def read_columns(
     problems : list of Problem
         Two columns of one name; an unknown one that looks like an optional one misspelt.
     """
-    spelt = {name: delimited.plain_name(name) for name in table.cells.columns}
+    spelt = {name: delimited.column_name(name) for name in table.cells.columns}
     renamed = {own: name for own, name in spelt.items() if name in schema.columns}
     unknown = [own for own in spelt if own not in renamed]
     problems = []
@@ -124,7 +126,7 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
             value: object = text
             if text in ("", MISSING):
                 value = None
-                if text == "" and not table.file.endswith(tuple(delimited.TABLE_SUFFIXES)):
+                if text == "" and Path(table.file).suffix.lower() not in TABLE_SUFFIXES:
                     problems.append(
                         _cell(table, row, name, "an empty cell", column, f"write {MISSING}")
                     )
@@ -149,22 +151,20 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
 
 def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
     """Refuse what a spreadsheet made of a density: 1.215 for 1215, 45717 for the 1st of March."""
-    written = table.cells[values.name]
-    texts = written.str.replace(",", ".") if table.decimal_comma else written
-    whole = values.notna() & ~texts.str.contains(".", regex=False)
-    pointed = values.notna() & ~whole
-    like = texts.map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
-    parted = pointed & like & (values < THOUSAND_BESIDE)
-    thousandths = pointed & ~like & texts.str.fullmatch(r".*[.][0-9]{3}")  # such as 1402.551
+    texts = table.cells[values.name]
+    pointed = texts.str.replace(",", ".", regex=False)
+    in_threes = pointed.map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
+    parted = in_threes & (values < THOUSAND_BESIDE)
+    thousandths = ~in_threes & pointed.str.fullmatch(r".*[.][0-9]{3}")  # such as 1402.551
     if thousandths.any() or not values[~parted].median() >= THOUSAND_BESIDE:
         parted[:] = False
     first, last = EXCEL_DAYS
-    days = whole & values.between(first, last)
+    days = ~pointed.str.contains(".", regex=False) & values.between(first, last)
     if not values.median() < first / 2:
         days[:] = False
     expected = "a density of the size of the others"
     remedies = (
-        (parted, "leave the mark out if it separates thousands, else write two or four decimals"),
+        (parted, "leave its mark out if it separates thousands, else write two or four decimals"),
         (days, "write the number again: spreadsheets store a date as such a count of days"),
     )
     return [
@@ -337,7 +337,7 @@ def _summaries(names: pd.Series, file: str) -> list[Problem]:
 
 def _check_names(names: pd.Series, file: str, owners: pd.Series) -> list[Problem]:
     """Refuse names of one owner that differ only in case or leading zeros, such as 01 and 1."""
-    plain = _labels(names).str.replace(r"^0+(?=.)", "", regex=True)
+    plain = names.astype(str).map(plain_name)
     seen: dict[tuple[str, str], str] = {}
     problems = []
     for row, name, owner, key in zip(names.index, names, owners, plain, strict=True):
@@ -366,14 +366,18 @@ def _check_targets(samples: pd.DataFrame, file: str) -> list[Problem]:
 
 
 def _check_counts(samples: pd.DataFrame, file: str) -> list[Problem]:
-    if not {"he_nuclei", "he_tissue_area"} <= set(samples.columns):
+    counts = ["he_nuclei", "he_tissue_area"]
+    given = [name for name in counts if name in samples.columns and samples[name].notna().any()]
+    if not given:
         return []
+    absent = [name for name in counts if name not in given]
+    absent += [name for name in ("he_cellularity",) if name not in samples.columns]
+    if absent:
+        found = f"values of {' and '.join(given)} without it"
+        remedy = "add it (he_cellularity = he_nuclei / he_tissue_area), or leave out "
+        remedy += " and ".join(given)
+        return [Problem(file, found, f"a column '{name}'", remedy, 1, name) for name in absent]
     counted = samples["he_nuclei"] / samples["he_tissue_area"]
-    if "he_cellularity" not in samples.columns:
-        if not counted.notna().any():
-            return []
-        found, expected = "counts and areas, but no density", "a column 'he_cellularity'"
-        return [Problem(file, found, expected, "add it: he_nuclei / he_tissue_area", 1)]
     density = samples["he_cellularity"]
     off = (counted / density - 1).abs() > COUNT_TOLERANCE
     off |= counted.notna() & density.isna()

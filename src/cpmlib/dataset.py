@@ -17,7 +17,7 @@ import json
 import os
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,14 @@ import pandera.pandas as pa
 
 from cpmlib import delimited
 from cpmlib.checks import absent_columns, check_table, read_columns, relations, validate
-from cpmlib.delimited import TABLE_SUFFIXES, TextTable
+from cpmlib.delimited import TABLE_SUFFIXES, THOUSANDS_BY_POINT, TextTable
 from cpmlib.errors import DatasetError, Problem
-from cpmlib.pseudonyms import Key, own_key
+from cpmlib.pseudonyms import Key, any_of, own_key, replaced
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.schemas import (
+    DENSITY_UNIT,
     EXCLUSIONS,
+    FIT_TO_SHOW,
     LONGEST_TEXT,
     MEASURED,
     MINIMAL_REQUIRED,
@@ -177,9 +179,9 @@ def _with_pseudonyms(
         names.setdefault(sample, new)
         of_patient.setdefault(who, {})[sample] = new
     names = _with_short(names)
-    pattern = _any_of(names)
+    pattern = any_of(names)
     return [
-        _replaced(text, pattern, ChainMap(_with_short(of_patient[who]), names))
+        _clipped(replaced(text, pattern, ChainMap(_with_short(of_patient[who]), names)))
         if isinstance(text, str)
         else text
         for text, who in zip(texts, own["participant_id"], strict=True)
@@ -194,13 +196,9 @@ def _with_short(names: Mapping[str, str]) -> dict[str, str]:
     return {old.lower(): new for old, new in {**names, **known}.items()}
 
 
-def _any_of(names: Iterable[str]) -> re.Pattern[str]:
-    listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    return re.compile(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
-
-
-def _replaced(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str:
-    return pattern.sub(lambda match: names[match[0].lower()], text)
+def _clipped(text: str) -> str:
+    """Cut a reason that pseudonyms made too long."""
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
 def _reasons(samples: pd.DataFrame) -> list[str]:
@@ -293,6 +291,8 @@ def _read_folder(
             return None
 
     description = attempt(lambda: _read_description(path / DESCRIPTION))
+    if description and description.get(PSEUDONYMISED) is not True:  # not written here
+        description.pop(NOTES, None)
     frames = []
     for schema in (PARTICIPANTS, SAMPLES):
         table = attempt(partial(delimited.read_tsv, path / schema.name))
@@ -380,6 +380,12 @@ def dataset_texts(
     for table, schema in ((participants, PARTICIPANTS), (samples, SAMPLES)):
         columns = [name for name in schema.columns if name in table.columns]
         cells = table[columns].map(_cell_text)
+        for name in columns:
+            if (schema.columns[name].metadata or {}).get("unit") == DENSITY_UNIT:
+                # With a fourth decimal, no point of 45.125 can be taken for one of thousands.
+                cells[name] = cells[name].map(
+                    lambda text: f"{text}0" if THOUSANDS_BY_POINT.fullmatch(text) else text
+                )
         texts[schema.name] = cells.to_csv(sep="\t", index=False, lineterminator="\n")
         entries = {name: entry for name, entry in sidecar(schema).items() if name in columns}
         json_name = schema.name.replace(".tsv", ".json")
@@ -446,10 +452,8 @@ def _read_description(path: Path) -> dict[str, object]:
         if key == "DataLabel" and key not in content:
             continue
         if not is_fit_to_show(content.get(key)):
-            expected = f"one line of printable text, at most {LONGEST_TEXT} characters, that begins"
-            expected += " with a letter or digit"
             found = f"no such text under '{key}'"
-            problems.append(Problem(path.name, found, expected, f"correct '{key}'"))
+            problems.append(Problem(path.name, found, FIT_TO_SHOW, f"correct '{key}'"))
     if content.get(RELATION, OTHER_STUDY) not in list(RELATIONS):
         expected = "one of " + ", ".join(RELATIONS)
         found = f"{content[RELATION]!r:.60} under '{RELATION}'"

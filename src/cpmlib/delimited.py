@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.study_names import is_placeholder, not_fetched
 
 TABLE_SUFFIXES = {".csv", ".xlsx"}
 """Endings of a study that comes as one table."""
@@ -42,7 +43,6 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
-_PLACEHOLDERS = ("/annex/objects/", "version https://git-lfs.github.com/")
 MINUS = "\u2212"
 """The sign that typeset text has for minus; other dashes are refused and named."""
 _THOUSANDS_OR_DECIMALS = (
@@ -75,12 +75,12 @@ class TextTable:
     notes: tuple[str, ...] = ()
 
 
-def plain_name(name: str) -> str:
+def column_name(name: str) -> str:
     """Bring a column's name to one spelling: capitals, spaces and hyphens make no difference.
 
     Examples
     --------
-    >>> plain_name("HE cellularity")
+    >>> column_name("HE cellularity")
     'he_cellularity'
     """
     return re.sub(r"[\s-]+", "_", name.strip().casefold())
@@ -104,9 +104,8 @@ def read_text(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
-    if path.is_symlink() and not path.exists():
-        remedy = "fetch the file (git annex get, datalad get) or correct the link"
-        raise DatasetError(Problem(path.name, "a link to nowhere", "a readable file", remedy))
+    if is_placeholder(path):
+        raise DatasetError(not_fetched(path, path.parent))
     if not path.is_file():
         raise DatasetError(
             Problem(path.name, "no such file", "a readable file", f"add {path.name} to the dataset")
@@ -122,10 +121,6 @@ def _read_text(path: Path) -> str:
         raise DatasetError(
             Problem(path.name, found, "UTF-8 text", "save the file as UTF-8 (Excel: CSV UTF-8)")
         ) from None
-    if text.startswith(_PLACEHOLDERS):
-        found = "a placeholder of git-annex or Git LFS, not the file itself"
-        remedy = "fetch the file (git annex get, datalad get, git lfs pull)"
-        raise DatasetError(Problem(path.name, found, "the file itself", remedy))
     if "\0" in text:
         raise DatasetError(
             Problem(path.name, "NUL characters", "UTF-8 text", "save the file as UTF-8")

@@ -39,8 +39,6 @@ AGREEMENT = 0.02
 MAPS = {"cpm": "CPM", "adc": "ADC"}
 """Measured column and the map that it is read from."""
 
-ROI_COLUMNS = ("sd", "n_voxels", "coverage", "flag")
-
 EXTRAPOLATION = "cpm_extrapolation"
 """Column: share of a sphere's weight on voxels whose tile leaves the training range, 0 to 1."""
 

@@ -4,8 +4,7 @@ Vocabulary
 ----------
 - *b-value*: strength of the diffusion weighting, s/mm2. *Gradient*: its direction, a unit vector.
 - *b-matrix*: b g g^T for a gradient g. A volume with a b-value and a gradient of zeros is taken as
-  an average over directions, as scanners write *trace
-  images*; its b-matrix is b/3 on the diagonal.
+  an average over directions, as scanners write *trace images*; its b-matrix is b/3 on the diagonal.
 - *shell*: volumes of one b-value, which scanners round to their steps (1485 to 1510 is one).
 - *reference*: the shell of the lowest b-value, to which the others are compared; b = 0 if there
   is one.

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -92,7 +93,7 @@ def read_key(path: str | os.PathLike[str]) -> Key:
     Raises
     ------
     DatasetError
-        If the file is none, or gives a number twice.
+        If the file is none, or gives an identifier or a number twice.
     """
     path = Path(path)
     if not path.is_file():
@@ -100,19 +101,41 @@ def read_key(path: str | os.PathLike[str]) -> Key:
     patients: dict[str, str] = {}
     samples: dict[tuple[str, str], str] = {}
     remedy = "put back the file as it was, or delete it: patients and samples get new numbers"
-    lines = [tuple(line.split("\t")) for line in read_text(path).splitlines()]
-    if not lines or lines[0] != COLUMNS:
-        expected = ", ".join(COLUMNS)
-        raise DatasetError(Problem(path.name, "another header", expected, remedy, 1))
-    for number, row in enumerate(lines[1:], start=2):
+    header, *lines = [tuple(line.split("\t")) for line in read_text(path).split("\n")]
+    if header != COLUMNS:
+        found, expected = "\t".join(header), "\t".join(COLUMNS)
+        raise DatasetError(Problem(path.name, found, expected, remedy, 1))
+    for number, row in enumerate(lines, start=2):
+        if row == ("",):  # below the last
+            continue
         is_patient = len(row) == 3 and row[1] == MISSING
-        known = patients if is_patient else samples
+        known: dict[Any, str] = patients if is_patient else samples
+        who = row[0] if is_patient else row[:2]
         fits = len(row) == 3 and re.fullmatch(r"P\d{2,}" if is_patient else r"S\d{2,}", row[2])
-        if not fits or row[2] in known.values():
-            found, expected = "\t".join(row), "an identifier and a pseudonym of its own"
+        if not fits or who in known or row[2] in known.values():
+            found, expected = "\t".join(row), "one identifier and its own pseudonym, each once"
             raise DatasetError(Problem(path.name, found, expected, remedy, number))
-        if is_patient:
-            patients[row[0]] = row[2]
-        else:
-            samples[row[0], row[1]] = row[2]
+        known[who] = row[2]
     return Key(patients, samples)
+
+
+def replace_names(text: str, names: Mapping[str, str]) -> str:
+    """Replace whole words of a text, whatever their capitals.
+
+    Examples
+    --------
+    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
+    'as S01 of P02, not sample-10'
+    """
+    return replaced(text, any_of(names), {old.lower(): new for old, new in names.items()})
+
+
+def any_of(names: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern of any of the names as a whole word, whatever its capitals."""
+    listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.compile(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
+
+
+def replaced(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str:
+    """Replace what a pattern of `any_of` finds; the names are in small letters."""
+    return pattern.sub(lambda match: names[match[0].lower()], text)

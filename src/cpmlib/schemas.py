@@ -96,6 +96,11 @@ DIAGNOSIS_CNS5 = {
 LONGEST_TEXT = 200
 """Most characters of a text that a study wants shown."""
 
+FIT_TO_SHOW = (
+    f"one line of up to {LONGEST_TEXT} printable characters that begins with a letter or digit"
+)
+"""What `is_fit_to_show` accepts, in words."""
+
 ADC_UNIT = "1e-6 mm2/s"
 DENSITY_UNIT = "cells/mm2"
 
@@ -108,8 +113,7 @@ def _text(description: str, pattern: str, expected: str, **options: Any) -> pa.C
 
 
 def _reason(description: str) -> pa.Column:
-    expected = f"one line of up to {LONGEST_TEXT} printable characters that begins with a letter"
-    expected += f" or digit, or {MISSING}"
+    expected = f"{FIT_TO_SHOW}, or {MISSING}"
     return pa.Column(
         str,
         pa.Check(lambda texts: texts.map(is_fit_to_show), error=expected),

@@ -26,6 +26,7 @@ from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
 from cpmlib.images import read_image
 from cpmlib.options import ROI_DIAMETER
+from cpmlib.pseudonyms import replace_names
 from cpmlib.quality import several_origins, unlike_the_others
 from cpmlib.roi import COLUMNS as AXES
 from cpmlib.study_files import PatientFiles, find_patient
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
     from cpmlib.cpm.model_file import CpmModel
 
 _LIKE_A_NAME = re.compile(
-    r"[\w./-]*(?<![A-Za-z0-9])(?:sub|ses|sample|acq|run|task|dir|rec|ce|echo)-[A-Za-z0-9][\w./-]*"
+    r"[\w./-]*(?<![A-Za-z0-9])(?:sub|ses|sample)-[A-Za-z0-9][\w./-]*"
+    r"|[\w./-]*(?:_(?:{0})-[A-Za-z0-9]|(?<![A-Za-z0-9])(?:{0})-[A-Za-z0-9]+_)[\w./-]*"
     r"|(?<![\w./-])(?!(?:participants|samples|dataset_description)\.)"
-    r"[\w./-]+\.(?:nii|gz|tsv|csv|txt|json|geojson|png|bval|bvec|xlsx|npz)\b",
+    r"[\w./-]+\.(?:nii|gz|tsv|csv|txt|json|geojson|png|bval|bvec|xlsx|npz)\b".replace(
+        "{0}", "acq|run|task|dir|rec|ce|echo"
+    ),
     re.IGNORECASE,
 )
 """A name of a file, by the entities of BIDS or by its end; but not those of a study's tables."""
@@ -191,11 +195,9 @@ class StudyImages:
         A name of a file that is not among the patient's becomes "a file".
         """
         entry = self._index[patient]
-        names = _kinds_of_names(self.files(patient))
-        names |= {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
-        for listed in sorted(names, key=len, reverse=True):
-            whole = rf"(?<![A-Za-z0-9]){re.escape(listed)}(?![A-Za-z0-9])"
-            text = names[listed].join(re.split(whole, text))
+        own = {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
+        kinds = _kinds_of_names(self.files(patient))
+        text = replace_names(text, {n: replace_names(kinds[n], own) for n in kinds} | own)
         return _LIKE_A_NAME.sub("a file", _OWN_WORDS.sub("", text))
 
     def notes(self) -> pd.DataFrame:

@@ -299,7 +299,7 @@ def not_fetched(path: Path, root: Path) -> Problem:
     if path.is_symlink() and not path.exists():
         found = "a link to nowhere"
     else:
-        found = "a placeholder, whose content was not fetched"
+        found = "a placeholder of git-annex or Git LFS, whose content was not fetched"
     remedy = "fetch it (datalad get, git annex get, git lfs pull), or delete it"
     return Problem(path.relative_to(root).as_posix(), found, "a file", remedy)
 

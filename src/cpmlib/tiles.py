@@ -20,7 +20,7 @@ from cpmlib.qupath.pixel_size import read_pixel_size
 from cpmlib.study_files import PatientFiles
 
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
-"""More are taken for an attack by the reader of pictures, and would fill the memory."""
+"""Of more, the reader of pictures warns: they would fill the memory. They are refused."""
 
 DECIMALS = 1
 """Densities are kept to a tenth of a cell per mm2, as those of the exports."""

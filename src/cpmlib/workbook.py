@@ -17,6 +17,7 @@ from cpmlib.delimited import (
     to_frame,
 )
 from cpmlib.errors import DatasetError, Problem
+from cpmlib.study_names import is_placeholder, not_fetched
 
 _OLE = b"\xd0\xcf\x11\xe0"
 """First bytes of an old .xls workbook, and of a workbook that is locked with a password."""
@@ -37,6 +38,8 @@ def read_xlsx(path: Path) -> TextTable:
         If the file is not a workbook, is locked or too large, holds merged, hidden or struck-out
         cells, raised marks or formulas without a saved value, or its records do not fit the header.
     """
+    if is_placeholder(path):
+        raise DatasetError(not_fetched(path, path.parent))
     try:
         with path.open("rb") as stream:
             locked = stream.read(4) == _OLE

@@ -9,23 +9,27 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cpmlib.dataset import read_dataset
+from cpmlib.dataset import read_dataset, read_tables
 from cpmlib.options import AnalysisOptions
 from cpmlib.paper.everything import regenerate
 from cpmlib.published import read_published
+from cpmlib.schemas import CALIBRATED
 from cpmlib.surrogate.__main__ import main
 from cpmlib.surrogate.cohort import LABEL, calibrate
+from cpmlib.surrogate.compare import compare
 from cpmlib.surrogate.recipe import Recipe
 from cpmlib.surrogate.solve import Settings
 from cpmlib.surrogate.targets import make_targets
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "data" / "surrogate_recipe.json"
+COMMITTED = ROOT / "data" / "surrogate"
 
 
 def run(*arguments: object) -> int:
@@ -99,6 +103,35 @@ def test_grouping_without_nos_is_refused(published):
         calibrate(published, Recipe(), AnalysisOptions(grade_grouping="cns5"))
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_the_print_is_the_paper_s_however_its_path_is_written(tmp_path, monkeypatch, absolute):
+    monkeypatch.chdir(ROOT)
+    participants, samples, _ = read_tables(COMMITTED)
+    result = SimpleNamespace(
+        participants=participants,
+        samples=samples,
+        checks=[],
+        n_met=0,
+        attempts=1,
+        missed=pd.DataFrame(),
+    )
+    monkeypatch.setattr("cpmlib.surrogate.__main__.calibrate", lambda *_: result)
+    path = Path("data/published-values.tsv")
+    assert run("--published", path.resolve() if absolute else path,
+               "--out", tmp_path / "out", "--allow-misses", "--quiet") == 0  # fmt: skip
+    assert read_dataset(tmp_path / "out").relation == CALIBRATED
+
+
+def test_a_cohort_that_lacks_a_value_of_the_print_misses_it(published, monkeypatch):
+    cohort = read_dataset(COMMITTED)
+    values = regenerate(cohort, AnalysisOptions())
+    lacking = str(published.index[0])
+    values.pop(lacking)
+    monkeypatch.setattr("cpmlib.surrogate.compare.regenerate", lambda *_: values)
+    table = compare({"committed": cohort}, published, AnalysisOptions())
+    assert lacking in table["missed"][0].split()
+
+
 def test_recipe_survives_its_file(tmp_path):
     recipe = Recipe(seed=3, further_outliers={"recurrent": 1}, search=Settings(iterations=9))
     path = tmp_path / "recipe.json"
@@ -117,9 +150,6 @@ def _make(out: Path, seed: int | None = None, **environment: str) -> Path:
 def _same(first: Path, second: Path) -> bool:
     names = sorted(path.name for path in first.iterdir() if path.suffix in (".tsv", ".json"))
     return filecmp.cmpfiles(first, second, names, shallow=False)[0] == names
-
-
-COMMITTED = ROOT / "data" / "surrogate"
 
 
 @pytest.mark.slow

@@ -22,26 +22,6 @@ OUTLINE, NOT_COUNTED = "#FFE600", "#00B7C7"
 """Yellow and cyan: neither stain has them."""
 
 
-def figure_tile(rgb: np.ndarray, pixel_size_um: float, title: str = "") -> Figure:
-    """Draw an H&E tile with its scale bar.
-
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-        The tile.
-    pixel_size_um
-        µm per pixel.
-    title
-        To write above it.
-    """
-    with figure_style():
-        figure = Figure(figsize=(1.6 * PANEL, 1.7 * PANEL), layout="constrained")
-        ax = figure.subplots()
-        draw_tile(ax, rgb, pixel_size_um)
-        ax.set_title(title)
-    return figure
-
-
 def figure_counting(rgb: np.ndarray, count: NucleusCount, pixel_size_um: float) -> Figure:
     """Draw how nuclei are counted: tile, haematoxylin channel, nuclei in and beside the frame.
 

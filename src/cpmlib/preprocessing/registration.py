@@ -45,9 +45,6 @@ FAR = 10.0
 """A contrast that a registration moved further than this is to be looked at, mm (mean over the
 brain). Between two examinations a head lies a few mm elsewhere, in one it seldom moves so far."""
 
-COVERED = 0.9
-"""A contrast that covers a smaller share of the reference is mentioned."""
-
 
 @dataclass(frozen=True, eq=False)
 class RigidTransform:
@@ -138,21 +135,6 @@ class AlignmentReport:
                     " its header intact"
                 )
         return said
-
-    @property
-    def notes(self) -> list[str]:
-        """What its owner should know: `moves`, and what does not cover the reference.
-
-        Examples
-        --------
-        >>> AlignmentReport(coverage={"FLAIR": 0.5, "ADC": 1.0}).notes
-        ['FLAIR: covers 50 % of the reference']
-        """
-        return self.moves + [
-            f"{contrast}: covers {100 * covered:.0f} % of the reference"
-            for contrast, covered in self.coverage.items()
-            if covered < COVERED
-        ]
 
     def table(self) -> pd.DataFrame:
         """Return one row a contrast; what was not measured is NaN.

@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     bar.close()
     try:
-        description = describe_dataset(recipe, arguments.published == PUBLISHED)
+        description = describe_dataset(recipe, arguments.published.resolve() == PUBLISHED.resolve())
         write_dataset(arguments.out, result.participants, result.samples, description)
     except DatasetError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -55,7 +55,7 @@ def compare(
         truncated = [
             str(id)
             for id, row in published.drop(index=met).iterrows()
-            if agrees_if_truncated(row["printed"], row["statistic"], values[str(id)])
+            if agrees_if_truncated(row["printed"], row["statistic"], values.get(str(id), np.nan))
         ]
         missed = [str(id) for id in published.index if id not in {*met, *truncated}]
         own = _measured(dataset)

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
+from cpmlib.options import ROI_DIAMETER
 from cpmlib.surrogate.coordinates import MULTIFOCAL, place_targets
 from cpmlib.surrogate.images.anatomy import Anatomy, make_anatomy
 from cpmlib.surrogate.images.contrasts import density
-from cpmlib.surrogate.images.lesion import DENSITY_RANGE, FIELDS, ROI_RADIUS, Lesion, make_lesion
+from cpmlib.surrogate.images.lesion import DENSITY_RANGE, FIELDS, Lesion, make_lesion
 
 DATA = Path(__file__).parents[3] / "data" / "surrogate"
 PARTICIPANTS = pd.read_csv(DATA / "participants.tsv", sep="\t").set_index("participant_id")
@@ -22,9 +23,10 @@ COARSE = 2.5
 
 
 def sphere() -> np.ndarray:
-    axis = np.linspace(-ROI_RADIUS, ROI_RADIUS, 11)
+    radius = ROI_DIAMETER / 2
+    axis = np.linspace(-radius, radius, 11)
     points = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)
-    return points[(points**2).sum(1) <= ROI_RADIUS**2]
+    return points[(points**2).sum(1) <= radius**2]
 
 
 def head_with(

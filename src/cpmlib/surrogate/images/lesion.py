@@ -35,9 +35,6 @@ REACH = 42.0
 FOCUS_GAP = 32.0
 """Targets of a multifocal patient that are farther apart than this, mm, belong to two tumours."""
 
-ROI_RADIUS = 2.5
-"""Of the sphere at a target, mm."""
-
 VIABLE_DENSITY = {"HGG": (2400.0, 0.60), "LGG": (1500.0, 0.30)}
 """Median and logarithmic SD of the density of solid tumour, cells/mm2."""
 

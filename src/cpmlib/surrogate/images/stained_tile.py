@@ -104,7 +104,7 @@ def he_tile(
     count = round(density * (size_um / 1000) ** 2)
     side = round(size_um / pixel_size_um)
     vessels = _place_vessels(size_um, rng)
-    nuclei = _place_nuclei(count, size_um, density, vessels, rng)
+    nuclei = _place_nuclei(count, size_um, vessels, rng)
     stain = np.zeros((3, side, side))
     stain[EOSIN] = _neuropil(side, pixel_size_um, density, rng)
     for vessel in vessels:
@@ -126,7 +126,7 @@ def _place_vessels(size_um: float, rng: np.random.Generator) -> list[_Vessel]:
 
 
 def _place_nuclei(
-    count: int, size_um: float, density: float, vessels: list[_Vessel], rng: np.random.Generator
+    count: int, size_um: float, vessels: list[_Vessel], rng: np.random.Generator
 ) -> _Nuclei:
     """Scatter nuclei in loose groups, apart from each other; some line the vessels."""
     radius = NUCLEUS_RADIUS_UM * np.exp(rng.normal(0, NUCLEUS_RADIUS_LOG_SD, count))

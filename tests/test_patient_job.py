@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
@@ -18,6 +19,7 @@ from cpmlib.extraction import EXTRAPOLATION, extract_regions
 from cpmlib.images import write_image
 from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
+from cpmlib.study_images import read_pictures
 from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -53,12 +55,12 @@ def build(tmp_path: Path, monkeypatch) -> Callable[..., Path]:
     brain = (ball(1) > 0).astype(np.float32)
     write_image(mine / "sub-01_desc-brain_mask.nii.gz", nib.Nifti1Image(brain, AFFINE))
 
-    def lay(target=TARGET, **options: object) -> Path:
+    def lay(target=TARGET, table: Mapping[str, str] = MappingProxyType({}), **options) -> Path:
         chosen = ImageOptions(registration="never", **options)  # type: ignore[arg-type]
         (tmp_path / "image_options.json").write_text(json.dumps(dataclasses.asdict(chosen)))
         row = {"sample_id": ["sample-1"], "participant_id": ["sub-01"]}
         row |= dict(zip(("target_x", "target_y", "target_z"), [[t] for t in target], strict=True))
-        row |= {"cpm": ["n/a"], "adc": ["n/a"], "he_cellularity": ["n/a"]}
+        row |= {column: [cell] for column, cell in table.items()}
         (tmp_path / "targets").mkdir(exist_ok=True)
         pd.DataFrame(row).to_csv(tmp_path / "targets" / "sub-01.tsv", sep="\t", index=False)
         return tmp_path
@@ -156,6 +158,33 @@ def test_the_report_says_where_maps_and_values_came_from(build):
     notes = [note for note in report(folder)["notes"] if note.startswith("not used")]
     # A page shows them: kinds of files, no names.
     assert notes == ["not used: T2-weighted image (1); nothing here needs it"]
+
+
+OUTSIDE = (-30.0, 24.0, 400.0)
+
+
+@pytest.mark.parametrize("left_out", [{"cpm": "n/a"}, {"cpm_exclude_reason": "out of the slab"}])
+def test_a_value_that_is_left_out_is_read_nowhere(build, left_out):
+    """Not where there is no map, not in a figure, and not among the changes with the sphere."""
+    folder = build(target=OUTSIDE)
+    assert job.main("sub-01") == 2
+    for target in (OUTSIDE, TARGET):
+        folder = build(target=target, table=left_out)
+        assert job.main("sub-01") == 0
+        assert "cpm" not in samples(folder)
+        patient = folder / "patients" / "sub-01"
+        assert len((patient / "sensitivity.tsv").read_text().splitlines()) == 1
+        assert read_pictures(patient / "pictures.npz", "P01", {"sample-1": "S01"})[1] == []
+
+
+def test_an_export_of_a_density_that_is_left_out_is_not_read(build):
+    folder = build()
+    qupath(folder, "annotations.tsv", "spoilt")
+    assert job.main("sub-01") == 2
+    folder = build(table={"he_exclude_reason": "necrosis"})
+    assert job.main("sub-01") == 0
+    assert samples(folder)["cpm"].notna().all()
+    assert not samples(folder)["he_cellularity"].notna().any()
 
 
 def test_a_map_in_another_unit_gives_no_value(build, capsys):

@@ -22,6 +22,7 @@ from cpmlib.errors import DatasetError
 from cpmlib.images import write_image
 from cpmlib.patient import PatientImages
 from cpmlib.processors import available_processors, usable_processors
+from cpmlib.schemas import wanted
 from studies import ROOT, rewrite
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -458,3 +459,26 @@ def test_a_chain_of_single_jobs_makes_no_cores(tmp_path):
         steps += [(began, 1), (ended, -1)]
     at_once = np.cumsum([step for _, step in sorted(steps)])
     assert at_once.max() == 2
+
+
+def test_what_is_left_out_and_why_is_told_to_the_job_of_a_patient(project, study, capsys):
+    put_images(study, "sub-01", *RAW)
+    without_column(study, "adc")
+    add_reasons(study, "adc_exclude_reason", {"sub-01": "None"})  # a word, not a missing value
+    prepare.prepare_study(study)
+    targets = dependencies.read_targets("sub-01")
+    assert set(targets["adc_exclude_reason"]) == {"None"}
+    assert not wanted(targets, "adc").any()
+    assert wanted(targets, "cpm").all()
+    assert "sub-01" not in capsys.readouterr().out  # nothing is missed
+
+
+def add_reasons(study: Path, column: str, reasons: dict[str, str]) -> None:
+    """Give all samples of some patients a reason."""
+
+    def add(rows: list[list[str]]) -> None:
+        who = rows[0].index("participant_id")
+        for number, row in enumerate(rows):
+            row.append(reasons.get(row[who], "n/a") if number else column)
+
+    rewrite(study / "samples.tsv", add)

@@ -65,8 +65,9 @@ def patients() -> list[str]:
 
 
 def read_targets(patient: str) -> pd.DataFrame:
-    """Return a patient's rows: identifiers, targets (mm, RAS+), values that the table gives."""
-    return pd.read_csv(BUILD / "targets" / f"{patient}.tsv", sep="\t", na_values="n/a")
+    """Return a patient's rows: identifiers, targets (mm, RAS+), values and reasons of the table."""
+    path = BUILD / "targets" / f"{patient}.tsv"
+    return pd.read_csv(path, sep="\t", na_values="n/a", keep_default_na=False)
 
 
 def read_calibrated(patient: str) -> pd.DataFrame:

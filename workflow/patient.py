@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from cpmlib.options import ImageOptions
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.roi import COLUMNS as AXES
+from cpmlib.schemas import wanted
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.study_images import PICTURES, write_pictures
 from cpmlib.study_names import NOT_NEEDED
@@ -54,8 +56,9 @@ def main(patient: str) -> int:
         maps = make_maps(images, model, options)
         mirrored = _mirrored(targets, maps)
         regions = extract_regions(maps, targets, options)
-        counts = count_samples(files, options.histology_pixel_size_um or None)
-        tiles = count_tiles(files)
+        counted_here = _wanted_exports(files, targets)
+        counts = count_samples(counted_here, options.histology_pixel_size_um or None)
+        tiles = count_tiles(counted_here)
         changes = sensitivity(maps.maps, targets, options)
     except DatasetError as error:
         print(f"{patient}: {error}")
@@ -99,9 +102,17 @@ def _pictures(
     panels = []
     image = shown.get("CPM", shown.get("ADC"))
     if image is not None and column:
+        flags = flags.dropna(subset=column)
         for sample, *point in placed[["sample_id", *AXES]].itertuples(index=False):
-            panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
+            if sample in flags.index:
+                panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
     return row, panels
+
+
+def _wanted_exports(files: PatientFiles, targets: pd.DataFrame) -> PatientFiles:
+    """Return the files without the exports of samples whose density the table leaves out."""
+    names = targets.loc[wanted(targets, "he_cellularity"), "sample_id"]
+    return replace(files, exports={name: files.exports[name] for name in names})
 
 
 def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:

@@ -29,7 +29,7 @@ from cpmlib.errors import DatasetError, Problem
 from cpmlib.patient import check_patient, without_contrasts
 from cpmlib.pseudonyms import key_text, read_key
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import MEASURED, SAMPLES
+from cpmlib.schemas import EXCLUSIONS, MEASURED, SAMPLES, wanted
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.study_names import COUNTED
 from cpmlib.surrogate.images.study import study_tables
@@ -207,8 +207,8 @@ def _say_missing(samples: pd.DataFrame, files: Mapping[str, PatientFiles]) -> No
     needed = {"cpm": {"CPM", "T1wGd"}, "adc": {"ADC", "dwi"}}
     for column in [name for name in MEASURED if name not in samples.columns]:
         missing = []
-        rows = zip(samples["participant_id"], samples["sample_id"], placed, strict=True)
-        for who, sample, has_target in rows:
+        rows = samples.assign(placed=placed)[wanted(samples, column)]
+        for who, sample, has_target in rows[["participant_id", "sample_id", "placed"]].to_numpy():
             found = files[str(who)]
             if column in needed:
                 there = has_target and needed[column] & set(found.images)
@@ -239,7 +239,8 @@ def _write_targets(samples: pd.DataFrame, patients: set[str]) -> None:
         if axis not in rows.columns:
             rows[axis] = float("nan")
     # A measured column that the study leaves out stays out: its images are to give it.
-    given = [column for column in MEASURED if column in rows.columns]
+    # What is left out, and why, decides what is read at all.
+    given = [column for column in (*MEASURED, *EXCLUSIONS) if column in rows.columns]
     keep = ["sample_id", "participant_id", *AXES, *given]
     _write_rows(rows[keep], BUILD / "targets", patients)
     for folder in (BUILD / "patients", BUILD / FOLDER):

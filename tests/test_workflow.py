@@ -23,7 +23,7 @@ from cpmlib.images import write_image
 from cpmlib.patient import PatientImages
 from cpmlib.processors import available_processors, usable_processors
 from cpmlib.schemas import wanted
-from studies import ROOT, rewrite
+from studies import ROOT, rewrite, set_cell
 
 sys.path.insert(0, str(ROOT / "workflow"))
 sys.path.insert(0, str(ROOT / "tests" / "cpm"))
@@ -285,6 +285,7 @@ def test_a_missing_contrast_is_noted_where_a_sample_needs_it():
     assert patient._without_map(some, stated) == ["no cellularity map, for want of: FLAIR"]
     assert patient._without_map(some, samples.assign(cpm=1200.0)) == []
     assert patient._without_map(PatientImages(), samples) == []
+    assert patient._without_map(some, samples.assign(cpm_exclude_reason="no FLAIR")) == []
     whole = PatientImages(dict.fromkeys(("T1w", "T1wGd", "FLAIR", "ADC"), image))
     assert patient._without_map(whole, stated) == []
 
@@ -482,3 +483,30 @@ def add_reasons(study: Path, column: str, reasons: dict[str, str]) -> None:
             row.append(reasons.get(row[who], "n/a") if number else column)
 
     rewrite(study / "samples.tsv", add)
+
+
+def test_a_patient_of_whom_no_map_is_wanted_needs_no_contrasts(project, study):
+    everyone = pd.read_csv(study / "samples.tsv", sep="\t")["participant_id"].unique()
+    for who in everyone:
+        put_images(study, who, *RAW)
+    without_column(study, "cpm")
+    (study / f"{RAW[2].format('sub-01')}.nii.gz").unlink()
+    with pytest.raises(DatasetError, match=r"sub-01: found no FLAIR.*cpm_exclude_reason") as error:
+        prepare.prepare_study(study)
+    assert len(error.value.problems) == 1
+    add_reasons(study, "cpm_exclude_reason", {"sub-01": "no FLAIR"})
+    prepare.prepare_study(study)
+    assert set(dependencies.patients()) == set(everyone)
+
+
+@pytest.mark.parametrize("reason", ["exclude_reason", "cpm_exclude_reason"])
+def test_a_faulty_table_asks_for_no_image_that_is_not_needed(project, study, reason):
+    everyone = pd.read_csv(study / "samples.tsv", sep="\t")["participant_id"].unique()
+    for who in everyone[1:]:
+        put_images(study, who, *RAW)
+    without_column(study, "cpm")
+    add_reasons(study, reason, {everyone[0]: "lost to follow-up"})
+    set_cell(study / "samples.tsv", 3, "target_x", "far")
+    with pytest.raises(DatasetError) as error:
+        prepare.prepare_study(study)
+    assert [problem.column for problem in error.value.problems] == ["target_x"]

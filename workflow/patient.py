@@ -132,12 +132,12 @@ def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:
 def _without_map(images: PatientImages, targets: pd.DataFrame) -> list[str]:
     """Say which contrasts a map lacks that some sample needs.
 
-    A study that leaves the column out counts on its images, and was refused before; one that writes
-    n/a knows that a sample has no value, and it is only noted.
+    A study that leaves the column out counts on its images: it was refused before, or says why a
+    sample has no value. One that writes n/a knows that too, and it is only noted.
     """
     if "CPM" in images.volumes or images.can_predict or not images.volumes:
         return []
-    if not targets["cpm"].isna().any():
+    if "cpm" not in targets or not targets["cpm"].isna().any():
         return []
     return [f"no cellularity map, for want of: {', '.join(missing_contrasts(images.kinds))}"]
 

@@ -29,7 +29,7 @@ from cpmlib.errors import DatasetError, Problem
 from cpmlib.patient import check_patient, without_contrasts
 from cpmlib.pseudonyms import key_text, read_key
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import EXCLUSIONS, MEASURED, SAMPLES, wanted
+from cpmlib.schemas import EXCLUSIONS, MEASURED, MISSING, SAMPLES, wanted
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.study_names import COUNTED
 from cpmlib.surrogate.images.study import study_tables
@@ -161,7 +161,8 @@ def _find_all(
             continue
         problems += check_patient(found)
         # A study that leaves the column out counts on its images, which must then be whole.
-        if "cpm" not in samples.columns and "CPM" not in found.images:
+        counts = "cpm" not in rows and (wanted(rows, "cpm") & ~excluded_rows(rows)).any()
+        if counts and "CPM" not in found.images:
             problems += without_contrasts(str(who), set(found.images))
     try:
         unknown_patients(source, set(samples["participant_id"]))
@@ -181,7 +182,8 @@ def _faults_of_images(source: Path) -> list[Problem]:
         if not {"participant_id", "sample_id"} <= set(cells.columns):
             return []
         named = cells[cells["participant_id"].str.fullmatch("sub-[A-Za-z0-9]+")]
-        _find_all(source, named, set(named["participant_id"]))
+        named = named.mask(named.isin(["", MISSING])).dropna(subset="sample_id")
+        _find_all(source, named, set(named.loc[~excluded_rows(named), "participant_id"]))
     except DatasetError as error:
         return error.problems
     return []

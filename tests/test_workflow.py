@@ -510,3 +510,16 @@ def test_a_faulty_table_asks_for_no_image_that_is_not_needed(project, study, rea
     with pytest.raises(DatasetError) as error:
         prepare.prepare_study(study)
     assert [problem.column for problem in error.value.problems] == ["target_x"]
+
+
+def test_a_file_that_is_not_read_is_seen_too(project, study):
+    """A note of its patient names what kind it is."""
+    put_images(study, "sub-01", *RAW)
+    prepare.prepare_study(study)
+    listed = project / dependencies.BUILD_NAME / "manifests" / "sub-01.tsv"
+    before = listed.read_text()
+    put_images(study, "sub-01", "{0}/anat/{0}_T2w")
+    prepare.prepare_study(study)
+    (new,) = set(listed.read_text().splitlines()) - set(before.splitlines())
+    path = "sub-01/anat/sub-01_T2w.nii.gz"
+    assert new.split("\t") == [path, "", "", "T2-weighted image", "nothing here needs it"]

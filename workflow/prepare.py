@@ -7,7 +7,8 @@ source     copies of the tables, under fixed names
 study      a link to the study's folder, if it holds more than tables
 targets    for each patient with images, its rows: what its images depend on of the tables
 manifests  for each patient of a study, its files with size and time: a file that is replaced by an
-           older one, or a study by another of the same names, is seen here alone
+           older one, or a study by another of the same names, is seen here alone; of a file that is
+           not read what it is and why, since a note says so
 not_used.tsv  the files of a study that are not read, with the reason; for its author alone
 surrogate  the synthetic study, if that is what is built; its images are jobs of the workflow
 """
@@ -193,8 +194,7 @@ def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
     """Name the files that are not read on the terminal, and all of them in a list."""
     rows = [(one.path.relative_to(source).as_posix(), one.what, one.reason) for one in unused]
     table = pd.DataFrame(sorted(rows), columns=["path", "what", "reason"])
-    text = table.to_csv(sep="\t", index=False, lineterminator="\n")
-    write_if_changed(BUILD / NOT_USED, text.encode("utf-8", "surrogateescape"))
+    write_if_changed(BUILD / NOT_USED, _as_bytes(table))
     if rows:
         print(f"not used are {len(rows)} files or folders; all are in {BUILD_NAME}/{NOT_USED}:")
     for (what, reason), part in table.groupby(["what", "reason"]):
@@ -265,12 +265,21 @@ def _forget_incomplete() -> None:
 def _write_manifests(source: Path, files: Mapping[str, PatientFiles]) -> None:
     texts = {}
     for who, found in files.items():
-        # Paths from the study's folder: where that lies is nobody's business.
-        stats = ((path.relative_to(source).as_posix(), path.stat()) for path in found.all())
-        rows = [f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n" for path, stat in stats]
-        if rows:
-            texts[f"{who}.tsv"] = "".join(["path\tsize\tmtime_ns\n", *rows]).encode()
+        used = [(path, path.stat()) for path in found.all()]
+        rows: list[tuple[object, ...]] = [(p, s.st_size, s.st_mtime_ns, "", "") for p, s in used]
+        rows += [(one.path, "", "", one.what, one.reason) for one in found.unused]
+        if used:
+            table = pd.DataFrame(rows, columns=["path", "size", "mtime_ns", "what", "reason"])
+            # Paths from the study's folder: where that lies is nobody's business.
+            table["path"] = [path.relative_to(source).as_posix() for path in table["path"]]
+            texts[f"{who}.tsv"] = _as_bytes(table)
     _write_only(BUILD / "manifests", texts)
+
+
+def _as_bytes(table: pd.DataFrame) -> bytes:
+    """Write a table whose names of files may be no Unicode."""
+    text = table.to_csv(sep="\t", index=False, lineterminator="\n")
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _write_only(folder: Path, wanted: Mapping[str, bytes]) -> None:

@@ -19,12 +19,14 @@ from cpmlib.extraction import EXTRAPOLATION, extract_regions
 from cpmlib.images import write_image
 from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
+from cpmlib.study_files import find_patient
 from cpmlib.study_images import read_pictures
 from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
 import dependencies
 import patient as job
+import prepare
 
 TARGET = (-30.0, 24.0, 12.0)
 SHAPE, STEP = (40, 44, 40), 4.0
@@ -43,7 +45,7 @@ def ball(value: float, radius: float = 70.0, centre: tuple[float, float, float] 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch) -> Callable[..., Path]:
     """Lay out a build with one patient: anatomy, a finished map, a lesion at the target."""
-    for module in (dependencies, job):
+    for module in (dependencies, job, prepare):
         monkeypatch.setattr(module, "BUILD", tmp_path)
     mine = tmp_path / "study" / "derivatives" / "mine" / "sub-01"
     lesion = ball(200, 12, TARGET)
@@ -151,13 +153,20 @@ def test_the_report_says_where_maps_and_values_came_from(build):
     qupath(folder, "annotations.tsv", "Image\tNum Detections\tArea µm^2\na.svs\t4000\t2000000\n")
     (folder / "study" / "sub-01" / "anat" / "sub-01_T2w.nii.gz").touch()
     (folder / "study" / "sub-01" / "anat" / "sub-01_T1w.json").write_text("{}")
+    other = folder / "study" / "derivatives" / "qupath" / "sub-01" / "sample-2_annotations.tsv"
+    other.touch()
+    found = find_patient(folder / "study", "sub-01", ["sample-1"], excluded=["sample-02"])
+    prepare._write_manifests(folder / "study", {"sub-01": found})
     assert job.main("sub-01") == 0
     assert report(folder)["origins"] == {"CPM": "map of the study"}
     assert samples(folder)["cpm_source"][0] == "map of the study"
     assert samples(folder)["he_cellularity_source"][0] == "exports: annotations"
     notes = [note for note in report(folder)["notes"] if note.startswith("not used")]
     # A page shows them: kinds of files, no names.
-    assert notes == ["not used: T2-weighted image (1); nothing here needs it"]
+    assert notes == [
+        "not used: export (1); its sample is excluded",
+        "not used: T2-weighted image (1); nothing here needs it",
+    ]
 
 
 OUTSIDE = (-30.0, 24.0, 400.0)

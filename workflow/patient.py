@@ -79,7 +79,7 @@ def main(patient: str) -> int:
         "origins": dict(maps.origins),
         "model": None if maps.cellularity is None else model_scaling(),
         "files": written,
-        "notes": [*maps.notes, *unpredicted, *(mirrored or []), *counted, *_unused(files)],
+        "notes": [*maps.notes, *unpredicted, *(mirrored or []), *counted, *_unused(patient)],
         "mirrored": None if mirrored is None else bool(mirrored),
         "quality": {name: float(np.round(value, 6)) for name, value in maps.quality.items()},
     }
@@ -142,9 +142,17 @@ def _without_map(images: PatientImages, targets: pd.DataFrame) -> list[str]:
     return [f"no cellularity map, for want of: {', '.join(missing_contrasts(images.kinds))}"]
 
 
-def _unused(files: PatientFiles) -> list[str]:
-    """Say what kinds of files are not used; no name, since notes stand on pages."""
-    counts = Counter((one.what, one.reason) for one in files.unused if one.reason != NOT_NEEDED)
+def _unused(patient: str) -> list[str]:
+    """Say what kinds of files are not used; no name, since notes stand on pages.
+
+    The list was made when the study was prepared, with the samples that it excludes.
+    """
+    path = BUILD / "manifests" / f"{patient}.tsv"
+    if not path.is_file():  # the synthetic study's images are all used
+        return []
+    table = pd.read_csv(path, sep="\t", encoding_errors="surrogateescape")
+    unused = table.dropna(subset="reason")[["what", "reason"]].itertuples(index=False, name=None)
+    counts = Counter((what, reason) for what, reason in unused if reason != NOT_NEEDED)
     return [f"not used: {what} ({count}); {reason}" for (what, reason), count in counts.items()]
 
 

@@ -156,13 +156,15 @@ def _find_all(
         if who not in needed:
             continue
         try:
-            files[str(who)] = found = find_patient(source, str(who), rows["sample_id"])
+            out = excluded_rows(rows)
+            kept, aside = rows.loc[~out, "sample_id"], rows.loc[out, "sample_id"]
+            files[str(who)] = found = find_patient(source, str(who), kept, excluded=aside)
         except DatasetError as error:
             problems += error.problems
             continue
         problems += check_patient(found)
         # A study that leaves the column out counts on its images, which must then be whole.
-        counts = "cpm" not in rows and (wanted(rows, "cpm") & ~excluded_rows(rows)).any()
+        counts = "cpm" not in rows and (wanted(rows, "cpm") & ~out).any()
         if counts and "CPM" not in found.images:
             problems += without_contrasts(str(who), set(found.images))
     try:

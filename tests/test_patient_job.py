@@ -20,7 +20,7 @@ from cpmlib.images import write_image
 from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
 from cpmlib.study_files import find_patient
-from cpmlib.study_images import read_pictures
+from cpmlib.study_images import StudyImages, read_pictures
 from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -227,3 +227,24 @@ def test_share_of_a_sphere_in_which_the_model_extrapolates():
     assert regions[EXTRAPOLATION].tolist() == [1.0, 0.5, 0.0]
     del maps["extrapolation"]
     assert EXTRAPOLATION not in extract_regions(PatientMaps(maps), targets, ImageOptions())
+
+
+def test_a_map_without_its_values_below_0_is_what_the_book_shows(build):
+    folder = build()
+    path = folder / "study" / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
+    assert job.main("sub-01") == 0
+    made = folder / "derivatives" / "cpmlib" / "sub-01" / "anat" / "sub-01_space-T1wGd_cpm.nii.gz"
+    assert not made.exists()  # the study's map is shown as it is
+    data = ball(1300)
+    data[20, 22, 20:22] = -40  # as interpolation leaves them, in the brain
+    write_image(path, nib.Nifti1Image(data, AFFINE))
+    assert job.main("sub-01") == 0
+    (folder / "dataset").mkdir()
+    index = {"P01": {"folder": "sub-01", "samples": {"S01": "sample-1"}}}
+    (folder / "dataset" / "images.json").write_text(json.dumps(index))
+    shown = np.asarray(StudyImages(folder).image("P01", "CPM").dataobj)
+    np.testing.assert_array_equal(np.isnan(shown), data < 0)
+    np.testing.assert_array_equal(shown[data >= 0], data[data >= 0])
+    said = json.loads(made.with_name(made.name.replace(".nii.gz", ".json")).read_text())
+    assert said["Sources"] == ["bids:study:derivatives/mine/sub-01/sub-01_cpm.nii.gz"]
+    assert "SkullStripped" not in said

@@ -64,7 +64,7 @@ def main(patient: str) -> int:
         print(f"{patient}: {error}")
         return 2
     tables = BUILD / "patients" / patient
-    written = _write_maps(BUILD / FOLDER / patient, files, maps)
+    written = _write_maps(BUILD / FOLDER / patient, files, images, maps)
     part = _fresh(tables)
     counted = [note for note in counts.pop("he_notes") if note]
     extracted = regions.merge(counts, on="sample_id", how="outer")
@@ -156,11 +156,14 @@ def _unused(patient: str) -> list[str]:
     return [f"not used: {what} ({count}); {reason}" for (what, reason), count in counts.items()]
 
 
-def _write_maps(folder: Path, files: PatientFiles, maps: PatientMaps) -> list[str]:
+def _write_maps(
+    folder: Path, files: PatientFiles, images: PatientImages, maps: PatientMaps
+) -> list[str]:
     """Write what was made, not what the study brought, with its sidecars; return the names."""
     part = _fresh(folder)
-    # The ADC is written in any case: in the unit that the book has.
-    made = [kind for kind in maps.maps if kind in MADE and kind not in {*files.images} - {"ADC"}]
+    # The ADC is written in any case: in the unit that the book has. So is a CPM that was changed.
+    again = {"ADC", *(["CPM"] if maps.maps.get("CPM") is not images.volumes.get("CPM") else [])}
+    made = [kind for kind in maps.maps if kind in MADE and kind not in {*files.images} - again]
     written = []
     for kind in made:
         name = MADE[kind].format(files.participant_id)

@@ -18,11 +18,14 @@ import pandas as pd
 import pytest
 
 from cpmlib.cpm.model_file import write_model
+from cpmlib.dataset import excluded_rows, read_tables
 from cpmlib.errors import DatasetError
 from cpmlib.images import write_image
 from cpmlib.patient import PatientImages
 from cpmlib.processors import available_processors, usable_processors
 from cpmlib.schemas import wanted
+from cpmlib.study_images import StudyImages
+from cpmlib.walkthrough import choose_patient
 from studies import ROOT, rewrite, set_cell
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -523,3 +526,60 @@ def test_a_file_that_is_not_read_is_seen_too(project, study):
     (new,) = set(listed.read_text().splitlines()) - set(before.splitlines())
     path = "sub-01/anat/sub-01_T2w.nii.gz"
     assert new.split("\t") == [path, "", "", "T2-weighted image", "nothing here needs it"]
+
+
+def index_images(study: Path, folder: Path) -> StudyImages:
+    """Write the list of patients that the job of the dataset writes; their names are kept."""
+    index = {
+        who: {"folder": who, "samples": {name: name for name in rows["sample_id"]}}
+        for who, rows in read_tables(study)[1].groupby("participant_id")
+        if who in dependencies.patients()
+    }
+    (folder / "dataset").mkdir(exist_ok=True)
+    (folder / "dataset" / "images.json").write_text(json.dumps(index))
+    return StudyImages(folder)
+
+
+def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_case(project, study):
+    """Page and workflow choose the same one, as cases come and go."""
+    settle(project)
+    table = read_tables(study)[1]
+    one, two, three = table["participant_id"].unique()[:3]
+    for who in (one, two):
+        folder = study / "derivatives" / "qupath" / who
+        folder.mkdir(parents=True)
+        first = table.loc[table["participant_id"] == who, "sample_id"].iloc[0]
+        (folder / f"{first}_annotations.tsv").write_text("a\tb\n")
+
+    def shown() -> str:
+        prepare.prepare_study(study)
+        samples = read_tables(study)[1]
+        samples = samples[~excluded_rows(samples)]
+        images = index_images(study, project / dependencies.BUILD_NAME)
+        assert [choose_patient(images, samples)] == dependencies.shown_patients("11_one_patient")
+        return dependencies.shown_patients("11_one_patient")[0]
+
+    name_case(study, two)
+    assert shown() == two  # nobody has images
+    put_images(study, three, *RAW)
+    assert shown() == three
+    put_images(study, two, *RAW)
+    assert shown() == two
+    put_images(study, one, *RAW)
+    assert shown() == two
+    assert dependencies.shown_patients("07_cases") == [two]
+    add_reasons(study, "exclude_reason", {two: "late"})
+    assert shown() == one
+    assert dependencies.shown_patients("07_cases") == []
+
+
+def name_case(study: Path, who: str) -> None:
+    """Make the first sample of a patient the only case."""
+
+    def name(rows: list[list[str]]) -> None:
+        place, owner = rows[0].index("case"), rows[0].index("participant_id")
+        found = next(row for row in rows[1:] if row[owner] == who)
+        for row in rows[1:]:
+            row[place] = "fig3a" if row is found else "n/a"
+
+    rewrite(study / "samples.tsv", name)

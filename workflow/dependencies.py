@@ -113,14 +113,21 @@ def shown_patients(notebook: str) -> list[str]:
     source = BUILD / "source" / "samples.tsv"
     if not source.is_file():
         return []
-    table = pd.read_csv(source, sep="\t", na_values="n/a", dtype=str).rename(columns=plain_name)
+    table = pd.read_csv(source, sep="\t", na_values="n/a", keep_default_na=False, dtype=str)
+    table = table.rename(columns=plain_name)
+    if "exclude_reason" in table:
+        table = table[table["exclude_reason"].isna()]
     named = []
     if "case" in table:
         named = table.dropna(subset="case").sort_values("case")["participant_id"]
     cases = [who for who in dict.fromkeys(named) if who in known]
     if notebook == "07_cases":
         return cases
-    return (cases or known)[:1]
+    chosen = [*cases, *known]
+    if not settings()["surrogate"]:  # its images are jobs; every patient has them
+        # Some patients have exports alone. As `cpmlib.walkthrough.choose_patient` does.
+        chosen = [who for who in chosen if study_patient(who).images] or chosen
+    return chosen[:1]
 
 
 def data_files(notebook: str) -> list[str]:

@@ -349,7 +349,9 @@ def _others(
         suffix = stem_of(name)[1]
         if suffix in (*NIFTI, *OTHER_FORMATS):
             yield _other_image(path, files, problems)
-        elif suffix in TABLES and (suffix == ".geojson" or re.search(EXPORT, name)):
+        elif suffix == ".geojson" or (
+            is_geojson(path) if suffix == ".json" else suffix in TABLES and re.search(EXPORT, name)
+        ):
             yield _other_export(path, files, problems)
         elif suffix in SET_ASIDE and looks_like(stem_of(path.name)[0]):
             yield _other_image(path, files, problems)

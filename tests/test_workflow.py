@@ -24,6 +24,7 @@ from cpmlib.images import write_image
 from cpmlib.patient import PatientImages
 from cpmlib.processors import available_processors, usable_processors
 from cpmlib.schemas import wanted
+from cpmlib.study_files import unknown_patients
 from cpmlib.study_images import StudyImages
 from cpmlib.walkthrough import choose_patient
 from studies import ROOT, rewrite, set_cell
@@ -583,3 +584,20 @@ def name_case(study: Path, who: str) -> None:
             row[place] = "fig3a" if row is found else "n/a"
 
     rewrite(study / "samples.tsv", name)
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_folders_of_nobody_are_looked_for_once(project, study, monkeypatch, capsys, images):
+    if images:
+        put_images(study, "sub-01", *RAW)
+    (study / "sourcedata").mkdir()
+    found = []
+
+    def count(*arguments):
+        found.append(unknown_patients(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(prepare, "unknown_patients", count)
+    prepare.prepare_study(study)
+    assert len(found) == 1
+    assert "1: sourcedata" in capsys.readouterr().out

@@ -71,16 +71,17 @@ def prepare_study(source: Path) -> str:
         print(f"not used: {note}")
     # What a study excludes needs no images.
     everyone, samples = samples, samples[~excluded_rows(samples)]
+    files: dict[str, PatientFiles] = {}
+    others: list[Unused] = []
     if source.is_dir() and has_images(source):
-        files = _find_all(source, everyone, set(samples["participant_id"]))
+        files, others = _find_all(source, everyone, set(samples["participant_id"]))
         _say_missing(samples, files)
         _link(source)
     else:
-        files = {}
+        if source.is_dir():
+            others = unknown_patients(source, set(everyone["participant_id"]))
         (BUILD / "study").unlink(missing_ok=True)
     _write_key(source, participants, everyone)
-    known = set(everyone["participant_id"])
-    others = unknown_patients(source, known) if source.is_dir() else []
     _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
     _write_targets(samples, {who for who, found in files.items() if found.all()})
     _write_manifests(source, files)
@@ -145,12 +146,14 @@ def make_private_folder() -> None:
 
 def _find_all(
     source: Path, samples: pd.DataFrame, needed: Collection[str]
-) -> dict[str, PatientFiles]:
-    """Find the files of the patients that are needed; raise all that is seen to be wrong.
+) -> tuple[dict[str, PatientFiles], list[Unused]]:
+    """Find the files of the patients that are needed, and what is nobody's.
 
-    Names, headers and texts are looked at. The samples are those of the whole study.
+    All that names, headers and texts show to be wrong is raised at once. The samples are those of
+    the whole study.
     """
     files: dict[str, PatientFiles] = {}
+    others: list[Unused] = []
     problems: list[Problem] = []
     for who, rows in samples.groupby("participant_id", sort=False):
         if who not in needed:
@@ -168,12 +171,12 @@ def _find_all(
         if counts and "CPM" not in found.images:
             problems += without_contrasts(str(who), set(found.images))
     try:
-        unknown_patients(source, set(samples["participant_id"]))
+        others = unknown_patients(source, set(samples["participant_id"]))
     except DatasetError as error:
         problems += error.problems
     if problems:
         raise DatasetError(list(dict.fromkeys(problems)))  # a link may concern every patient
-    return files
+    return files, others
 
 
 def _faults_of_images(source: Path) -> list[Problem]:

@@ -133,6 +133,20 @@ def test_the_pixel_size_of_the_study_and_that_of_a_sample(build):
     assert samples(folder)["he_cellularity"][0] == 2000
 
 
+def test_images_exports_and_tiles_are_told_at_once(build, capsys):
+    folder = build()
+    path = folder / "study" / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
+    write_image(path, nib.Nifti1Image(ball(1.3), AFFINE))
+    qupath(folder, "annotations.tsv", "spoilt")
+    qupath(folder, "he.png", "spoilt")
+    qupath(folder, "he.json", '{"PixelSize": 0.5, "PixelSizeUnits": "um"}')
+    assert job.main("sub-01") == 2
+    said = capsys.readouterr().out
+    for name in ("sub-01_cpm.nii.gz", "sub-01_sample-1_annotations.tsv", "sub-01_sample-1_he.png"):
+        assert name in said
+    assert not (folder / "patients").exists()
+
+
 def test_what_counting_noted_reaches_the_report(build):
     folder = build()
     rows = [

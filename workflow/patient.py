@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.derivatives import FOLDER, MADE, sidecar
-from cpmlib.errors import DatasetError
+from cpmlib.errors import DatasetError, Problem, collected
 from cpmlib.extraction import count_samples, extract_regions
 from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
@@ -44,8 +44,14 @@ def main(patient: str) -> int:
     """Do it; return the exit status."""
     targets = read_targets(patient)
     options = ImageOptions.from_mapping(json.loads((BUILD / "image_options.json").read_text()))
+    problems: list[Problem] = []
     try:
         files = find_patient(BUILD / "study", patient, targets["sample_id"], checked=True)
+    except DatasetError as error:
+        print(f"{patient}: {error}")
+        return 2
+    counted_here = _wanted_exports(files, targets)
+    with collected(problems):
         images = read_patient(files)
         unpredicted = _without_map(images, targets)
         model = None
@@ -56,12 +62,13 @@ def main(patient: str) -> int:
         maps = make_maps(images, model, options)
         mirrored = _mirrored(targets, maps)
         regions = extract_regions(maps, targets, options)
-        counted_here = _wanted_exports(files, targets)
-        counts = count_samples(counted_here, options.histology_pixel_size_um or None)
-        tiles = count_tiles(counted_here)
         changes = sensitivity(maps.maps, targets, options)
-    except DatasetError as error:
-        print(f"{patient}: {error}")
+    with collected(problems):
+        counts = count_samples(counted_here, options.histology_pixel_size_um or None)
+    with collected(problems):
+        tiles = count_tiles(counted_here)
+    if problems:
+        print(f"{patient}: {DatasetError(problems)}")
         return 2
     tables = BUILD / "patients" / patient
     written = _write_maps(BUILD / FOLDER / patient, files, images, maps)

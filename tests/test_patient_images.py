@@ -13,7 +13,7 @@ import pytest
 from cpmlib.errors import DatasetError
 from cpmlib.extraction import count_samples, extract_regions, fill_measured
 from cpmlib.images import write_image
-from cpmlib.maps import make_maps
+from cpmlib.maps import PatientMaps, make_maps
 from cpmlib.options import ImageOptions
 from cpmlib.patient import check_patient, missing_contrasts, read_patient, without_contrasts
 from cpmlib.study_files import find_patient
@@ -263,3 +263,20 @@ def test_given_values_stay_and_columns_left_out_are_filled():
     assert used["b", "cpm"] == "extracted"
     assert used["c", "cpm"] == "none"
     assert not origins["note"].any()
+
+
+def test_one_value_of_a_sample_may_be_left_out():
+    image = nib.Nifti1Image(np.full((30, 30, 30), 900, np.float32), np.eye(4))
+    targets = pd.DataFrame({"sample_id": ["a", "b"], "target_y": 15.0, "target_z": 15.0})
+    targets["target_x"] = [15.0, 400.0]
+    targets["cpm_exclude_reason"] = [np.nan, "outside"]
+    targets["adc_exclude_reason"] = ["artefact", "outside"]
+    regions = extract_regions(PatientMaps({"CPM": image, "ADC": image}), targets, ImageOptions())
+    assert regions["sample_id"].tolist() == ["a"]
+    assert regions["cpm"].tolist() == [900]
+    assert "adc" not in regions
+    targets["target_x"] = 15.0
+    targets["adc_exclude_reason"] = ["artefact", np.nan]
+    regions = extract_regions(PatientMaps({"CPM": image, "ADC": image}), targets, ImageOptions())
+    found = regions.set_index("sample_id")[["cpm", "adc"]]
+    assert found.notna().to_numpy().tolist() == [[True, False], [False, True]]

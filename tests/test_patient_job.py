@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
@@ -18,11 +19,14 @@ from cpmlib.extraction import EXTRAPOLATION, extract_regions
 from cpmlib.images import write_image
 from cpmlib.maps import PatientMaps
 from cpmlib.options import ImageOptions
+from cpmlib.study_files import find_patient
+from cpmlib.study_images import StudyImages, read_pictures
 from studies import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
 import dependencies
 import patient as job
+import prepare
 
 TARGET = (-30.0, 24.0, 12.0)
 SHAPE, STEP = (40, 44, 40), 4.0
@@ -41,7 +45,7 @@ def ball(value: float, radius: float = 70.0, centre: tuple[float, float, float] 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch) -> Callable[..., Path]:
     """Lay out a build with one patient: anatomy, a finished map, a lesion at the target."""
-    for module in (dependencies, job):
+    for module in (dependencies, job, prepare):
         monkeypatch.setattr(module, "BUILD", tmp_path)
     mine = tmp_path / "study" / "derivatives" / "mine" / "sub-01"
     lesion = ball(200, 12, TARGET)
@@ -53,12 +57,12 @@ def build(tmp_path: Path, monkeypatch) -> Callable[..., Path]:
     brain = (ball(1) > 0).astype(np.float32)
     write_image(mine / "sub-01_desc-brain_mask.nii.gz", nib.Nifti1Image(brain, AFFINE))
 
-    def lay(target=TARGET, **options: object) -> Path:
+    def lay(target=TARGET, table: Mapping[str, str] = MappingProxyType({}), **options) -> Path:
         chosen = ImageOptions(registration="never", **options)  # type: ignore[arg-type]
         (tmp_path / "image_options.json").write_text(json.dumps(dataclasses.asdict(chosen)))
         row = {"sample_id": ["sample-1"], "participant_id": ["sub-01"]}
         row |= dict(zip(("target_x", "target_y", "target_z"), [[t] for t in target], strict=True))
-        row |= {"cpm": ["n/a"], "adc": ["n/a"], "he_cellularity": ["n/a"]}
+        row |= {column: [cell] for column, cell in table.items()}
         (tmp_path / "targets").mkdir(exist_ok=True)
         pd.DataFrame(row).to_csv(tmp_path / "targets" / "sub-01.tsv", sep="\t", index=False)
         return tmp_path
@@ -129,6 +133,20 @@ def test_the_pixel_size_of_the_study_and_that_of_a_sample(build):
     assert samples(folder)["he_cellularity"][0] == 2000
 
 
+def test_images_exports_and_tiles_are_told_at_once(build, capsys):
+    folder = build()
+    path = folder / "study" / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
+    write_image(path, nib.Nifti1Image(ball(1.3), AFFINE))
+    qupath(folder, "annotations.tsv", "spoilt")
+    qupath(folder, "he.png", "spoilt")
+    qupath(folder, "he.json", '{"PixelSize": 0.5, "PixelSizeUnits": "um"}')
+    assert job.main("sub-01") == 2
+    said = capsys.readouterr().out
+    for name in ("sub-01_cpm.nii.gz", "sub-01_sample-1_annotations.tsv", "sub-01_sample-1_he.png"):
+        assert name in said
+    assert not (folder / "patients").exists()
+
+
 def test_what_counting_noted_reaches_the_report(build):
     folder = build()
     rows = [
@@ -149,13 +167,47 @@ def test_the_report_says_where_maps_and_values_came_from(build):
     qupath(folder, "annotations.tsv", "Image\tNum Detections\tArea µm^2\na.svs\t4000\t2000000\n")
     (folder / "study" / "sub-01" / "anat" / "sub-01_T2w.nii.gz").touch()
     (folder / "study" / "sub-01" / "anat" / "sub-01_T1w.json").write_text("{}")
+    other = folder / "study" / "derivatives" / "qupath" / "sub-01" / "sample-2_annotations.tsv"
+    other.touch()
+    found = find_patient(folder / "study", "sub-01", ["sample-1"], excluded=["sample-02"])
+    prepare._write_manifests(folder / "study", {"sub-01": found})
     assert job.main("sub-01") == 0
     assert report(folder)["origins"] == {"CPM": "map of the study"}
     assert samples(folder)["cpm_source"][0] == "map of the study"
     assert samples(folder)["he_cellularity_source"][0] == "exports: annotations"
     notes = [note for note in report(folder)["notes"] if note.startswith("not used")]
     # A page shows them: kinds of files, no names.
-    assert notes == ["not used: T2-weighted image (1); nothing here needs it"]
+    assert notes == [
+        "not used: export (1); its sample is excluded",
+        "not used: T2-weighted image (1); nothing here needs it",
+    ]
+
+
+OUTSIDE = (-30.0, 24.0, 400.0)
+
+
+@pytest.mark.parametrize("left_out", [{"cpm": "n/a"}, {"cpm_exclude_reason": "out of the slab"}])
+def test_a_value_that_is_left_out_is_read_nowhere(build, left_out):
+    """Not where there is no map, not in a figure, and not among the changes with the sphere."""
+    folder = build(target=OUTSIDE)
+    assert job.main("sub-01") == 2
+    for target in (OUTSIDE, TARGET):
+        folder = build(target=target, table=left_out)
+        assert job.main("sub-01") == 0
+        assert "cpm" not in samples(folder)
+        patient = folder / "patients" / "sub-01"
+        assert len((patient / "sensitivity.tsv").read_text().splitlines()) == 1
+        assert read_pictures(patient / "pictures.npz", "P01", {"sample-1": "S01"})[1] == []
+
+
+def test_an_export_of_a_density_that_is_left_out_is_not_read(build):
+    folder = build()
+    qupath(folder, "annotations.tsv", "spoilt")
+    assert job.main("sub-01") == 2
+    folder = build(table={"he_exclude_reason": "necrosis"})
+    assert job.main("sub-01") == 0
+    assert samples(folder)["cpm"].notna().all()
+    assert not samples(folder)["he_cellularity"].notna().any()
 
 
 def test_a_map_in_another_unit_gives_no_value(build, capsys):
@@ -189,3 +241,24 @@ def test_share_of_a_sphere_in_which_the_model_extrapolates():
     assert regions[EXTRAPOLATION].tolist() == [1.0, 0.5, 0.0]
     del maps["extrapolation"]
     assert EXTRAPOLATION not in extract_regions(PatientMaps(maps), targets, ImageOptions())
+
+
+def test_a_map_without_its_values_below_0_is_what_the_book_shows(build):
+    folder = build()
+    path = folder / "study" / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
+    assert job.main("sub-01") == 0
+    made = folder / "derivatives" / "cpmlib" / "sub-01" / "anat" / "sub-01_space-T1wGd_cpm.nii.gz"
+    assert not made.exists()  # the study's map is shown as it is
+    data = ball(1300)
+    data[20, 22, 20:22] = -40  # as interpolation leaves them, in the brain
+    write_image(path, nib.Nifti1Image(data, AFFINE))
+    assert job.main("sub-01") == 0
+    (folder / "dataset").mkdir()
+    index = {"P01": {"folder": "sub-01", "samples": {"S01": "sample-1"}}}
+    (folder / "dataset" / "images.json").write_text(json.dumps(index))
+    shown = np.asarray(StudyImages(folder).image("P01", "CPM").dataobj)
+    np.testing.assert_array_equal(np.isnan(shown), data < 0)
+    np.testing.assert_array_equal(shown[data >= 0], data[data >= 0])
+    said = json.loads(made.with_name(made.name.replace(".nii.gz", ".json")).read_text())
+    assert said["Sources"] == ["bids:study:derivatives/mine/sub-01/sub-01_cpm.nii.gz"]
+    assert "SkullStripped" not in said

@@ -90,6 +90,17 @@ def test_one_image_under_two_names_is_refused():
         make_maps(PatientImages(twice), None)
 
 
+def test_all_that_images_show_to_be_wrong_is_told_at_once():
+    """Two images that are one, a contrast that is inverted, a map in another unit."""
+    inside = np.asarray(BRAIN.dataobj) > 0
+    inverted = nib.Nifti1Image(np.where(inside, 40, 900).astype(np.float32), BRAIN.affine)
+    volumes = {"T1w": scaled(0.4), "T1wGd": scaled(0.4), "FLAIR": inverted, "mask": BRAIN}
+    images = PatientImages(volumes | {"CPM": scaled(1e-3), "ADC": scaled(1e4)})
+    with pytest.raises(DatasetError) as error:
+        make_maps(images, None, ImageOptions(registration="never"))
+    assert {p.file for p in error.value.problems} == {"T1wGd", "FLAIR", "CPM", "ADC"}
+
+
 def test_both_finished_maps_are_told_at_once():
     images = PatientImages({"CPM": scaled(1e-3), "rCBV": scaled(1), "mask": BRAIN})
     with pytest.raises(DatasetError) as error:

@@ -323,3 +323,10 @@ def test_figures_say_what_is_wrong() -> None:
         roi_panel(image, (0, np.nan, 0), "a", "")
     with pytest.raises(ValueError, match="width is 0"):
         roi_panel(image, (0, 0, 0), "a", "", width=0)
+
+
+def test_values_that_are_left_out_are_not_read():
+    image = field(lambda x, y, z: x)
+    targets = targets_at((0, 0, 0), (400, 0, 0)).assign(adc=[800.0, np.nan])
+    whole = sensitivity({"ADC": image}, targets.iloc[:1])
+    pd.testing.assert_frame_equal(sensitivity({"ADC": image}, targets), whole)

@@ -326,3 +326,33 @@ def test_folders_that_are_not_looked_into_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"Sub-1: .*expected sub-01") as error:
         unknown_patients(tmp_path, ["sub-01"])
     assert "DERIVATIVES: found this name; expected derivatives" in str(error.value)
+
+
+def test_exports_of_an_excluded_sample_are_named_as_such(tmp_path):
+    folder = tmp_path / "derivatives" / "qupath" / "sub-01"
+    folder.mkdir(parents=True)
+    for name in ("sub-01_sample-2_annotations.tsv", "sample-02_he.png", "sample-3_detections.tsv"):
+        (folder / name).touch()
+    (folder / "sample-1_annotations.tsv").touch()
+    files = find_patient(tmp_path, "sub-01", ["sample-1"], excluded=["sample-02"])
+    assert {one.path.name: one.reason for one in files.unused} == {
+        "sub-01_sample-2_annotations.tsv": "its sample is excluded",
+        "sample-02_he.png": "its sample is excluded",
+        "sample-3_detections.tsv": "the table of samples has no such sample",
+    }
+
+
+def test_outlines_saved_as_json_under_a_free_name_are_not_passed_over(tmp_path):
+    folder = tmp_path / "derivatives" / "qupath" / "sub-01"
+    folder.mkdir(parents=True)
+    (folder / "biopsy.json").write_text('{"type": "FeatureCollection", "features": []}')
+    (folder / "about.json").write_text('{"type": "slide scanner"}')
+    with pytest.raises(DatasetError, match=r"biopsy\.json: found what may be an export") as error:
+        find_patient(tmp_path, "sub-01", ["sample-1"])
+    assert len(error.value.problems) == 1
+    (folder / "sample-1_annotations.tsv").touch()
+    files = find_patient(tmp_path, "sub-01", ["sample-1"])
+    assert {one.path.name: one.what for one in files.unused} == {
+        "biopsy.json": "export",
+        "about.json": "text of an image",
+    }

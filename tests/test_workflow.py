@@ -18,11 +18,16 @@ import pandas as pd
 import pytest
 
 from cpmlib.cpm.model_file import write_model
+from cpmlib.dataset import excluded_rows, read_tables
 from cpmlib.errors import DatasetError
 from cpmlib.images import write_image
 from cpmlib.patient import PatientImages
 from cpmlib.processors import available_processors, usable_processors
-from studies import ROOT, rewrite
+from cpmlib.schemas import wanted
+from cpmlib.study_files import unknown_patients
+from cpmlib.study_images import StudyImages
+from cpmlib.walkthrough import choose_patient
+from studies import ROOT, rewrite, set_cell
 
 sys.path.insert(0, str(ROOT / "workflow"))
 sys.path.insert(0, str(ROOT / "tests" / "cpm"))
@@ -281,9 +286,12 @@ def test_a_missing_contrast_is_noted_where_a_sample_needs_it():
     some = PatientImages({"T1w": image, "T1wGd": image, "ADC": image})
     samples = pd.DataFrame({"sample_id": ["a", "b"]})
     stated = samples.assign(cpm=[1200.0, np.nan])
-    assert patient._without_map(some, stated) == ["no cellularity map, for want of: FLAIR"]
+    assert patient._without_map(some, stated) == [
+        "no cellularity map, since these are not there: FLAIR"
+    ]
     assert patient._without_map(some, samples.assign(cpm=1200.0)) == []
     assert patient._without_map(PatientImages(), samples) == []
+    assert patient._without_map(some, samples.assign(cpm_exclude_reason="no FLAIR")) == []
     whole = PatientImages(dict.fromkeys(("T1w", "T1wGd", "FLAIR", "ADC"), image))
     assert patient._without_map(whole, stated) == []
 
@@ -475,3 +483,140 @@ def test_a_chain_of_single_jobs_makes_no_cores(tmp_path):
         steps += [(began, 1), (ended, -1)]
     at_once = np.cumsum([step for _, step in sorted(steps)])
     assert at_once.max() == 2
+
+
+def test_what_is_left_out_and_why_is_told_to_the_job_of_a_patient(project, study, capsys):
+    put_images(study, "sub-01", *RAW)
+    without_column(study, "adc")
+    add_reasons(study, "adc_exclude_reason", {"sub-01": "None"})  # a word, not a missing value
+    prepare.prepare_study(study)
+    targets = dependencies.read_targets("sub-01")
+    assert set(targets["adc_exclude_reason"]) == {"None"}
+    assert not wanted(targets, "adc").any()
+    assert wanted(targets, "cpm").all()
+    assert "sub-01" not in capsys.readouterr().out  # nothing is missed
+
+
+def add_reasons(study: Path, column: str, reasons: dict[str, str]) -> None:
+    """Give all samples of some patients a reason."""
+
+    def add(rows: list[list[str]]) -> None:
+        who = rows[0].index("participant_id")
+        for number, row in enumerate(rows):
+            row.append(reasons.get(row[who], "n/a") if number else column)
+
+    rewrite(study / "samples.tsv", add)
+
+
+def test_a_patient_of_whom_no_map_is_wanted_needs_no_contrasts(project, study):
+    everyone = pd.read_csv(study / "samples.tsv", sep="\t")["participant_id"].unique()
+    for who in everyone:
+        put_images(study, who, *RAW)
+    without_column(study, "cpm")
+    (study / f"{RAW[2].format('sub-01')}.nii.gz").unlink()
+    with pytest.raises(DatasetError, match=r"sub-01: found no FLAIR.*cpm_exclude_reason") as error:
+        prepare.prepare_study(study)
+    assert len(error.value.problems) == 1
+    add_reasons(study, "cpm_exclude_reason", {"sub-01": "no FLAIR"})
+    prepare.prepare_study(study)
+    assert set(dependencies.patients()) == set(everyone)
+
+
+@pytest.mark.parametrize("reason", ["exclude_reason", "cpm_exclude_reason"])
+def test_a_faulty_table_asks_for_no_image_that_is_not_needed(project, study, reason):
+    everyone = pd.read_csv(study / "samples.tsv", sep="\t")["participant_id"].unique()
+    for who in everyone[1:]:
+        put_images(study, who, *RAW)
+    without_column(study, "cpm")
+    add_reasons(study, reason, {everyone[0]: "lost to follow-up"})
+    set_cell(study / "samples.tsv", 3, "target_x", "far")
+    with pytest.raises(DatasetError) as error:
+        prepare.prepare_study(study)
+    assert [problem.column for problem in error.value.problems] == ["target_x"]
+
+
+def test_a_file_that_is_not_read_is_seen_too(project, study):
+    """A note of its patient names what kind it is."""
+    put_images(study, "sub-01", *RAW)
+    prepare.prepare_study(study)
+    listed = project / dependencies.BUILD_NAME / "manifests" / "sub-01.tsv"
+    before = listed.read_text()
+    put_images(study, "sub-01", "{0}/anat/{0}_T2w")
+    prepare.prepare_study(study)
+    (new,) = set(listed.read_text().splitlines()) - set(before.splitlines())
+    path = "sub-01/anat/sub-01_T2w.nii.gz"
+    assert new.split("\t") == [path, "", "", "T2-weighted image", "nothing here needs it"]
+
+
+def index_images(study: Path, folder: Path) -> StudyImages:
+    """Write the list of patients that the job of the dataset writes; their names are kept."""
+    index = {
+        who: {"folder": who, "samples": {name: name for name in rows["sample_id"]}}
+        for who, rows in read_tables(study)[1].groupby("participant_id")
+        if who in dependencies.patients()
+    }
+    (folder / "dataset").mkdir(exist_ok=True)
+    (folder / "dataset" / "images.json").write_text(json.dumps(index))
+    return StudyImages(folder)
+
+
+def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_case(project, study):
+    """Page and workflow choose the same one, as cases come and go."""
+    settle(project)
+    table = read_tables(study)[1]
+    one, two, three = table["participant_id"].unique()[:3]
+    for who in (one, two):
+        folder = study / "derivatives" / "qupath" / who
+        folder.mkdir(parents=True)
+        first = table.loc[table["participant_id"] == who, "sample_id"].iloc[0]
+        (folder / f"{first}_annotations.tsv").write_text("a\tb\n")
+
+    def shown() -> str:
+        prepare.prepare_study(study)
+        samples = read_tables(study)[1]
+        samples = samples[~excluded_rows(samples)]
+        images = index_images(study, project / dependencies.BUILD_NAME)
+        assert [choose_patient(images, samples)] == dependencies.shown_patients("11_one_patient")
+        return dependencies.shown_patients("11_one_patient")[0]
+
+    name_case(study, two)
+    assert shown() == two  # nobody has images
+    put_images(study, three, *RAW)
+    assert shown() == three
+    put_images(study, two, *RAW)
+    assert shown() == two
+    put_images(study, one, *RAW)
+    assert shown() == two
+    assert dependencies.shown_patients("07_cases") == [two]
+    add_reasons(study, "exclude_reason", {two: "late"})
+    assert shown() == one
+    assert dependencies.shown_patients("07_cases") == []
+
+
+def name_case(study: Path, who: str) -> None:
+    """Make the first sample of a patient the only case."""
+
+    def name(rows: list[list[str]]) -> None:
+        place, owner = rows[0].index("case"), rows[0].index("participant_id")
+        found = next(row for row in rows[1:] if row[owner] == who)
+        for row in rows[1:]:
+            row[place] = "fig3a" if row is found else "n/a"
+
+    rewrite(study / "samples.tsv", name)
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_folders_of_nobody_are_looked_for_once(project, study, monkeypatch, capsys, images):
+    if images:
+        put_images(study, "sub-01", *RAW)
+    (study / "sourcedata").mkdir()
+    found = []
+
+    def count(*arguments):
+        found.append(unknown_patients(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(prepare, "unknown_patients", count)
+    prepare.prepare_study(study)
+    assert len(found) == 1
+    assert "1: sourcedata" in capsys.readouterr().out

@@ -65,8 +65,9 @@ def patients() -> list[str]:
 
 
 def read_targets(patient: str) -> pd.DataFrame:
-    """Return a patient's rows: identifiers, targets (mm, RAS+), values that the table gives."""
-    return pd.read_csv(BUILD / "targets" / f"{patient}.tsv", sep="\t", na_values="n/a")
+    """Return a patient's rows: identifiers, targets (mm, RAS+), values and reasons of the table."""
+    path = BUILD / "targets" / f"{patient}.tsv"
+    return pd.read_csv(path, sep="\t", na_values="n/a", keep_default_na=False)
 
 
 def read_calibrated(patient: str) -> pd.DataFrame:
@@ -112,14 +113,21 @@ def shown_patients(notebook: str) -> list[str]:
     source = BUILD / "source" / "samples.tsv"
     if not source.is_file():
         return []
-    table = pd.read_csv(source, sep="\t", na_values="n/a", dtype=str).rename(columns=column_name)
+    table = pd.read_csv(source, sep="\t", na_values="n/a", keep_default_na=False, dtype=str)
+    table = table.rename(columns=column_name)
+    if "exclude_reason" in table:
+        table = table[table["exclude_reason"].isna()]
     named = []
     if "case" in table:
         named = table.dropna(subset="case").sort_values("case")["participant_id"]
     cases = [who for who in dict.fromkeys(named) if who in known]
     if notebook == "07_cases":
         return cases
-    return (cases or known)[:1]
+    chosen = [*cases, *known]
+    if not settings()["surrogate"]:  # its images are jobs; every patient has them
+        # Some patients have exports alone. As `cpmlib.walkthrough.choose_patient` does.
+        chosen = [who for who in chosen if study_patient(who).images] or chosen
+    return chosen[:1]
 
 
 def data_files(notebook: str) -> list[str]:

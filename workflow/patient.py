@@ -14,13 +14,14 @@ import json
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cpmlib.derivatives import FOLDER, MADE, sidecar
-from cpmlib.errors import DatasetError
+from cpmlib.errors import DatasetError, Problem, collected
 from cpmlib.extraction import count_samples, extract_regions
 from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
@@ -31,6 +32,7 @@ from cpmlib.options import ImageOptions
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.roi import COLUMNS as AXES
+from cpmlib.schemas import wanted
 from cpmlib.study_files import PatientFiles, find_patient
 from cpmlib.study_images import PICTURES, write_pictures
 from cpmlib.study_names import NOT_NEEDED
@@ -42,8 +44,14 @@ def main(patient: str) -> int:
     """Do it; return the exit status."""
     targets = read_targets(patient)
     options = ImageOptions.from_mapping(json.loads((BUILD / "image_options.json").read_text()))
+    problems: list[Problem] = []
     try:
         files = find_patient(BUILD / "study", patient, targets["sample_id"], checked=True)
+    except DatasetError as error:
+        print(f"{patient}: {error}")
+        return 2
+    counted_here = _wanted_exports(files, targets)
+    with collected(problems):
         images = read_patient(files)
         unpredicted = _without_map(images, targets)
         model = None
@@ -54,14 +62,16 @@ def main(patient: str) -> int:
         maps = make_maps(images, model, options)
         mirrored = _mirrored(targets, maps)
         regions = extract_regions(maps, targets, options)
-        counts = count_samples(files, options.histology_pixel_size_um or None)
-        tiles = count_tiles(files)
         changes = sensitivity(maps.maps, targets, options)
-    except DatasetError as error:
-        print(f"{patient}: {error}")
+    with collected(problems):
+        counts = count_samples(counted_here, options.histology_pixel_size_um or None)
+    with collected(problems):
+        tiles = count_tiles(counted_here)
+    if problems:
+        print(f"{patient}: {DatasetError(problems)}")
         return 2
     tables = BUILD / "patients" / patient
-    written = _write_maps(BUILD / FOLDER / patient, files, maps)
+    written = _write_maps(BUILD / FOLDER / patient, files, images, maps)
     part = _fresh(tables)
     counted = [note for note in counts.pop("he_notes") if note]
     extracted = regions.merge(counts, on="sample_id", how="outer")
@@ -76,7 +86,7 @@ def main(patient: str) -> int:
         "origins": dict(maps.origins),
         "model": None if maps.cellularity is None else model_scaling(),
         "files": written,
-        "notes": [*maps.notes, *unpredicted, *(mirrored or []), *counted, *_unused(files)],
+        "notes": [*maps.notes, *unpredicted, *(mirrored or []), *counted, *_unused(patient)],
         "mirrored": None if mirrored is None else bool(mirrored),
         "quality": {name: float(np.round(value, 6)) for name, value in maps.quality.items()},
     }
@@ -99,9 +109,17 @@ def _pictures(
     panels = []
     image = shown.get("CPM", shown.get("ADC"))
     if image is not None and column:
+        flags = flags.dropna(subset=column)
         for sample, *point in placed[["sample_id", *AXES]].itertuples(index=False):
-            panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
+            if sample in flags.index:
+                panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
     return row, panels
+
+
+def _wanted_exports(files: PatientFiles, targets: pd.DataFrame) -> PatientFiles:
+    """Return the files without the exports of samples whose density the table leaves out."""
+    names = targets.loc[wanted(targets, "he_cellularity"), "sample_id"]
+    return replace(files, exports={name: files.exports[name] for name in names})
 
 
 def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:
@@ -121,28 +139,40 @@ def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:
 def _without_map(images: PatientImages, targets: pd.DataFrame) -> list[str]:
     """Say which contrasts a map lacks that some sample needs.
 
-    A study that leaves the column out counts on its images, and was refused before, unless it
-    excludes the patient's samples; one that writes n/a knows that a sample has no value, and it is
-    only noted.
+    A study that leaves the column out counts on its images: it was refused before, or says why a
+    sample has no value. One that writes n/a knows that too, and it is only noted.
     """
     if "CPM" in images.volumes or images.can_predict or not images.volumes:
         return []
-    if "cpm" not in targets.columns or not targets["cpm"].isna().any():
+    if "cpm" not in targets or not targets["cpm"].isna().any():
         return []
-    return [f"no cellularity map, for want of: {', '.join(missing_contrasts(images.kinds))}"]
+    return [
+        f"no cellularity map, since these are not there: {', '.join(missing_contrasts(images.kinds))}"
+    ]
 
 
-def _unused(files: PatientFiles) -> list[str]:
-    """Say what kinds of files are not used; no name, since notes stand on pages."""
-    counts = Counter((one.what, one.reason) for one in files.unused if one.reason != NOT_NEEDED)
+def _unused(patient: str) -> list[str]:
+    """Say what kinds of files are not used; no name, since notes stand on pages.
+
+    The list was made when the study was prepared, with the samples that it excludes.
+    """
+    path = BUILD / "manifests" / f"{patient}.tsv"
+    if not path.is_file():  # the synthetic study's images are all used
+        return []
+    table = pd.read_csv(path, sep="\t", encoding_errors="surrogateescape")
+    unused = table.dropna(subset="reason")[["what", "reason"]].itertuples(index=False, name=None)
+    counts = Counter((what, reason) for what, reason in unused if reason != NOT_NEEDED)
     return [f"not used: {what} ({count}); {reason}" for (what, reason), count in counts.items()]
 
 
-def _write_maps(folder: Path, files: PatientFiles, maps: PatientMaps) -> list[str]:
+def _write_maps(
+    folder: Path, files: PatientFiles, images: PatientImages, maps: PatientMaps
+) -> list[str]:
     """Write what was made, not what the study brought, with its sidecars; return the names."""
     part = _fresh(folder)
-    # The ADC is written in any case: in the unit that the book has.
-    made = [kind for kind in maps.maps if kind in MADE and kind not in {*files.images} - {"ADC"}]
+    # The ADC is written in any case: in the unit that the book has. So is a CPM that was changed.
+    again = {"ADC", *(["CPM"] if maps.maps.get("CPM") is not images.volumes.get("CPM") else [])}
+    made = [kind for kind in maps.maps if kind in MADE and kind not in {*files.images} - again]
     written = []
     for kind in made:
         name = MADE[kind].format(files.participant_id)

@@ -7,7 +7,8 @@ source     copies of the tables, under fixed names
 study      a link to the study's folder, if it holds more than tables
 targets    for each patient with images, its rows: what its images depend on of the tables
 manifests  for each patient of a study, its files with size and time: a file that is replaced by an
-           older one, or a study by another of the same names, is seen here alone
+           older one, or a study by another of the same names, is seen here alone; of a file that is
+           not read what it is and why, since a note says so
 not_used.tsv  the files of a study that are not read, with the reason; for its author alone
 surrogate  the synthetic study, if that is what is built; its images are jobs of the workflow
 """
@@ -30,7 +31,7 @@ from cpmlib.errors import DatasetError, Problem, clip
 from cpmlib.patient import check_patient, without_contrasts
 from cpmlib.pseudonyms import key_text, read_key
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import MEASURED, MISSING, SAMPLES
+from cpmlib.schemas import EXCLUSIONS, MEASURED, MISSING, SAMPLES, wanted
 from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.study_names import COUNTED
 from cpmlib.surrogate.images.study import study_tables
@@ -79,16 +80,17 @@ def prepare_study(source: Path) -> str:
         print(f"not used: {note}")
     # What a study excludes needs no images.
     everyone, samples = samples, samples[~excluded_rows(samples)]
+    files: dict[str, PatientFiles] = {}
+    others: list[Unused] = []
     if source.is_dir() and has_images(source):
-        files = _find_all(source, everyone, set(samples["participant_id"]))
+        files, others = _find_all(source, everyone, set(samples["participant_id"]))
         _say_missing(samples, files)
         _link(source)
     else:
-        files = {}
+        if source.is_dir():
+            others = unknown_patients(source, set(everyone["participant_id"]))
         (BUILD / "study").unlink(missing_ok=True)
     _write_key(source, participants, everyone)
-    known = set(everyone["participant_id"])
-    others = unknown_patients(source, known) if source.is_dir() else []
     _say_unused(source, [*others, *(one for found in files.values() for one in found.unused)])
     _write_targets(samples, {who for who, found in files.items() if found.all()})
     _write_manifests(source, files)
@@ -180,38 +182,37 @@ def make_private_folder() -> None:
 
 def _find_all(
     source: Path, samples: pd.DataFrame, needed: Collection[str]
-) -> dict[str, PatientFiles]:
-    """Find the files of the patients that are needed; raise all that is seen to be wrong.
+) -> tuple[dict[str, PatientFiles], list[Unused]]:
+    """Find the files of the patients that are needed, and what is nobody's.
 
-    Names, headers and texts are looked at. The samples are those of the whole study.
+    All that names, headers and texts show to be wrong is raised at once. The samples are those of
+    the whole study.
     """
     files: dict[str, PatientFiles] = {}
+    others: list[Unused] = []
     problems: list[Problem] = []
     for who, rows in samples.groupby("participant_id", sort=False):
         if who not in needed:
             continue
         try:
-            files[str(who)] = found = find_patient(source, str(who), rows["sample_id"])
+            out = excluded_rows(rows)
+            kept, aside = rows.loc[~out, "sample_id"], rows.loc[out, "sample_id"]
+            files[str(who)] = found = find_patient(source, str(who), kept, excluded=aside)
         except DatasetError as error:
             problems += error.problems
             continue
         problems += check_patient(found)
         # A study that leaves the column out counts on its images, which must then be whole.
-        if "cpm" not in samples.columns and "CPM" not in found.images and _any_needs_cpm(rows):
+        counts = "cpm" not in rows and (wanted(rows, "cpm") & ~out).any()
+        if counts and "CPM" not in found.images:
             problems += without_contrasts(str(who), set(found.images))
     try:
-        unknown_patients(source, set(samples["participant_id"]))
+        others = unknown_patients(source, set(samples["participant_id"]))
     except DatasetError as error:
         problems += error.problems
     if problems:
         raise DatasetError(list(dict.fromkeys(problems)))  # a link may concern every patient
-    return files
-
-
-def _any_needs_cpm(rows: pd.DataFrame) -> bool:
-    """Whether a patient has a sample that is left out neither as a whole nor for its CPM."""
-    told = rows.reindex(columns=["exclude_reason", "cpm_exclude_reason"])
-    return bool((told.isna() | told.isin(["", MISSING])).all(axis=1).any())
+    return files, others
 
 
 def _faults_of_images(source: Path) -> list[Problem]:
@@ -223,7 +224,8 @@ def _faults_of_images(source: Path) -> list[Problem]:
         if not {"participant_id", "sample_id"} <= set(cells.columns):
             return []
         named = cells[cells["participant_id"].str.fullmatch("sub-[A-Za-z0-9]+")]
-        _find_all(source, named, set(named["participant_id"]))
+        named = named.mask(named.isin(["", MISSING])).dropna(subset="sample_id")
+        _find_all(source, named, set(named.loc[~excluded_rows(named), "participant_id"]))
     except DatasetError as error:
         return error.problems
     return []
@@ -233,8 +235,7 @@ def _say_unused(source: Path, unused: Sequence[Unused]) -> None:
     """Name the files that are not read on the terminal, and all of them in a list."""
     rows = [(one.path.relative_to(source).as_posix(), one.what, one.reason) for one in unused]
     table = pd.DataFrame(sorted(rows), columns=["path", "what", "reason"])
-    text = table.to_csv(sep="\t", index=False, lineterminator="\n")
-    write_if_changed(BUILD / NOT_USED, text.encode("utf-8", "surrogateescape"))
+    write_if_changed(BUILD / NOT_USED, _as_bytes(table))
     if rows:
         print(f"not used are {len(rows)} files or folders; all are in {BUILD_NAME}/{NOT_USED}:")
     for (what, reason), part in table.groupby(["what", "reason"]):
@@ -249,8 +250,8 @@ def _say_missing(samples: pd.DataFrame, files: Mapping[str, PatientFiles]) -> No
     needed = {"cpm": {"CPM", "T1wGd"}, "adc": {"ADC", "dwi"}}
     for column in [name for name in MEASURED if name not in samples.columns]:
         missing = []
-        rows = zip(samples["participant_id"], samples["sample_id"], placed, strict=True)
-        for who, sample, has_target in rows:
+        rows = samples.assign(placed=placed)[wanted(samples, column)]
+        for who, sample, has_target in rows[["participant_id", "sample_id", "placed"]].to_numpy():
             found = files[str(who)]
             if column in needed:
                 there = has_target and needed[column] & set(found.images)
@@ -281,7 +282,8 @@ def _write_targets(samples: pd.DataFrame, patients: set[str]) -> None:
         if axis not in rows.columns:
             rows[axis] = float("nan")
     # A measured column that the study leaves out stays out: its images are to give it.
-    given = [column for column in MEASURED if column in rows.columns]
+    # What is left out, and why, decides what is read at all.
+    given = [column for column in (*MEASURED, *EXCLUSIONS) if column in rows.columns]
     keep = ["sample_id", "participant_id", *AXES, *given]
     _write_rows(rows[keep], BUILD / "targets", patients)
     for folder in (BUILD / "patients", BUILD / FOLDER):
@@ -304,12 +306,21 @@ def _forget_incomplete() -> None:
 def _write_manifests(source: Path, files: Mapping[str, PatientFiles]) -> None:
     texts = {}
     for who, found in files.items():
-        # Paths from the study's folder: where that lies is nobody's business.
-        stats = ((path.relative_to(source).as_posix(), path.stat()) for path in found.all())
-        rows = [f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n" for path, stat in stats]
-        if rows:
-            texts[f"{who}.tsv"] = "".join(["path\tsize\tmtime_ns\n", *rows]).encode()
+        used = [(path, path.stat()) for path in found.all()]
+        rows: list[tuple[object, ...]] = [(p, s.st_size, s.st_mtime_ns, "", "") for p, s in used]
+        rows += [(one.path, "", "", one.what, one.reason) for one in found.unused]
+        if used:
+            table = pd.DataFrame(rows, columns=["path", "size", "mtime_ns", "what", "reason"])
+            # Paths from the study's folder: where that lies is nobody's business.
+            table["path"] = [path.relative_to(source).as_posix() for path in table["path"]]
+            texts[f"{who}.tsv"] = _as_bytes(table)
     _write_only(BUILD / "manifests", texts)
+
+
+def _as_bytes(table: pd.DataFrame) -> bytes:
+    """Write a table whose names of files may be no Unicode."""
+    text = table.to_csv(sep="\t", index=False, lineterminator="\n")
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _write_only(folder: Path, wanted: Mapping[str, bytes]) -> None:

@@ -168,7 +168,7 @@ def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
         (days, "write the number again: spreadsheets store a date as such a count of days"),
     )
     return [
-        Problem(table.file, written[row], expected, remedy, int(str(row)), str(values.name))
+        Problem(table.file, texts[row], expected, remedy, int(str(row)), str(values.name))
         for doubtful, remedy in remedies
         for row in values.index[doubtful]
     ]

@@ -437,7 +437,7 @@ def _to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _plain_key(name: str) -> str:
-    return delimited.plain_name(name).replace("_", "")
+    return delimited.column_name(name).replace("_", "")
 
 
 def _by_plain_key(content: Mapping[str, object]) -> dict[str, object]:

@@ -133,6 +133,10 @@ def sidecar(
     content = dict(SAID[kind])
     sources = [found for found in map(uri, SOURCES[kind]) if found]
     content["Sources"] = sources[:1] if kind in ("mask", "ADC") else sources
+    if kind == "CPM" and kind in files.images:  # the study's, but for a few voxels
+        del content["SkullStripped"]  # which is not known
+        content["Description"] = "The study's cellularity map without its values below 0."
+        content["Sources"] = [uri(kind)]
     if kind == "ADC":  # fitted in the brain alone, or the scanner's
         content["SkullStripped"] = "ADC" not in files.images
     if "_space-" in MADE[kind]:

@@ -8,7 +8,8 @@ Vocabulary
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 NAMED = 3
@@ -136,3 +137,21 @@ class DatasetError(ValueError):
         count = len(self.problems)
         head = f"{count} problem{'s' if count != 1 else ''} in the dataset; nothing was computed."
         super().__init__("\n".join([head, *(f"  - {line}" for line in _lines(self.problems))]))
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems that a block raises to a list, so that others can be told with them.
+
+    Examples
+    --------
+    >>> problems = []
+    >>> with collected(problems):
+    ...     raise DatasetError(Problem("a.nii", "nothing", "an image", "add it"))
+    >>> len(problems)
+    1
+    """
+    try:
+        yield
+    except DatasetError as error:
+        problems += error.problems

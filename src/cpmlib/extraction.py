@@ -22,7 +22,7 @@ from cpmlib.options import ImageOptions
 from cpmlib.preprocessing.grid import resample_to
 from cpmlib.qupath.pixel_size import pixel_size_of
 from cpmlib.roi import roi_table
-from cpmlib.schemas import EXCLUSIONS, MEASURED, SAMPLES
+from cpmlib.schemas import EXCLUSIONS, MEASURED, SAMPLES, wanted
 from cpmlib.study_files import PatientFiles
 from cpmlib.study_names import COUNTED, SIDECARS
 
@@ -54,7 +54,8 @@ def extract_regions(
         The patient's.
     targets
         ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm, RAS+); samples without a
-        target are left out.
+        target are left out. Values and reasons of the table, if they are there, tell what is
+        not to be read (`cpmlib.schemas.wanted`).
     options
         Diameter and weighting.
 
@@ -62,8 +63,8 @@ def extract_regions(
     -------
     pandas.DataFrame
         One row a sample: for ``cpm`` and ``adc`` the mean, ``_sd``, ``_n_voxels``, ``_coverage``,
-        ``_flag`` and ``_source``; only what there is a map for. For a predicted map also
-        `EXTRAPOLATION`.
+        ``_flag`` and ``_source``; only what there is a map for, NaN where one value of a sample is
+        left out. For a predicted map also `EXTRAPOLATION`.
 
     Raises
     ------
@@ -72,25 +73,25 @@ def extract_regions(
         named.
     """
     placed = targets.dropna(subset=["target_x", "target_y", "target_z"])
-    columns = ["sample_id", "target_x", "target_y", "target_z"]
-    placed = placed[columns].reset_index(drop=True)
     tables = []
     for column, kind in MAPS.items():
-        if kind in maps.maps and len(placed):
+        read = placed[wanted(placed, column)]
+        if kind in maps.maps and len(read):
             image = maps.maps[kind]
             mask = maps.maps.get("mask")
             if mask is not None:
                 mask = resample_to(mask, image.affine, image.shape, "nearest", "mask")
             table = roi_table(
                 {column: image},
-                placed,
+                read,
                 diameter=options.roi_diameter,
                 weighting=options.roi_weighting,
                 mask=mask,
             )
             tables.append(table.set_index("sample_id").rename(columns={f"{column}_mean": column}))
-    if tables and "extrapolation" in maps.maps:
-        tables.append(_extrapolation(maps.maps["extrapolation"], placed, options))
+    read = placed[wanted(placed, "cpm")]
+    if len(read) and "extrapolation" in maps.maps:
+        tables.append(_extrapolation(maps.maps["extrapolation"], read, options))
     if not tables:
         return pd.DataFrame({"sample_id": pd.Series(dtype=object)})
     joined = pd.concat(tables, axis=1)

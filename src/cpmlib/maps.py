@@ -27,7 +27,7 @@ from cpmlib.adc import (
     without_weighting,
 )
 from cpmlib.adc_units import adc_in_units
-from cpmlib.errors import DatasetError, Problem
+from cpmlib.errors import DatasetError, Problem, collected
 from cpmlib.gradients import choose_volumes
 from cpmlib.images import CONTRASTS
 from cpmlib.options import ImageOptions
@@ -50,6 +50,9 @@ REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True
 
 BROUGHT = ("CPM", "ADC", "rCBV", "mask")
 """What a study may have made itself."""
+
+FINISHED = ("CPM", "rCBV")
+"""Those that are shown as they are, if their unit is right."""
 
 BROUGHT_MAP = "map of the study"
 """Origin of a map that was brought."""
@@ -116,14 +119,27 @@ def make_maps(
     Raises
     ------
     DatasetError
-        If images cannot be used together, a unit is not clear, or a fit is not possible.
+        If images cannot be used together, a unit is not clear, or a fit is not possible. What the
+        images themselves show to be wrong is told at once.
     """
-    options = options or ImageOptions()
+    problems: list[Problem] = []
+    with collected(problems):
+        check_different(images.volumes, images.names)
+    with collected(problems):
+        made = _make_maps(images, model, options or ImageOptions(), problems)
+    if problems:
+        raise DatasetError(problems)
+    return made
+
+
+def _make_maps(
+    images: PatientImages, model: CpmModel | None, options: ImageOptions, problems: list[Problem]
+) -> PatientMaps:
+    """Make the maps unless there are problems with what they are made of; raise those."""
     volumes, notes, quality = dict(images.volumes), [*images.notes], {}
-    check_different(volumes, images.names)
     fixed = next((kind for kind in ("T1wGd", "T1w") if kind in volumes), None)
     if fixed is None:
-        return _brought(volumes, images)
+        return _brought(volumes, images, problems)
     notes += check_inputs(_inputs(volumes, images), images.names)
     size = model.card.voxel_size if model is not None and images.can_predict else None
     affine, shape = reference_grid(volumes[fixed], size)
@@ -145,13 +161,19 @@ def make_maps(
         for kind in ("T1w", "T1wGd", "FLAIR"):
             if kind in aligned:
                 aligned[kind] = correct_bias_field(aligned[kind], mask)
-    adc = _adc(images, aligned, mask, notes)
-    if adc is not None:
-        maps["ADC"] = aligned["ADC"] = adc
-    notes += check_contrasts(aligned, mask, images.names)
-    if "CPM" in volumes:
-        maps["CPM"] = volumes["CPM"]
-    elif model is not None and images.can_predict:
+    with collected(problems):
+        adc = _adc(images, aligned, mask, notes)
+        if adc is not None:
+            maps["ADC"] = aligned["ADC"] = adc
+    judged = aligned if "ADC" in maps else {k: v for k, v in aligned.items() if k != "ADC"}
+    with collected(problems):
+        notes += check_contrasts(judged, mask, images.names)
+    maps |= {kind: volumes[kind] for kind in FINISHED if kind in volumes}
+    with collected(problems):
+        _check_brought(maps, images, notes)
+    if problems:
+        raise DatasetError(problems)
+    if "CPM" not in volumes and model is not None and images.can_predict:
         mask = maps["mask"] = _covered(aligned, mask, notes)
         from cpmlib.cpm.predict import cellularity_map
 
@@ -161,20 +183,19 @@ def make_maps(
         quality["raw_sd"] = result.raw_sd
         for kind, share in result.extrapolation_share.items():
             quality[f"extrapolation_{kind}"] = share
-    if "rCBV" in volumes:
-        maps["rCBV"] = volumes["rCBV"]
-    elif images.perfusion is not None:
+    if "rCBV" not in volumes and images.perfusion is not None:
         name = images.names.get("dsc", "dsc")
         fit, found = rcbv_from_series(images.perfusion, aligned, mask, options, name)
         maps["rCBV"], maps["rCBV_fit"], notes = fit.rcbv, fit.r2, [*notes, *found]
         maps["rCBV_uncorrected"], quality = fit.rcbv_uncorrected, {**quality, **fit.quality}
-    _check_brought(maps, volumes, images, notes)
     quality |= _medians(maps)
     origins = _origins(maps, images, model)
     return PatientMaps(maps, aligned, tuple(notes), quality, result, fit, report, origins)
 
 
-def _brought(volumes: dict[str, nib.Nifti1Image], images: PatientImages) -> PatientMaps:
+def _brought(
+    volumes: dict[str, nib.Nifti1Image], images: PatientImages, problems: list[Problem]
+) -> PatientMaps:
     """Take finished maps as they are, and say what cannot be used without a T1-weighted image."""
     maps: dict[str, nib.Nifti1Image] = {k: volumes[k] for k in BROUGHT if k in volumes}
     notes = [*images.notes, *check_inputs(maps, images.names)]
@@ -194,29 +215,25 @@ def _brought(volumes: dict[str, nib.Nifti1Image], images: PatientImages) -> Pati
     if "ADC" in maps:
         adc = without_background(maps["ADC"])
         brain = resample_to(maps["mask"], adc.affine, adc.shape, "nearest", "mask")
-        maps["ADC"], note = adc_in_units(adc, brain, images.names.get("ADC", "ADC"))
-        notes.append(note)
-    _check_brought(maps, volumes, images, notes)
+        with collected(problems):
+            maps["ADC"], note = adc_in_units(adc, brain, images.names.get("ADC", "ADC"))
+            notes.append(note)
+    _check_brought(maps, images, notes)
     origins = _origins(maps, images, None)
     return PatientMaps(maps, {}, tuple(notes), _medians(maps), origins=origins)
 
 
 def _check_brought(
-    maps: dict[str, nib.Nifti1Image],
-    volumes: Mapping[str, nib.Nifti1Image],
-    images: PatientImages,
-    notes: list[str],
+    maps: dict[str, nib.Nifti1Image], images: PatientImages, notes: list[str]
 ) -> None:
     """Check the finished maps against their units; the ADC's was looked at before."""
     problems: list[Problem] = []
-    for kind in ("CPM", "rCBV"):
-        if kind in volumes:
+    for kind in FINISHED:
+        if kind in images.volumes:
             name = images.names.get(kind, kind)
-            try:
+            with collected(problems):
                 maps[kind], found = check_brought(kind, maps[kind], maps["mask"], name)
                 notes += found
-            except DatasetError as error:
-                problems += error.problems
     if problems:
         raise DatasetError(problems)
 

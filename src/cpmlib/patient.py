@@ -171,7 +171,7 @@ def missing_contrasts(kinds: Collection[str]) -> list[str]:
 
 def without_contrasts(participant_id: str, kinds: Collection[str]) -> list[Problem]:
     """Return a problem for each contrast that a patient's cellularity map lacks."""
-    remedy = "add the image, a finished map, or the samples' cpm (or n/a) in samples.tsv"
+    remedy = "add the image or a finished map, or say why under cpm_exclude_reason"
     return [
         Problem(
             participant_id,

@@ -268,6 +268,26 @@ MINIMAL_REQUIRED = (
 """Columns that a study in one table must have; every other column of both schemas may follow."""
 
 
+def wanted(samples: pd.DataFrame, column: str) -> pd.Series:
+    """Return for each sample whether a measured column is not left out.
+
+    It is left out where the table has the column without a value, or a reason against it.
+
+    Examples
+    --------
+    >>> samples = pd.DataFrame({"cpm": [900.0, None], "adc_exclude_reason": ["artefact", None]})
+    >>> [wanted(samples, column).tolist() for column in MEASURED]
+    [[True, False], [False, True], [True, True]]
+    """
+    kept = pd.Series(data=True, index=samples.index)
+    if column in samples.columns:
+        kept &= samples[column].notna()
+    for reason in (name for name, measured in EXCLUSIONS.items() if measured == column):
+        if reason in samples.columns:
+            kept &= samples[reason].isna()
+    return kept
+
+
 def is_number(column: pa.Column) -> bool:
     """Whether a column holds numbers."""
     return "range" in (column.metadata or {})

@@ -104,6 +104,7 @@ def find_patient(
     participant_id: str,
     sample_ids: Iterable[str],
     *,
+    excluded: Iterable[str] = (),
     checked: bool = False,
 ) -> PatientFiles:
     """Find what a study has of one patient.
@@ -116,9 +117,11 @@ def find_patient(
         The BIDS folder.
     participant_id, sample_ids
         As in the tables.
+    excluded
+        Samples that the study leaves out; their exports are not read.
     checked
-        Whether the study passed before, with all samples of its table: an export of a sample that
-        is not among `sample_ids` is then no error.
+        Whether the study passed before: a file that looks like one that is missed is then no
+        error, but unused.
 
     Returns
     -------
@@ -142,12 +145,18 @@ def find_patient(
     problems += _misplaced(raw + derived, participant_id)
     if problems:
         raise DatasetError(problems)
+    aside = {plain_name(name) for name in excluded}
+    exports_aside = [
+        Unused(path, "export", "its sample is excluded")
+        for path in raw + derived
+        if plain_name(_export_of(path)[0]) in aside
+    ]
     images, from_derived = _images(raw, derived, participant_id, problems)
     exports = {sample: _exports(derived + raw, sample, problems) for sample in samples}
     series = {kind: path for kind, path in images.items() if kind in SERIES}
     texts = {kind: inherited(root, path, problems) for kind, path in series.items()}
     found = PatientFiles(participant_id, images, frozenset(from_derived), exports, texts)
-    unused = list(_superseded(found))
+    unused = [*exports_aside, *_superseded(found)]
     doubts: list[Problem] = []
     unused += _others(raw + derived, found, {one.path for one in unused}, doubts)
     problems += [] if checked else doubts
@@ -345,7 +354,9 @@ def _others(
         suffix = stem_of(name)[1]
         if suffix in (*NIFTI, *OTHER_FORMATS):
             yield _other_image(path, files, problems)
-        elif suffix in TABLES and (suffix == ".geojson" or re.search(EXPORT, name)):
+        elif suffix == ".geojson" or (
+            is_geojson(path) if suffix == ".json" else suffix in TABLES and re.search(EXPORT, name)
+        ):
             yield _other_export(path, files, problems)
         elif suffix in SET_ASIDE and looks_like(stem_of(path.name)[0]):
             yield _other_image(path, files, problems)

@@ -71,12 +71,16 @@ class Walk:
 
 
 def choose_patient(images: StudyImages, samples: pd.DataFrame) -> str | None:
-    """Return the patient of the first representative case, or the first with images."""
+    """Return the patient of the first representative case with images, or the first with images.
+
+    If there are exports alone, it is the first that has some.
+    """
+    chosen = list(images.patients)
     if "case" in samples.columns:
-        for who in samples.dropna(subset="case").sort_values("case")["participant_id"]:
-            if who in images.patients:
-                return str(who)
-    return images.patients[0] if images.patients else None
+        named = samples.dropna(subset="case").sort_values("case")["participant_id"]
+        chosen = [who for who in named if who in images.patients] + chosen
+    pictured = (who for who in chosen if images.files(who).images)
+    return next(pictured, chosen[0] if chosen else None)
 
 
 def walk(

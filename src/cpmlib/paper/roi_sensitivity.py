@@ -26,6 +26,7 @@ from cpmlib.paper.subsets import PREDICTORS
 from cpmlib.results import why_not_estimable
 from cpmlib.roi import COLUMNS as COORDINATES
 from cpmlib.roi import EmptySphere, roi_mean, roi_table
+from cpmlib.schemas import wanted
 
 DIAMETERS = tuple(float(d) for d in range(3, 11))
 SHIFTS = tuple(float(s) for s in range(1, 11))
@@ -94,7 +95,7 @@ def sensitivity(
         is. Others are left alone.
     targets
         ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+); samples without
-        a target are left out.
+        a target are left out, and single values that `cpmlib.schemas.wanted` names.
     options
         For the default diameter and weighting.
 
@@ -127,16 +128,25 @@ def sensitivity(
     placed = targets.dropna(subset=list(COORDINATES)).reset_index(drop=True)
     images = {key: maps[name] for key, name in PREDICTORS.items() if name in maps}
     mask = maps.get("mask")
-    defaults = roi_table(images, placed, options.roi_diameter, options.roi_weighting, mask)
-    points = placed[list(COORDINATES)].to_numpy(dtype=float)
+    defaults = {
+        key: roi_table(
+            {key: image},
+            placed[wanted(placed, key)],
+            options.roi_diameter,
+            options.roi_weighting,
+            mask,
+        ).set_index("sample_id")[f"{key}_mean"]
+        for key, image in images.items()
+    }
     rows: list[dict[str, object]] = []
-    for i, point in enumerate(points):
-        for key, image in images.items():
-            default = float(defaults[f"{key}_mean"].iloc[i])
+    for sample, *place in placed[["sample_id", *COORDINATES]].itertuples(index=False):
+        point = np.array(place, dtype=float)
+        for key in [key for key in images if sample in defaults[key].index]:
+            image, default = images[key], float(defaults[key][sample])
             for setting, centre in _settings(point, options):
                 value, coverage = _read(image, centre, setting, mask, key)
                 rows.append(
-                    {"sample_id": placed["sample_id"].iloc[i], "map": key}
+                    {"sample_id": sample, "map": key}
                     | setting._asdict()
                     | {"value": value, "coverage": coverage, "default": default}
                 )

@@ -488,10 +488,10 @@ def test_a_chain_of_single_jobs_makes_no_cores(tmp_path):
 def test_what_is_left_out_and_why_is_told_to_the_job_of_a_patient(project, study, capsys):
     put_images(study, "sub-01", *RAW)
     without_column(study, "adc")
-    add_reasons(study, "adc_exclude_reason", {"sub-01": "None"})  # a word, not a missing value
+    add_reasons(study, "adc_exclude_reason", {"sub-01": "Nothing there"})
     prepare.prepare_study(study)
     targets = dependencies.read_targets("sub-01")
-    assert set(targets["adc_exclude_reason"]) == {"None"}
+    assert set(targets["adc_exclude_reason"]) == {"Nothing there"}
     assert not wanted(targets, "adc").any()
     assert wanted(targets, "cpm").all()
     assert "sub-01" not in capsys.readouterr().out  # nothing is missed

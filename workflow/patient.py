@@ -146,9 +146,8 @@ def _without_map(images: PatientImages, targets: pd.DataFrame) -> list[str]:
         return []
     if "cpm" not in targets or not targets["cpm"].isna().any():
         return []
-    return [
-        f"no cellularity map, since these are not there: {', '.join(missing_contrasts(images.kinds))}"
-    ]
+    missing = ", ".join(missing_contrasts(images.kinds))
+    return [f"no cellularity map, since these are not there: {missing}"]
 
 
 def _unused(patient: str) -> list[str]:

@@ -155,8 +155,7 @@ def _spoilt_densities(table: TextTable, values: pd.Series) -> list[Problem]:
     pointed = texts.str.replace(",", ".", regex=False)
     in_threes = pointed.map(lambda text: bool(delimited.THOUSANDS_BY_POINT.fullmatch(text)))
     parted = in_threes & (values < THOUSAND_BESIDE)
-    thousandths = ~in_threes & pointed.str.fullmatch(r".*[.][0-9]{3}")  # such as 1402.551
-    if thousandths.any() or not values[~parted].median() >= THOUSAND_BESIDE:
+    if not values[~parted].median() >= THOUSAND_BESIDE:
         parted[:] = False
     first, last = EXCEL_DAYS
     days = ~pointed.str.contains(".", regex=False) & values.between(first, last)

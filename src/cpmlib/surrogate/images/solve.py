@@ -25,9 +25,10 @@ from cpmlib.patient import DiffusionSeries
 from cpmlib.surrogate.images.contrasts import SIGNALS
 from cpmlib.surrogate.images.scene import GRAIN, Scene, bump
 
-TOLERANCE = {"adc": 0.04, "cpm": 0.04}
+TOLERANCE = {"adc": 0.04, "cpm": 0.02}
 """Largest difference between extracted and calibrated value: less than half of the tenth to which
-extracted values are kept."""
+extracted values are kept. The CPM hangs on the SD of the whole brain, and the edge of the brain
+mask on the last bits of an interpolation: a voxel more or less moves a CPM by 0.02."""
 
 ADC_SETTLED = 0.013
 """Difference of the ADC at which its correction stops: a third of what is tolerated."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import jupytext
@@ -19,6 +20,7 @@ import nbformat
 from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from traitlets import default
 
 import child
 
@@ -28,7 +30,19 @@ TIMEOUT = 900
 
 
 class Kernel(AsyncKernelManager):
-    """A kernel of this very Python, whatever is registered under its name, that ends with us."""
+    """A kernel of this very Python, whatever is registered under its name, that ends with us.
+
+    It listens on files: ports that are free when they are chosen may be another kernel's a moment
+    later, where notebooks run beside each other.
+    """
+
+    @default("transport")
+    def _transport(self) -> str:
+        return "ipc"
+
+    @default("ip")
+    def _place(self) -> str:
+        return str(Path(tempfile.gettempdir()) / f"kernel-{os.getpid()}")
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Return the command that starts it."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import subprocess
 import zlib
-from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -515,20 +513,6 @@ def test_the_target_is_drawn_true_to_scale_on_its_slices_only() -> None:
 
 
 # --- the whole of it in a browser --------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    assert Path(program).exists(), f"no {program}; install Chromium or set CHROMIUM"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

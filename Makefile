@@ -41,7 +41,7 @@ open: $(READY)  ## open the built book in the default browser
 
 surrogate: $(READY)  ## make another synthetic cohort: make surrogate SEED=11
 	@$(if $(SEED),,$(error name a seed: make surrogate SEED=11))
-	$(RUN) -m cpmlib.surrogate --seed $(SEED) --recipe data/surrogate_recipe.json \
+	$(RUN) -m cpmsurrogate --seed $(SEED) --recipe data/surrogate_recipe.json \
 	  --out build/surrogate-$(SEED) --report build/surrogate-$(SEED)-report
 
 test: $(READY)  ## the fast tests

@@ -33,7 +33,7 @@ from cpmlib.cpm.forest import from_sklearn
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import predict_at, predict_map
 from cpmlib.cpm.training import FEATURES_PER_SPLIT, N_TREES, TILES_PER_TREE
-from cpmlib.images import CONTRASTS
+from cpmlib.mri.images import CONTRASTS
 
 SEED = 20250529
 THREADS = 2

@@ -25,9 +25,9 @@ import nibabel as nib
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from cpmlib.leakage import HIGHEST_RATE, escaped_curve, fit_leakage
-from cpmlib.perfusion import relative_cbv
-from cpmlib.surrogate.images.dsc import simulate_dsc, supply
+from cpmlib.mri.leakage import HIGHEST_RATE, escaped_curve, fit_leakage
+from cpmlib.mri.perfusion import relative_cbv
+from cpmsurrogate.images.dsc import simulate_dsc, supply
 
 SEED = 20250529
 SHAPE = (128, 128, 20)

@@ -26,8 +26,8 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import stats
 
-from cpmlib.mixed_model import fit_random_intercept
-from cpmlib.one_per_patient import monte_carlo
+from cpmlib.statistics.mixed_model import fit_random_intercept
+from cpmlib.statistics.one_per_patient import monte_carlo
 
 SEED = 20250529
 DRAWS = 1000

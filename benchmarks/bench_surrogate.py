@@ -24,7 +24,7 @@ def measure(seed: int, recipe: Path, published: Path) -> dict[str, object]:
     """Make one cohort and describe it."""
     with tempfile.TemporaryDirectory() as folder:
         out, report = Path(folder) / "dataset", Path(folder) / "report"
-        command = [sys.executable, "-m", "cpmlib.surrogate", "--seed", str(seed)]
+        command = [sys.executable, "-m", "cpmsurrogate", "--seed", str(seed)]
         command += ["--recipe", str(recipe), "--published", str(published), "--quiet"]
         command += ["--allow-misses", "--out", str(out), "--report", str(report)]
         begin = time.perf_counter()

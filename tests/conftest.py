@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from cpmlib.dataset import Dataset, read_dataset
-from cpmlib.published import read_published
+from cpmlib.study.dataset import Dataset, read_dataset
+from cpmlib.study.published import read_published
 from studies import COHORT, ROOT
 
 TOGETHER = ("test_book.py", "test_book_images.py", "test_kills.py", "test_r_scripts.py")

@@ -13,7 +13,7 @@ import myst_nb
 import pandas as pd
 import pytest
 
-import cpmlib.page
+import cpmlib.book.page
 from studies import ROOT
 
 _GLUE = re.compile(r"\{glue:text\}`([^`:]*)(?::([^`]*))?`")
@@ -41,7 +41,7 @@ def page_text(name: str, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         return f"{glued[match[1]]:{match[2] or ''}}"
 
     monkeypatch.setattr(IPython.display, "display", display)
-    monkeypatch.setattr(cpmlib.page, "display", display)
+    monkeypatch.setattr(cpmlib.book.page, "display", display)
     monkeypatch.setattr(
         myst_nb, "glue", lambda key, value, display=True: glued.update({key: value})
     )

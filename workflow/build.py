@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 import child
-from cpmlib.errors import DatasetError, Problem
-from cpmlib.options import AnalysisOptions, ImageOptions, Options
-from cpmlib.processors import available_processors
+from cpmlib.cpm.processors import available_processors
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.options import AnalysisOptions, ImageOptions, Options
 from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED
 from prepare import make_private_folder, prepare_study, prepare_surrogate, write_if_changed
 
@@ -245,7 +245,7 @@ def _totals() -> str:
     """Summarise the ledger that was just built."""
     import pandas as pd
 
-    from cpmlib.ledger import summary
+    from cpmlib.paper.ledger import summary
 
     content = json.loads((SHARED / "values.json").read_text("utf-8"))
     ledger = pd.DataFrame(content["tables"]["08_ledger"]["ledger"])

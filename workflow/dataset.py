@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpmlib.dataset import NOTES, PSEUDONYMISED, pseudonymised, read_tables, write_dataset
-from cpmlib.derivatives import FOLDER, IGNORED
-from cpmlib.derivatives import description as description_of_maps
-from cpmlib.errors import DatasetError
-from cpmlib.extraction import fill_measured
-from cpmlib.pseudonyms import read_key
-from cpmlib.schemas import RELATION
+from cpmlib.roi.extraction import fill_measured
+from cpmlib.study.dataset import NOTES, PSEUDONYMISED, pseudonymised, read_tables, write_dataset
+from cpmlib.study.derivatives import FOLDER, IGNORED
+from cpmlib.study.derivatives import description as description_of_maps
+from cpmlib.study.errors import DatasetError
+from cpmlib.study.pseudonyms import read_key
+from cpmlib.study.schemas import RELATION
 from dependencies import BUILD, patients
 
 

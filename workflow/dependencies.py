@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from cpmlib.delimited import column_name
-from cpmlib.images import CONTRASTS
-from cpmlib.study_files import PatientFiles, find_patient
+from cpmlib.mri.images import CONTRASTS
+from cpmlib.study.delimited import column_name
+from cpmlib.study.files import PatientFiles, find_patient
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "build"
@@ -125,7 +125,7 @@ def shown_patients(notebook: str) -> list[str]:
         return cases
     chosen = [*cases, *known]
     if not settings()["surrogate"]:  # its images are jobs; every patient has them
-        # Some patients have exports alone. As `cpmlib.walkthrough.choose_patient` does.
+        # Some patients have exports alone. As `cpmlib.roi.walkthrough.choose_patient` does.
         chosen = [who for who in chosen if study_patient(who).images] or chosen
     return chosen[:1]
 

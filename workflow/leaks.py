@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from cpmlib.pseudonyms import read_key
+from cpmlib.study.pseudonyms import read_key
 from dependencies import BUILD, ROOT
 
 SUFFIXES = (".html", ".csv", ".tex", ".svg", ".ipynb", ".md", ".txt", ".json")

@@ -20,23 +20,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cpmlib.derivatives import FOLDER, MADE, sidecar
-from cpmlib.errors import DatasetError, Problem, collected
-from cpmlib.extraction import count_samples, extract_regions
+from cpmlib.book.study_images import PICTURES, write_pictures
+from cpmlib.cpm.maps import PatientMaps, make_maps
 from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
-from cpmlib.images import write_image
-from cpmlib.maps import PatientMaps, make_maps
-from cpmlib.mirror import suspicious_mirror
-from cpmlib.options import ImageOptions
+from cpmlib.histology.tiles import count_tiles
+from cpmlib.mri.images import write_image
+from cpmlib.mri.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.paper.roi_sensitivity import sensitivity
-from cpmlib.patient import PatientImages, missing_contrasts, read_patient
-from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import wanted
-from cpmlib.study_files import PatientFiles, find_patient
-from cpmlib.study_images import PICTURES, write_pictures
-from cpmlib.study_names import NOT_NEEDED
-from cpmlib.tiles import count_tiles
+from cpmlib.roi.extraction import count_samples, extract_regions
+from cpmlib.roi.lps import suspicious_mirror
+from cpmlib.roi.spheres import COLUMNS as AXES
+from cpmlib.study.derivatives import FOLDER, MADE, sidecar
+from cpmlib.study.errors import DatasetError, Problem, collected
+from cpmlib.study.files import PatientFiles, find_patient
+from cpmlib.study.names import NOT_NEEDED
+from cpmlib.study.options import ImageOptions
+from cpmlib.study.schemas import wanted
 from dependencies import BUILD, model_scaling, needs_model, read_targets
 
 

@@ -24,17 +24,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cpmlib.dataset import excluded_rows, read_notes, read_tables
-from cpmlib.delimited import column_name, read_tsv
-from cpmlib.derivatives import FOLDER
-from cpmlib.errors import DatasetError, Problem, clip
-from cpmlib.patient import check_patient, without_contrasts
-from cpmlib.pseudonyms import key_text, read_key
-from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import EXCLUSIONS, MEASURED, MISSING, SAMPLES, wanted
-from cpmlib.study_files import PatientFiles, Unused, find_patient, has_images, unknown_patients
-from cpmlib.study_names import COUNTED
-from cpmlib.surrogate.images.study import study_tables
+from cpmlib.mri.patient import check_patient, without_contrasts
+from cpmlib.roi.spheres import COLUMNS as AXES
+from cpmlib.study.dataset import excluded_rows, read_notes, read_tables
+from cpmlib.study.delimited import column_name, read_tsv
+from cpmlib.study.derivatives import FOLDER
+from cpmlib.study.errors import DatasetError, Problem, clip
+from cpmlib.study.files import PatientFiles, Unused, find_patient, has_images, unknown_patients
+from cpmlib.study.names import COUNTED
+from cpmlib.study.pseudonyms import key_text, read_key
+from cpmlib.study.schemas import EXCLUSIONS, MEASURED, MISSING, SAMPLES, wanted
+from cpmsurrogate.images.study import study_tables
 from dependencies import BUILD, BUILD_NAME, OPTIONAL, ROOT, SHARED, TABLES
 
 PRIVATE = """\

@@ -21,8 +21,8 @@ import pandas as pd
 import yaml
 
 import child
-from cpmlib import schemas
-from cpmlib.markup import escape, pipe_table
+from cpmlib.study import schemas
+from cpmlib.study.markup import escape, pipe_table
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
 from leaks import leaks, tell
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from cpmlib.cpm.model_file import read_model
-from cpmlib.surrogate.images.write import write_patient
+from cpmsurrogate.images.write import write_patient
 from dependencies import BUILD, read_calibrated
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from cpmlib.cpm.model_file import read_model, write_model
 from cpmlib.cpm.training import train
-from cpmlib.errors import DatasetError
-from cpmlib.surrogate.images.autopsy import autopsy_cohort
-from cpmlib.surrogate.images.profiles import PROFILES
+from cpmlib.study.errors import DatasetError
+from cpmsurrogate.images.autopsy import autopsy_cohort
+from cpmsurrogate.images.profiles import PROFILES
 from dependencies import BUILD, GIVEN_MODEL
 
 SEED = 93

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from cpmlib.schemas import RELATION
+from cpmlib.study.schemas import RELATION
 from dependencies import BUILD, notebook_names
 from leaks import leaks_of, tell
 

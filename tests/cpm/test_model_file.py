@@ -19,7 +19,7 @@ from toy import trained
 from cpmlib.cpm import model_file
 from cpmlib.cpm.forest import Forest
 from cpmlib.cpm.model_file import CpmModel, read_model, write_model
-from cpmlib.errors import DatasetError
+from cpmlib.study.errors import DatasetError
 
 ANY_FOLDER = [HealthCheck.function_scoped_fixture]
 

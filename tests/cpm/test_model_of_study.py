@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from toy import trained
 
+from cpmlib.book.study_images import StudyImages
 from cpmlib.cpm.model_file import write_model
-from cpmlib.study_images import StudyImages
 
 
 @pytest.fixture

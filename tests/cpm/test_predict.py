@@ -17,8 +17,8 @@ from toy import AFFINE, contrasts, patient, stack, tiles_by_numpy, trained
 from cpmlib.cpm.forest import Forest, from_sklearn
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import cellularity_map, predict_at, predict_map
-from cpmlib.errors import DatasetError
-from cpmlib.images import CONTRASTS
+from cpmlib.mri.images import CONTRASTS
+from cpmlib.study.errors import DatasetError
 
 
 def values(image: nib.Nifti1Image) -> np.ndarray:

@@ -14,7 +14,7 @@ from toy import N_PATIENTS, cohort, trained
 from cpmlib.cpm.model_file import write_model
 from cpmlib.cpm.slices import AutopsySlice, draw_tiles
 from cpmlib.cpm.training import train
-from cpmlib.errors import DatasetError
+from cpmlib.study.errors import DatasetError
 
 QUICK = {"n_trees": 6, "leaf_sizes": (3, 30), "tiles_per_slice": 60, "n_jobs": 1}
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.slices import AutopsySlice
 from cpmlib.cpm.training import TrainingReport, train
-from cpmlib.images import CONTRASTS
+from cpmlib.mri.images import CONTRASTS
 
 VOXEL = 2.0
 AFFINE = np.diag([VOXEL, VOXEL, VOXEL, 1.0])

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cpmlib import mixed_model
+from cpmlib.statistics import mixed_model
 
 SEED = 20250529
 WANTED = 40

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cpmlib.feasibility import bounds
-from cpmlib.published import read_published
-from cpmlib.surrogate.targets import make_targets
+from cpmlib.paper.feasibility import bounds
+from cpmlib.study.published import read_published
+from cpmsurrogate.calibration.targets import make_targets
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cpmlib.dataset import Dataset
-from cpmlib.options import AnalysisOptions
-from cpmlib.paper.everything import regenerate
+from cpmlib.paper.analysis import regenerate
+from cpmlib.study.dataset import Dataset
+from cpmlib.study.options import AnalysisOptions
 
 COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from cpmlib.cpm.features import TILE
-from cpmlib.images import CONTRASTS
+from cpmlib.mri.images import CONTRASTS
 
 FORMAT_VERSION = 1
 UNITS: Mapping[str, str] = {

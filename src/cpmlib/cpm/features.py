@@ -6,7 +6,7 @@ Vocabulary
   to each side; the planes are axial, the axes run to right, anterior and superior.
 - *feature*: one of the 100 numbers of the four tiles. Feature ``contrast * 25 + (di + 2) * 5 +
   (dj + 2)`` lies di voxels along the first axis and dj along the second; contrasts are numbered as
-  in `cpmlib.images.CONTRASTS`.
+  in `cpmlib.mri.images.CONTRASTS`.
 - *volumes*: the four contrasts on one grid, (4, X, Y, Z) float32.
 - *complete*: a voxel whose four tiles hold a value everywhere.
 
@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from cpmlib.images import CONTRASTS
+from cpmlib.mri.images import CONTRASTS
 
 TILE = 5
 """Edge of a tile, voxels (Bobholz et al. 2022)."""

@@ -18,9 +18,9 @@ import numpy as np
 from cpmlib.cpm.card import InputScaling, ModelCard
 from cpmlib.cpm.features import REACH
 from cpmlib.cpm.traversal import LARGEST_INDEX
-from cpmlib.errors import DatasetError, Problem
-from cpmlib.images import CONTRASTS
-from cpmlib.preprocessing.grid import volume, voxel_sizes
+from cpmlib.mri.grid import volume, voxel_sizes
+from cpmlib.mri.images import CONTRASTS
+from cpmlib.study.errors import DatasetError, Problem
 
 Normalisation = Literal["output", "input", "none"]
 NEEDS: Mapping[str, InputScaling] = {

@@ -24,7 +24,7 @@ import numpy as np
 
 from cpmlib.cpm.card import FORMAT_VERSION, ModelCard
 from cpmlib.cpm.forest import Forest
-from cpmlib.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, Problem
 
 CARD = "card.json"
 LARGEST_FILE = 2**29
@@ -126,7 +126,7 @@ def read_model(path: str | os.PathLike[str]) -> CpmModel:
     >>> read_model("forest.npz")
     Traceback (most recent call last):
         ...
-    cpmlib.errors.DatasetError: ...
+    cpmlib.study.errors.DatasetError: ...
       - forest.npz: found no such file; expected a cellularity prediction model. Remedy: ...
     """
     path = Path(path)

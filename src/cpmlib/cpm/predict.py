@@ -38,10 +38,10 @@ from cpmlib.cpm.inputs import (
 )
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.traversal import add_up_trees
-from cpmlib.errors import DatasetError, Problem
-from cpmlib.images import CONTRASTS
-from cpmlib.options import MUCH_OUTSIDE
-from cpmlib.preprocessing.grid import make_image
+from cpmlib.mri.grid import make_image
+from cpmlib.mri.images import CONTRASTS
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.options import MUCH_OUTSIDE
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.n
     model
         As trained or read.
     volumes : (4, X, Y, Z) float32
-        Contrasts in the order of `cpmlib.images.CONTRASTS`, as the model expects them.
+        Contrasts in the order of `cpmlib.mri.images.CONTRASTS`, as the model expects them.
     voxels : (n, 3) int
         Indices; beyond the border the outermost voxel is repeated.
 

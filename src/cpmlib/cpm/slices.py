@@ -15,8 +15,8 @@ import numpy as np
 
 from cpmlib.cpm.card import InputScaling
 from cpmlib.cpm.features import complete, tiles_at
-from cpmlib.errors import DatasetError, Problem
-from cpmlib.images import CONTRASTS
+from cpmlib.mri.images import CONTRASTS
+from cpmlib.study.errors import DatasetError, Problem
 
 SAME_VOXEL_SIZE = 0.01
 """Voxel sizes of slices may differ by this share."""
@@ -31,7 +31,7 @@ class AutopsySlice:
     patient
         Whose slice it is; all slices of a patient fall on the same side of the split.
     images
-        Per contrast of `cpmlib.images.CONTRASTS` an (X, Y) float32 array on the reference grid:
+        Per contrast of `cpmlib.mri.images.CONTRASTS` an (X, Y) float32 array on the reference grid:
         the first axis runs to the patient's right, the second to anterior. T1w, T1wGd and FLAIR in
         scanner units, ADC in 1e-6 mm2/s; NaN is "no value here".
     density : (X, Y) float32

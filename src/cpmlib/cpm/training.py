@@ -34,8 +34,8 @@ from cpmlib.cpm.features import REACH, TILE
 from cpmlib.cpm.forest import Forest, from_sklearn
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.slices import AutopsySlice, Tiles, check_slices, draw_tiles
-from cpmlib.errors import DatasetError, Problem
-from cpmlib.images import CONTRASTS
+from cpmlib.mri.images import CONTRASTS
+from cpmlib.study.errors import DatasetError, Problem
 
 __all__ = ["AutopsySlice", "TrainingReport", "train"]
 

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit, uint32
 
-from cpmlib.processors import usable_processors
+from cpmlib.cpm.processors import usable_processors
 
 NODE = np.dtype([("threshold", "<f4"), ("offset", "<u4"), ("child", "<u4"), ("value", "<f4")])
 """A node: 16 bytes, so that it never straddles two cache lines."""

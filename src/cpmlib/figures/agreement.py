@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cpmlib.figures.style import PANEL, figure_style
-from cpmlib.ledger import CANNOT_HOLD, IF_TRUNCATED, NOT_COMPARED, NOT_REPRODUCED, REPRODUCED
-from cpmlib.schemas import OTHER_STUDY
+from cpmlib.paper.ledger import CANNOT_HOLD, IF_TRUNCATED, NOT_COMPARED, NOT_REPRODUCED, REPRODUCED
+from cpmlib.study.schemas import OTHER_STUDY
 
 VERDICT_COLOUR = {
     REPRODUCED: "#00745B",
@@ -27,7 +27,7 @@ def figure_agreement(ledger: pd.DataFrame, relation: str) -> Figure:
     Parameters
     ----------
     ledger
-        As `cpmlib.ledger.make_ledger` returns it. Values printed only as a bound are left out.
+        As `cpmlib.paper.ledger.make_ledger` returns it. Values printed only as a bound are left out.
     relation
         What the dataset is to the paper. The distance is in half-widths of the printed value's
         rounding interval; for another study, in those of the 95 % interval of its own value.

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels
 
 if TYPE_CHECKING:
-    from cpmlib.nuclei import NucleusCount
+    from cpmlib.histology.nuclei import NucleusCount
 
 BAR_UM = 50.0
 """Length of the scale bar."""
@@ -30,7 +30,7 @@ def figure_counting(rgb: np.ndarray, count: NucleusCount, pixel_size_um: float) 
     rgb : (H, W, 3) uint8
         The tile.
     count
-        As `cpmlib.nuclei.count_nuclei` returns it for this tile.
+        As `cpmlib.histology.nuclei.count_nuclei` returns it for this tile.
     pixel_size_um
         µm per pixel.
 

@@ -13,8 +13,8 @@ from matplotlib.image import AxesImage
 from cpmlib.figures.slice_marks import draw_sides, draw_target
 from cpmlib.figures.slices import Look, Slice, box_of_brain, draw_slice, take_slice
 from cpmlib.figures.style import PANEL, figure_style, name_panels, say
-from cpmlib.leakage import escaped_curve
-from cpmlib.perfusion import PerfusionFit
+from cpmlib.mri.leakage import escaped_curve
+from cpmlib.mri.perfusion import PerfusionFit
 
 LINES = (
     ("reference", "reference × K1", "#4F4F4F", "--"),
@@ -58,7 +58,7 @@ def voxel_curves(
     Parameters
     ----------
     series : (X, Y, Z, T) image
-        As given to `cpmlib.perfusion.relative_cbv`.
+        As given to `cpmlib.mri.perfusion.relative_cbv`.
     fit
         What it returned.
     echo_time
@@ -92,7 +92,7 @@ def figure_perfusion(
     Parameters
     ----------
     series : (X, Y, Z, T) image
-        As given to `cpmlib.perfusion.relative_cbv`.
+        As given to `cpmlib.mri.perfusion.relative_cbv`.
     fit
         What it returned.
     echo_time

@@ -32,7 +32,7 @@ from cpmlib.figures.slices import (
     take_slice,
 )
 from cpmlib.figures.style import figure_style, say
-from cpmlib.options import ROI_DIAMETER
+from cpmlib.study.options import ROI_DIAMETER
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
 """Columns: what the map is made from, and the map."""

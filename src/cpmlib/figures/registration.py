@@ -35,7 +35,7 @@ from cpmlib.figures.slices import (
 from cpmlib.figures.style import PANEL, figure_style
 
 if TYPE_CHECKING:
-    from cpmlib.preprocessing.registration import AlignmentReport
+    from cpmlib.mri.registration import AlignmentReport
 
 GREY = Look("", "gray", None, "")
 EDGE = "#E69F00"
@@ -68,7 +68,7 @@ def figure_registration(
     mask
         Brain mask; the slices pass through its centre, and its border is drawn.
     report
-        As `cpmlib.preprocessing.registration.align` returns it, for the captions.
+        As `cpmlib.mri.registration.align` returns it, for the captions.
 
     Returns
     -------

@@ -38,10 +38,10 @@ from cpmlib.figures.slices import (
     world_point,
 )
 from cpmlib.figures.style import figure_style, say
-from cpmlib.markup import escape
-from cpmlib.options import ROI_DIAMETER
-from cpmlib.roi import EmptySphere, roi_mean
-from cpmlib.schemas import SEX
+from cpmlib.roi.spheres import EmptySphere, roi_mean
+from cpmlib.study.markup import escape
+from cpmlib.study.options import ROI_DIAMETER
+from cpmlib.study.schemas import SEX
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM", "rCBV")
 """Images of a case: T1 before gadolinium, without which no one can say what enhances, then those of
@@ -303,7 +303,7 @@ def case_caption(row: Mapping[str, Any]) -> str:
     Parameters
     ----------
     row
-        With the columns of both tables (see `cpmlib.schemas`); absent ones count as n/a. IDH and
+        With the columns of both tables (see `cpmlib.study.schemas`); absent ones count as n/a. IDH and
         what `case_findings` gives are named if they are there.
 
     Returns

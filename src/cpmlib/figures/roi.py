@@ -3,7 +3,7 @@
 Vocabulary
 ----------
 - *ROI*: sphere of 5 mm diameter at a target; *target*: mm in scanner space, RAS+.
-- *flag*: why a sphere was only partly read (`cpmlib.roi.RoiValue`), or empty.
+- *flag*: why a sphere was only partly read (`cpmlib.roi.spheres.RoiValue`), or empty.
 - *change*: of a value against the default's, in per cent of the default.
 """
 
@@ -22,9 +22,9 @@ from numpy.typing import ArrayLike
 from cpmlib.figures.slice_marks import add_colour_bar, draw_sides, draw_target
 from cpmlib.figures.slices import LOOKS, Slice, draw_slice, take_slice, world_point
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
-from cpmlib.options import ROI_DIAMETER
 from cpmlib.paper.roi_sensitivity import by_sample, summary
 from cpmlib.paper.subsets import PREDICTORS
+from cpmlib.study.options import ROI_DIAMETER
 
 WIDTH = 90.0
 """Side of a panel, mm: half of a brain's width on each side, and the sphere still a circle."""
@@ -46,7 +46,7 @@ SCALE, SCALE_WIDTH = 0.4, 1.8
 
 LEAST_WIDTH = 4.9
 """Width of a figure of few panels, inches: pages show every figure at their own width, and a single
-panel should not fill one. Below `cpmlib.page.NARROW`, so that a phone shows it whole."""
+panel should not fill one. Below `cpmlib.book.page.NARROW`, so that a phone shows it whole."""
 
 RESOLUTION = 90
 """Dots per inch of the pictures in the figure's files."""
@@ -64,7 +64,7 @@ class RoiPanel:
     sample_id
         As printed.
     flag
-        As in `cpmlib.roi.RoiValue`.
+        As in `cpmlib.roi.spheres.RoiValue`.
     target : (3,)
         World, mm, RAS+.
     cut

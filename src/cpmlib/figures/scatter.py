@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from cpmlib.correlation import linear_fit
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
-from cpmlib.options import AnalysisOptions
 from cpmlib.paper.correlations import OUTCOME, flag_outliers, format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
+from cpmlib.statistics.correlation import linear_fit
+from cpmlib.study.options import AnalysisOptions
 
 
 def figure_2(samples: pd.DataFrame, table: pd.DataFrame, options: AnalysisOptions) -> Figure:

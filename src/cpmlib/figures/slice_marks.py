@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.slices import PLANES, Look, Plane, Slice, world_point
-from cpmlib.options import ROI_DIAMETER
+from cpmlib.study.options import ROI_DIAMETER
 
 SIDES: dict[Plane, tuple[str, str]] = {
     "axial": ("R", "L"),

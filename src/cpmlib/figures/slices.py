@@ -26,7 +26,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.style import say
-from cpmlib.preprocessing.grid import Interpolation, resample_to, volume, voxel_sizes
+from cpmlib.mri.grid import Interpolation, resample_to, volume, voxel_sizes
 
 Plane = Literal["axial", "coronal", "sagittal"]
 

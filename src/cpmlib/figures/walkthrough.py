@@ -20,7 +20,7 @@ from cpmlib.figures.slices import pixels
 from cpmlib.figures.style import PANEL, figure_style, say
 
 if TYPE_CHECKING:
-    from cpmlib.walkthrough import Walk
+    from cpmlib.roi.walkthrough import Walk
 
 SPHERE_SIZE = 3.0
 """Side of the panel with the one sphere, inches."""
@@ -128,6 +128,6 @@ def figure_count(tile: tuple[np.ndarray, float] | None) -> Figure:
     if tile is None:
         return figure_absent("the dataset holds no stained tile of this sample")
     rgb, pixel = tile
-    from cpmlib.nuclei import count_nuclei
+    from cpmlib.histology.nuclei import count_nuclei
 
     return figure_counting(rgb, count_nuclei(rgb, pixel), pixel)

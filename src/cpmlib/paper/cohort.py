@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpmlib.dataset import Dataset
-from cpmlib.descriptives import count_with_share, describe
-from cpmlib.results import with_interval
-from cpmlib.schemas import DIAGNOSIS_CNS4, DIAGNOSIS_CNS5, ENHANCEMENT, LOCATION, SEX, TREATMENT
+from cpmlib.statistics.descriptives import count_with_share, describe
+from cpmlib.statistics.results import with_interval
+from cpmlib.study.dataset import Dataset
+from cpmlib.study.schemas import (
+    DIAGNOSIS_CNS4,
+    DIAGNOSIS_CNS5,
+    ENHANCEMENT,
+    LOCATION,
+    SEX,
+    TREATMENT,
+)
 
 SECTIONS = (
     ("Sex", "participants", "sex", SEX),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpmlib.meng import compare_strength
-from cpmlib.options import AnalysisOptions
 from cpmlib.paper.subsets import SUBSETS, subset
+from cpmlib.statistics.meng import compare_strength
+from cpmlib.study.options import AnalysisOptions
 
 
 def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cpmlib.correlation import correlate, linear_fit, root_mean_square_error
-from cpmlib.options import AnalysisOptions
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
-from cpmlib.results import why_not_estimable, with_interval
-from cpmlib.rout import RoutResult, rout_line
+from cpmlib.statistics.correlation import correlate, linear_fit, root_mean_square_error
+from cpmlib.statistics.results import why_not_estimable, with_interval
+from cpmlib.statistics.rout import RoutResult, rout_line
+from cpmlib.study.options import AnalysisOptions
 
 OUTCOME = "he_cellularity"
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cpmlib.descriptives import describe
-from cpmlib.group_comparison import mann_whitney
-from cpmlib.options import AnalysisOptions
 from cpmlib.paper.subsets import with_grade_grouping
-from cpmlib.results import CI_HIGH, CI_LOW, with_interval
+from cpmlib.statistics.descriptives import describe
+from cpmlib.statistics.group_comparison import mann_whitney
+from cpmlib.statistics.results import CI_HIGH, CI_LOW, with_interval
+from cpmlib.study.options import AnalysisOptions
 
 MEASUREMENTS = {"cpm": "CPM cellularity", "he": "H&E cellularity"}
 """Key in the ledger and name on the page; `COLUMN` gives the column of the sample table."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpmlib.correlation import correlate, root_mean_square_error
-from cpmlib.options import AnalysisOptions
 from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
 from cpmlib.paper.subsets import with_grade_grouping
-from cpmlib.results import not_estimable, one_row, with_interval
+from cpmlib.statistics.correlation import correlate, root_mean_square_error
+from cpmlib.statistics.results import not_estimable, one_row, with_interval
+from cpmlib.study.options import AnalysisOptions
 
 
 def non_enhancing(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:

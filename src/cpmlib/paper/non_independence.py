@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cpmlib.mixed_model import mixed_model_slope
-from cpmlib.one_per_patient import enumerate_all, exact_mean, monte_carlo
-from cpmlib.options import AnalysisOptions
 from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
-from cpmlib.results import not_estimable, one_row, with_interval
+from cpmlib.statistics.mixed_model import mixed_model_slope
+from cpmlib.statistics.one_per_patient import enumerate_all, exact_mean, monte_carlo
+from cpmlib.statistics.results import not_estimable, one_row, with_interval
+from cpmlib.study.options import AnalysisOptions
 
 
 def mixed_models(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:

@@ -21,12 +21,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.options import ImageOptions, RoiWeighting
 from cpmlib.paper.subsets import PREDICTORS
-from cpmlib.results import why_not_estimable
-from cpmlib.roi import COLUMNS as COORDINATES
-from cpmlib.roi import EmptySphere, roi_mean, roi_table
-from cpmlib.schemas import wanted
+from cpmlib.roi.spheres import COLUMNS as COORDINATES
+from cpmlib.roi.spheres import EmptySphere, roi_mean, roi_table
+from cpmlib.statistics.results import why_not_estimable
+from cpmlib.study.options import ImageOptions, RoiWeighting
+from cpmlib.study.schemas import wanted
 
 DIAMETERS = tuple(float(d) for d in range(3, 11))
 SHIFTS = tuple(float(s) for s in range(1, 11))
@@ -95,7 +95,7 @@ def sensitivity(
         is. Others are left alone.
     targets
         ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+); samples without
-        a target are left out, and single values that `cpmlib.schemas.wanted` names.
+        a target are left out, and single values that `cpmlib.study.schemas.wanted` names.
     options
         For the default diameter and weighting.
 
@@ -110,7 +110,7 @@ def sensitivity(
     Raises
     ------
     DatasetError
-        If a default cannot be read (see `cpmlib.roi.roi_table`).
+        If a default cannot be read (see `cpmlib.roi.spheres.roi_table`).
 
     Examples
     --------

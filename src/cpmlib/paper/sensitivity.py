@@ -6,10 +6,10 @@ import dataclasses
 
 import pandas as pd
 
-from cpmlib.dataset import Dataset
-from cpmlib.options import AnalysisOptions
-from cpmlib.paper.everything import regenerate
-from cpmlib.published import agreeing
+from cpmlib.paper.analysis import regenerate
+from cpmlib.study.dataset import Dataset
+from cpmlib.study.options import AnalysisOptions
+from cpmlib.study.published import agreeing
 
 CHOICES: dict[str, dict[str, object]] = {
     "Mixed model: Wald z": {"mixed_model_test": "wald-z"},

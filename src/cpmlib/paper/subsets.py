@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpmlib.options import AnalysisOptions
+from cpmlib.study.options import AnalysisOptions
 
 SUBSETS = {"whole": "Whole cohort", "naive": "Treatment-naïve", "recurrent": "Recurrent"}
 """Key in the ledger and name on the page."""

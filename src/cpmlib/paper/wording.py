@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cpmlib.schemas import CALIBRATED, OTHER_STUDY, RELATION, SAME_STUDY
+from cpmlib.study.schemas import CALIBRATED, OTHER_STUDY, RELATION, SAME_STUDY
 
 _VERDICTS = """\
 Every value that the paper prints stands here beside the value that this book computes, with a
@@ -37,7 +37,7 @@ def ledger_introduction(relation: str) -> str:
     Parameters
     ----------
     relation
-        What the dataset is to the paper, one of `cpmlib.schemas.RELATIONS`.
+        What the dataset is to the paper, one of `cpmlib.study.schemas.RELATIONS`.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial.transform import Rotation
 
-from cpmlib.surrogate.images.anatomy import (
+from cpmsurrogate.images.anatomy import (
     BOX,
     _from_nilearn,
     _values,

@@ -9,8 +9,8 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 
 from cpmlib.cpm.training import AutopsySlice
-from cpmlib.images import CONTRASTS
-from cpmlib.surrogate.images.autopsy import autopsy_cohort
+from cpmlib.mri.images import CONTRASTS
+from cpmsurrogate.images.autopsy import autopsy_cohort
 
 
 @cache

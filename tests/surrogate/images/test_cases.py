@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpmlib.surrogate.coordinates import inside_region
-from cpmlib.surrogate.images.contrasts import SIGNALS
-from cpmlib.surrogate.images.patient import SyntheticPatient
-from cpmlib.surrogate.images.profiles import Profile
-from cpmlib.surrogate.images.write import draw_patient
+from cpmsurrogate.calibration.coordinates import inside_region
+from cpmsurrogate.images.contrasts import SIGNALS
+from cpmsurrogate.images.patient import SyntheticPatient
+from cpmsurrogate.images.profiles import Profile
+from cpmsurrogate.images.write import draw_patient
 from studies import ROOT
 
 COARSE = Profile("coarse", (6.0, 6.0, 6.0), (6.0, 6.0, 6.0), (6.0, 6.0, 6.0), (6.0, 6.0, 6.0))

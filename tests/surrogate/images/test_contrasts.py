@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cpmlib.surrogate.images.anatomy import Tissue
-from cpmlib.surrogate.images.contrasts import NORMAL_DENSITY, anisotropy, density, signal
-from cpmlib.surrogate.images.lesion import FIELDS, LesionFields
+from cpmsurrogate.images.anatomy import Tissue
+from cpmsurrogate.images.contrasts import NORMAL_DENSITY, anisotropy, density, signal
+from cpmsurrogate.images.lesion import FIELDS, LesionFields
 
 EVERY = ("T1w", "T1wGd", "FLAIR", "ADC", "b0", "rCBV", "leakage")
 

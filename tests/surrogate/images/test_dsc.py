@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import i0e, i1e
 
-from cpmlib.bolus import find_bolus
-from cpmlib.perfusion import relative_cbv
-from cpmlib.surrogate.images.dsc import ARRIVAL, PEAK, SCALE, SHAPE, simulate_dsc, supply
+from cpmlib.mri.bolus import find_bolus
+from cpmlib.mri.perfusion import relative_cbv
+from cpmsurrogate.images.dsc import ARRIVAL, PEAK, SCALE, SHAPE, simulate_dsc, supply
 
 TIMES = np.arange(90) * 1.5
 TE = 0.03

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import integrate
 
-from cpmlib.surrogate.images.anatomy import BOX, make_anatomy, parenchyma_volume
-from cpmlib.surrogate.images.head_size import (
+from cpmsurrogate.images.anatomy import BOX, make_anatomy, parenchyma_volume
+from cpmsurrogate.images.head_size import (
     PARENCHYMA,
     draw_parenchyma,
     expected_parenchyma,

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from cpmlib.options import ROI_DIAMETER
-from cpmlib.surrogate.coordinates import MULTIFOCAL, place_targets
-from cpmlib.surrogate.images.anatomy import Anatomy, make_anatomy
-from cpmlib.surrogate.images.contrasts import density
-from cpmlib.surrogate.images.lesion import DENSITY_RANGE, FIELDS, Lesion, make_lesion
+from cpmlib.study.options import ROI_DIAMETER
+from cpmsurrogate.calibration.coordinates import MULTIFOCAL, place_targets
+from cpmsurrogate.images.anatomy import Anatomy, make_anatomy
+from cpmsurrogate.images.contrasts import density
+from cpmsurrogate.images.lesion import DENSITY_RANGE, FIELDS, Lesion, make_lesion
 
 DATA = Path(__file__).parents[3] / "data" / "surrogate"
 PARTICIPANTS = pd.read_csv(DATA / "participants.tsv", sep="\t").set_index("participant_id")

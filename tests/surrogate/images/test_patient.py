@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cpmlib.images import CONTRASTS
-from cpmlib.preprocessing.grid import reference_grid, resample_to
-from cpmlib.surrogate.images.patient import SyntheticPatient, make_patient
-from cpmlib.surrogate.images.profiles import FULL, LIGHT, PROFILES, Profile
+from cpmlib.mri.grid import reference_grid, resample_to
+from cpmlib.mri.images import CONTRASTS
+from cpmsurrogate.images.patient import SyntheticPatient, make_patient
+from cpmsurrogate.images.profiles import FULL, LIGHT, PROFILES, Profile
 
 COARSE = Profile("coarse", (4.0, 4.0, 4.0), (4.0, 4.0, 5.0), (5.0, 5.0, 5.0), (6.0, 6.0, 6.0))
 MIDDLE = Profile("middle", (3.0, 3.0, 3.0), (2.5, 2.5, 4.0), (3.0, 3.0, 3.0), (6.0, 6.0, 6.0))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cpmlib.surrogate.images.profiles import FULL, LIGHT, Profile
-from cpmlib.surrogate.images.scanner import (
+from cpmsurrogate.images.profiles import FULL, LIGHT, Profile
+from cpmsurrogate.images.scanner import (
     HEAD,
     NOISE,
     ORIENTATIONS,

@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cpmlib.cpm.maps import make_maps
 from cpmlib.cpm.training import train
-from cpmlib.extraction import extract_regions
-from cpmlib.maps import make_maps
-from cpmlib.options import ImageOptions
-from cpmlib.patient import PatientImages
-from cpmlib.roi import roi_mean
-from cpmlib.surrogate.coordinates import place_targets
-from cpmlib.surrogate.images.autopsy import autopsy_cohort
-from cpmlib.surrogate.images.patient import make_patient
-from cpmlib.surrogate.images.profiles import FULL, LIGHT
-from cpmlib.surrogate.images.scene import REACH, Scene
-from cpmlib.surrogate.images.solve import (
+from cpmlib.mri.patient import PatientImages
+from cpmlib.roi.extraction import extract_regions
+from cpmlib.roi.spheres import roi_mean
+from cpmlib.study.options import ImageOptions
+from cpmsurrogate.calibration.coordinates import place_targets
+from cpmsurrogate.images.autopsy import autopsy_cohort
+from cpmsurrogate.images.patient import make_patient
+from cpmsurrogate.images.profiles import FULL, LIGHT
+from cpmsurrogate.images.scene import REACH, Scene
+from cpmsurrogate.images.solve import (
     ENHANCEMENT,
     SLACK,
     TOLERANCE,

@@ -1,0 +1,1 @@
+"""What the pages are made with: page, viewer, results of the workflow."""

@@ -1,0 +1,250 @@
+"""A notebook's window to the outside: which dataset, which options, where its results go.
+
+Run by hand, a notebook reads the project's default dataset and only displays. Run by the
+workflow, it also writes each figure and table to files, and its values for the ledger.
+
+Vocabulary
+----------
+- *item*: a numbered figure or table. key : its name in links and files, such as ``fig-2``.
+- *values*: regenerated numbers by their id in the published table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from IPython.display import HTML, Markdown, display
+from matplotlib.figure import Figure
+
+from cpmlib.study import markup
+from cpmlib.study.dataset import Dataset, read_dataset
+from cpmlib.study.options import AnalysisOptions, ImageOptions
+from cpmlib.study.published import read_published
+
+DATASET = "CPMLIB_DATASET"
+OPTIONS = "CPMLIB_OPTIONS"
+IMAGE_OPTIONS = "CPMLIB_IMAGE_OPTIONS"
+OUTPUT = "CPMLIB_OUTPUT"
+BUILD = "CPMLIB_BUILD"
+PUBLISHED = "CPMLIB_PUBLISHED"
+"""Environment variables that the workflow sets: dataset, both kinds of options as JSON, folder
+of results, folder of everything built, table of printed values."""
+
+NARROW = 5.0
+"""Widest figure, in inches, that a phone can show whole."""
+
+LABEL_AT = 0.08
+"""Height of the dataset's label above a figure's lower edge, inches."""
+
+DEFAULT_DATASET = "data/surrogate"
+DEFAULT_PUBLISHED = Path("data/published-values.tsv")
+
+
+def project_root() -> Path:
+    """Return the project's folder: the nearest one above that holds ``_config.yml`` and ``data``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "_config.yml").is_file() and (folder / "data").is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"no project folder at or above {here}; start the notebook inside the project"
+    )
+
+
+def _build_of_default() -> Path:
+    """Return the folder with the default dataset's images, if they are what was built last."""
+    build = project_root() / "build" / "private"
+    settings = build / "settings.json"
+    is_default = settings.is_file() and json.loads(settings.read_text("utf-8"))["surrogate"]
+    return build if is_default else build / "none"
+
+
+class Page:
+    """One notebook's inputs and outputs.
+
+    Parameters
+    ----------
+    name
+        The notebook's file name without suffix.
+    dataset
+        A dataset that the page is about, by its path in the project; the one that the book is
+        built from if None. Its label goes with everything that the page shows.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    options : AnalysisOptions
+    image_options : ImageOptions
+    build : pathlib.Path
+        Where the workflow put what it made of the dataset's images; see
+        `cpmlib.book.study_images.StudyImages`. Not imported here, so that a page of statistics depends
+        on no module of images.
+    """
+
+    def __init__(self, name: str, dataset: str | None = None) -> None:
+        self.name = name
+        chosen = None if dataset else os.environ.get(DATASET)
+        self.dataset: Dataset = read_dataset(
+            chosen or project_root() / (dataset or DEFAULT_DATASET)
+        )
+        self.options = AnalysisOptions.from_mapping(json.loads(os.environ.get(OPTIONS) or "{}"))
+        self.build = Path(os.environ.get(BUILD) or _build_of_default())
+        chosen_images = json.loads(os.environ.get(IMAGE_OPTIONS) or "{}")
+        self.image_options = ImageOptions.from_mapping(chosen_images)
+        output = os.environ.get(OUTPUT)
+        self.output = Path(output) if output else None
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """The sample table, patients' columns joined."""
+        return self.dataset.samples
+
+    def published(self) -> pd.DataFrame:
+        """The table of printed values."""
+        return read_published(os.environ.get(PUBLISHED) or project_root() / DEFAULT_PUBLISHED)
+
+    def glue(self, **numbers: object) -> None:
+        """Make numbers available to the text as ``{glue:text}``; NaN reads "not estimable"."""
+        from myst_nb import glue
+
+        for key, value in numbers.items():
+            plain = value.item() if hasattr(value, "item") else value
+            glue(key, plain, display=False)
+
+    def record(self, values: Mapping[str, float], **tables: pd.DataFrame) -> None:
+        """Hand values to the ledger, and whole tables to ``values.json``, at full precision."""
+        if self.output is None:
+            return
+        content = {
+            "values": {key: _plain(value) for key, value in sorted(values.items())},
+            "tables": {name: _records(table) for name, table in tables.items()},
+        }
+        self._write("values.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def figure(
+        self, key: str, figure: Figure, *, title: str, caption: str, alt: str, data: pd.DataFrame
+    ) -> None:
+        """Show a figure with its number, caption and alternative text, and offer its files.
+
+        Parameters
+        ----------
+        key, figure
+            Name in links and files, and the figure.
+        title
+            Its number in the paper, such as ``Fig. 2``.
+        caption, alt
+            One paragraph each; the caption may hold markup.
+        data
+            What the figure shows, offered as CSV.
+        """
+        if self.dataset.label:
+            # Below the figure, where it neither covers data nor is cut off.
+            label = figure.supxlabel(
+                self.dataset.label, fontsize=7, color="#B00020", parse_math=False
+            )
+            if figure.get_layout_engine() is None:  # which would place it by the figure's size
+                label.set_y(LABEL_AT / figure.get_figheight())
+        caption = f"**{title}.** {caption}{self._note()}"
+        if self.output is None:
+            display(figure)
+            display(Markdown(caption))
+            return
+        self._folder().mkdir(parents=True, exist_ok=True)
+        # Equal figures are equal files: no time in them, no random names.
+        with mpl.rc_context({"svg.hashsalt": key}):
+            figure.savefig(self._folder() / f"{key}.svg", metadata={"Date": None})
+        figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
+        self._write_csv(key, data)
+        links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]
+        image, wide = self._link(key, "svg"), figure.get_size_inches()[0] > NARROW
+        display(Markdown(markup.figure_block(key, image, caption, alt, links, wide=wide)))
+
+    def table(
+        self,
+        key: str,
+        shown: pd.DataFrame,
+        *,
+        title: str,
+        caption: str,
+        data: pd.DataFrame | None = None,
+    ) -> None:
+        """Show a table with its number and caption, and offer it as CSV and LaTeX.
+
+        Parameters
+        ----------
+        key, title, caption
+            As in `figure`; the caption is one line.
+        shown
+            The cells as the reader sees them; without a row, the table says "none".
+        data
+            The same at full precision, for the CSV; ``shown`` if None.
+        """
+        caption = f"**{title}.** {caption}{self._note()}"
+        shown = shown.astype(object).where(shown.notna(), "n/a").astype(str)
+        shown = shown.replace({r"\bnan\b": "n/a"}, regex=True)
+        if self.output is None:
+            display(Markdown(caption))
+            display(shown)
+            return
+        self._folder().mkdir(parents=True, exist_ok=True)
+        self._write_csv(key, shown if data is None else data)
+        words = markup.escape_latex(markup.plain(caption))
+        one_line = shown.map(lambda cell: " ".join(cell.split()))
+        latex = one_line.to_latex(index=False, escape=True, caption=words, label=f"tab:{key}")
+        self._write(f"{key}.tex", latex)
+        links = [(name, self._link(key, end)) for name, end in _TABLE_FILES]
+        if shown.empty:
+            columns = list(shown.columns) or [""]
+            shown = pd.DataFrame([["none", *[""] * (len(columns) - 1)]], columns=columns)
+        display(Markdown(markup.table_block(key, shown, caption, links)))
+
+    def html(self, content: str) -> None:
+        """Show a piece of HTML that the library made, such as a viewer."""
+        display(HTML(content))
+
+    def _note(self) -> str:
+        return f" *{markup.escape(self.dataset.label)}.*" if self.dataset.label else ""
+
+    def _folder(self) -> Path:
+        assert self.output is not None
+        return self.output / f"{self.name}_files"
+
+    def _link(self, key: str, end: str) -> str:
+        return f"{self.name}_files/{key}.{end}"
+
+    def _write(self, name: str, text: str) -> None:
+        self._folder().mkdir(parents=True, exist_ok=True)
+        (self._folder() / name).write_text(text, encoding="utf-8", newline="\n")
+
+    def _write_csv(self, key: str, data: pd.DataFrame) -> None:
+        if self.dataset.label:
+            data = data.assign(data_label=self.dataset.label)
+        data = markup.without_formulas(data)
+        self._write(f"{key}.csv", data.to_csv(index=False, lineterminator="\n"))
+
+
+_FIGURE_FILES = (("SVG", "svg"), ("PDF", "pdf"), ("data (CSV)", "csv"))
+_TABLE_FILES = (("CSV", "csv"), ("LaTeX", "tex"))
+
+
+def _plain(value: object) -> object:
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None if value != value else ("inf" if value > 0 else "-inf")
+    return None if value is None or value is pd.NA else value
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
+    return [{str(k): _plain(v) for k, v in row.items()} for row in table.to_dict("records")]

@@ -1,0 +1,303 @@
+"""What the workflow made of a study's images, for the notebooks: by pseudonym, no path in sight.
+
+Vocabulary
+----------
+- *patient*, *sample*: pseudonyms (P01, S01), as everywhere in the book.
+- *kind*: as in `cpmlib.study.names.KINDS`; a map that was made goes before a file of the study.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from cpmlib.book.quality import several_origins, unlike_the_others
+from cpmlib.figures.quality import QualityRow
+from cpmlib.figures.representative import SHOWN, CaseImages
+from cpmlib.figures.roi import RoiPanel
+from cpmlib.figures.slices import Slice
+from cpmlib.histology.tiles import read_tile
+from cpmlib.mri.images import read_image
+from cpmlib.roi.spheres import COLUMNS as AXES
+from cpmlib.study.derivatives import FOLDER, MADE
+from cpmlib.study.files import PatientFiles, find_patient
+from cpmlib.study.names import KINDS
+from cpmlib.study.options import ROI_DIAMETER
+from cpmlib.study.pseudonyms import replace_names
+
+if TYPE_CHECKING:
+    from cpmlib.cpm.model_file import CpmModel
+
+_LIKE_A_NAME = re.compile(
+    r"[\w./-]*(?<![A-Za-z0-9])(?:sub|ses|sample)-[A-Za-z0-9][\w./-]*"
+    r"|[\w./-]*(?:_(?:{0})-[A-Za-z0-9]|(?<![A-Za-z0-9])(?:{0})-[A-Za-z0-9]+_)[\w./-]*"
+    r"|(?<![\w./-])(?!(?:participants|samples|dataset_description)\.)"
+    r"[\w./-]+\.(?:nii|gz|tsv|csv|txt|json|geojson|png|bval|bvec|xlsx|npz)\b".replace(
+        "{0}", "acq|run|task|dir|rec|ce|echo"
+    ),
+    re.IGNORECASE,
+)
+"""A name of a file, by the entities of BIDS or by its end; but not those of a study's tables."""
+
+_OWN_WORDS = re.compile(r" ?“[^”]*”")
+"""What `cpmlib.study.errors.own_words` quotes."""
+
+PICTURES = "pictures.npz"
+"""File of a patient's slices for the quality figures."""
+
+
+class StudyImages:
+    """The images behind a sample table.
+
+    Parameters
+    ----------
+    build
+        Folder that the workflow writes to.
+
+    Attributes
+    ----------
+    patients : list of str
+        Those that have images or exports.
+
+    Examples
+    --------
+    >>> StudyImages("nowhere").patients
+    []
+    """
+
+    def __init__(self, build: str | os.PathLike[str]) -> None:
+        self.build = Path(build)
+        index = self.build / "dataset" / "images.json"
+        self._index = json.loads(index.read_text("utf-8")) if index.is_file() else {}
+        self.patients: list[str] = list(self._index)
+
+    def files(self, patient: str) -> PatientFiles:
+        """Return the study's files of a patient; samples go by their names in the files."""
+        entry = self._index[patient]
+        return find_patient(
+            self.build / "study", entry["folder"], entry["samples"].values(), checked=True
+        )
+
+    def image(self, patient: str, kind: str) -> nib.Nifti1Image | None:
+        """Return an image of a patient, or None if there is none of this kind."""
+        name = self._index[patient]["folder"]
+        if kind in MADE:
+            path = self.build / FOLDER / name / MADE[kind].format(name)
+            if path.is_file():
+                return read_image(path)
+        path = self.files(patient).images.get(kind, Path())
+        return read_image(path) if path.is_file() else None
+
+    def tile(self, patient: str, sample: str) -> tuple[np.ndarray, float] | None:
+        """Return a sample's H&E tile, (rows, columns, 3) uint8, and its pixel size in um."""
+        own = self._index[patient]["samples"][sample]
+        return read_tile(self.files(patient).exports.get(own, {}))
+
+    def case(self, row: Mapping[str, Any], diameter: float = ROI_DIAMETER) -> CaseImages | None:
+        """Return what is shown of a representative case.
+
+        Parameters
+        ----------
+        row
+            Of the sample table.
+        diameter
+            Of the sphere that is drawn, mm.
+
+        Returns
+        -------
+        CaseImages or None
+            None if the patient has no images or the sample no target.
+        """
+        patient, target = row["participant_id"], np.array([row[axis] for axis in AXES])
+        if patient not in self.patients or np.isnan(target.astype(float)).any():
+            return None
+        images = {kind: self.image(patient, kind) for kind in (*SHOWN, "T1w", "mask")}
+        if all(images[kind] is None for kind in SHOWN):
+            return None
+        tile = self.tile(patient, row["sample_id"])
+        name = str(row["case"]).removeprefix("fig")
+        if tile is None:
+            return CaseImages(name, target, images, diameter=diameter)
+        return CaseImages(name, target, images, *tile, diameter)
+
+    def model(self, patient: str | None = None) -> CpmModel | None:
+        """Return the model that predicted a patient's map; that of any patient if none is named.
+
+        None where no map was predicted, whatever models earlier builds left.
+        """
+        from cpmlib.cpm.model_file import read_model
+
+        folder = self._model_folder(self.patients if patient is None else [patient])
+        return read_model(folder / "model.npz") if folder else None
+
+    def held_out(self) -> pd.DataFrame | None:
+        """Return the tiles of the patients on whom the model was tested, if it was trained here."""
+        folder = self._model_folder(self.patients)
+        path = folder / "held_out.tsv" if folder else None
+        return pd.read_csv(path, sep="\t") if path and path.is_file() else None
+
+    def _model_folder(self, patients: Sequence[str]) -> Path | None:
+        for patient in patients:
+            name = self.report(patient).get("model")
+            if name:
+                return self.build / "model" / str(name)
+        return None
+
+    def origins(self) -> pd.DataFrame:
+        """Return for each sample and measured column where its value came from."""
+        path = self.build / "dataset" / "origins.tsv"
+        columns = ["sample_id", "quantity", "used", "source", "given", "extracted", "note"]
+        if not path.is_file():
+            return pd.DataFrame(columns=columns)
+        table = pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+        return table.replace(_LIKE_A_NAME, "a file", regex=True)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Join one table of every patient: ``"samples"`` (regions) or ``"sensitivity"``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``participant_id`` and, where the table has it, ``sample_id`` as pseudonyms.
+        """
+        tables = []
+        for patient, entry in self._index.items():
+            path = self.build / "patients" / entry["folder"] / f"{name}.tsv"
+            table = pd.read_csv(path, sep="\t", na_values="n/a", dtype={"sample_id": str})
+            names = {old: new for new, old in entry["samples"].items()}
+            if "sample_id" in table.columns:
+                table["sample_id"] = table["sample_id"].map(names)
+            for column in table.columns:
+                if column != "sample_id" and pd.api.types.is_string_dtype(table[column].dropna()):
+                    texts = table[column].dropna().unique()
+                    said = {text: self.pseudonymous(patient, text) for text in texts}
+                    table[column] = table[column].map(said)
+            tables.append(table.assign(participant_id=patient))
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def report(self, patient: str) -> dict[str, object]:
+        """Return what was noted of a patient: ``maps``, ``model``, ``notes``, ``quality``."""
+        path = self.build / "patients" / self._index[patient]["folder"] / "report.json"
+        content: dict[str, object] = json.loads(path.read_text("utf-8"))
+        return content
+
+    def pseudonymous(self, patient: str, text: str) -> str:
+        """Put what a file is in place of its name in a text, and pseudonyms in that of identifiers.
+
+        A name of a file that is not among the patient's becomes "a file".
+        """
+        entry = self._index[patient]
+        own = {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
+        kinds = _kinds_of_names(self.files(patient))
+        text = replace_names(text, {n: replace_names(kinds[n], own) for n in kinds} | own)
+        return _LIKE_A_NAME.sub("a file", _OWN_WORDS.sub("", text))
+
+    def notes(self) -> pd.DataFrame:
+        """Return what was noted of every patient: ``participant_id`` and ``note``, one a row."""
+        rows = []
+        for patient in self.patients:
+            report: Any = self.report(patient)
+            rows += [(patient, self.pseudonymous(patient, note)) for note in report["notes"]]
+        rows += unlike_the_others(self.quality())
+        reports: dict[str, Any] = {who: self.report(who) for who in self.patients}
+        rows += several_origins({who: r.get("origins", {}) for who, r in reports.items()})
+        return pd.DataFrame(rows, columns=["participant_id", "note"])
+
+    def mirrored(self) -> list[bool]:
+        """Return for each patient whose targets could be judged whether they look mirrored."""
+        judged = [self.report(patient).get("mirrored") for patient in self.patients]
+        return [bool(answer) for answer in judged if answer is not None]
+
+    def quality_row(self, patient: str) -> QualityRow | None:
+        """Return a patient's row of the quality figure; None for one without images."""
+        path = self.build / "patients" / self._index[patient]["folder"] / PICTURES
+        return read_pictures(path, patient, {})[0] if path.is_file() else None
+
+    def roi_panels(self) -> list[RoiPanel]:
+        """Return each target on its slice, with the names that the book uses."""
+        panels: list[RoiPanel] = []
+        for patient, entry in self._index.items():
+            path = self.build / "patients" / entry["folder"] / PICTURES
+            names = {old: new for new, old in entry["samples"].items()}
+            if path.is_file():
+                panels += read_pictures(path, patient, names)[1]
+        return panels
+
+    def quality(self) -> pd.DataFrame:
+        """Return the maps and numbers of all patients, one row each."""
+        rows = []
+        for patient in self.patients:
+            report: Any = self.report(patient)
+            maps = "; ".join(
+                f"{kind}: {origin}" for kind, origin in report.get("origins", {}).items()
+            )
+            rows.append({"participant_id": patient, "maps": maps, **report["quality"]})
+        # A page shows the table of a study without images too, and it needs a header.
+        return pd.DataFrame(rows or {"participant_id": [], "maps": []})
+
+
+def _kinds_of_names(files: PatientFiles) -> dict[str, str]:
+    """Return what each file of a patient is, by its name."""
+    names = {path.name: KINDS[kind] for kind, path in files.images.items()}
+    for kind, texts in files.texts.items():
+        names |= {
+            path.name: f"{end} of {KINDS[kind]}" for end, found in texts.items() for path in found
+        }
+    for sample, exports in files.exports.items():
+        for kind, path in exports.items():
+            names[path.name] = f"{kind.replace('_', ' ')} of {sample}"
+    return names
+
+
+def write_pictures(path: Path, row: QualityRow | None, panels: Sequence[RoiPanel]) -> None:
+    """Write a patient's slices for the quality figures: small arrays, no image."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def put(key: str, piece: Slice) -> None:
+        arrays[f"{key}/values"] = piece.values  # noqa: PD011
+        arrays[f"{key}/place"] = np.array([*piece.edges, piece.position])
+
+    if row is not None:
+        arrays["targets"] = row.targets
+        for kind, piece in (*row.slices.items(), ("mask", row.mask)):
+            if piece is not None:
+                put(f"row/{kind}", piece)
+    for panel in panels:
+        put(f"roi/{panel.sample_id}", panel.cut)
+        arrays[f"roi/{panel.sample_id}/target"] = panel.target
+        arrays[f"roi/{panel.sample_id}/flag"] = np.array(panel.flag)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def read_pictures(
+    path: Path, name: str, samples: Mapping[str, str]
+) -> tuple[QualityRow | None, list[RoiPanel]]:
+    """Read what `write_pictures` wrote, under the names that the book uses."""
+    with np.load(path, allow_pickle=False) as arrays:
+
+        def piece(key: str) -> Slice:
+            left, right, bottom, top, position = (float(v) for v in arrays[f"{key}/place"])
+            edges = (left, right, bottom, top)
+            return Slice(arrays[f"{key}/values"], edges, "axial", position)
+
+        keys = [key.removesuffix("/values") for key in arrays.files if key.endswith("/values")]
+        slices: dict[str, Slice | None] = {
+            key.removeprefix("row/"): piece(key) for key in keys if key.startswith("row/")
+        }
+        mask = slices.pop("mask", None)
+        row = QualityRow(name, slices, mask, arrays["targets"]) if slices else None
+        panels = []
+        for key in keys:
+            own = key.removeprefix("roi/")
+            if key.startswith("roi/") and own in samples:
+                flag = str(arrays[f"{key}/flag"])
+                panels.append(RoiPanel(samples[own], flag, arrays[f"{key}/target"], piece(key)))
+    return row, panels

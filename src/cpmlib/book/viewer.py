@@ -1,0 +1,388 @@
+"""An interactive viewer of one case that lives in a static page: no server, no network.
+
+Vocabulary
+----------
+- *base*: the anatomical image underneath; *overlay*: a map laid over it with some opacity.
+- *grid*: the viewer's own voxels, along the axes of the world (mm, RAS+), so that axial, coronal
+  and sagittal slices are true ones; the target lies at the centre of one of them.
+- *level*: a whole number; 0 means no value, 1 to `top` run evenly from `low` to `high`.
+- *step*: the value between neighbouring levels. The viewer shows values to within half of it.
+- *near the brain*: in it, or within a few millimetres. Nothing else is packed, so that no face
+  can be put together from a published page.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import nibabel as nib
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+from cpmlib.figures.representative import case_title
+from cpmlib.figures.slice_marks import MARK
+from cpmlib.figures.slices import (
+    LOOKS,
+    Look,
+    box_of_brain,
+    robust_window,
+    world_point,
+)
+from cpmlib.mri.grid import resample_to, volume
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.options import ROI_DIAMETER
+
+BASES = ("T1w", "T1wGd", "FLAIR", "ADC")
+OVERLAYS = ("CPM", "rCBV", "ADC")
+"""What can lie underneath and on top, in the order of the menus."""
+
+MAPS = ("CPM", "rCBV")
+"""Shown in the brain only; they mean nothing elsewhere."""
+
+FIRST_BASE, FIRST_OVERLAY = "T1wGd", "CPM"
+"""Shown before the reader chooses."""
+
+OVERLAY_COLOURS = {"ADC": "cividis"}
+"""Colours that an image has as an overlay where grey would not tell it from the base."""
+
+FIRST_OPACITY = 0.5
+MARGIN = 4.0
+"""Tissue kept around the brain, mm: the fluid about it, but neither skull nor face."""
+
+BRIGHTEST = 99.9
+"""Percentile of the values that becomes the highest level; brighter ones read as "at least"."""
+
+LEVELS = 255
+LEVELS_OF_ARBITRARY_UNITS = 63
+"""Highest level of an image with a unit, whose values are read, and of one without, whose grey is
+only looked at; noise takes most of the bytes of a page, and the second scale leaves out much."""
+
+MOST_VOXELS = 4_000_000
+"""Voxels of the grid beyond which a page would become too heavy."""
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A volume in levels.
+
+    Parameters
+    ----------
+    levels : (X, Y, Z) uint8
+        On the viewer's grid.
+    low, high
+        Values of level 1 and of the highest, in the image's unit.
+    clipped
+        Whether some value lies above `high`.
+    top
+        The highest level.
+    """
+
+    levels: np.ndarray
+    low: float
+    high: float
+    clipped: bool
+    top: int = LEVELS
+
+    @property
+    def step(self) -> float:
+        """Value between neighbouring levels."""
+        return (self.high - self.low) / (self.top - 1)
+
+
+def pack_levels(values: np.ndarray, top: int = LEVELS) -> Packed:
+    """Express values in levels.
+
+    Parameters
+    ----------
+    values : (X, Y, Z)
+        NaN where there is none; at least one finite value.
+    top
+        Highest level, 2 to 255.
+
+    Returns
+    -------
+    Packed
+
+    Raises
+    ------
+    ValueError
+        If no value is finite.
+
+    Examples
+    --------
+    >>> packed = pack_levels(np.array([[[0.0, 127.0, 254.0, np.nan]]]))
+    >>> packed.levels.ravel(), round(packed.step, 1)
+    (array([  1, 128, 255,   0], dtype=uint8), 1.0)
+    """
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ValueError("no finite value to show")
+    known = values[finite]
+    low, most = float(known.min()), float(known.max())
+    high = float(np.percentile(known, BRIGHTEST, method="higher"))
+    if high <= low:
+        high = most if most > low else low + max(abs(low), 1.0)
+    level = np.zeros(values.shape, dtype=np.uint8)
+    scaled = (known.astype(np.float64) - low) / (high - low)
+    level[finite] = 1 + np.rint(np.clip(scaled, 0, 1) * (top - 1)).astype(np.uint8)
+    return Packed(level, low, high, most > high, top)
+
+
+def viewer_grid(
+    brain: nib.Nifti1Image, target: ArrayLike, voxel_size: float = 2.0
+) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Lay the viewer's grid around a brain, with the target at the centre of a voxel.
+
+    Parameters
+    ----------
+    brain
+        Mask, or map that is NaN outside the brain.
+    target : (3,)
+        mm, RAS+; where it lies outside the brain's box, the box grows to hold it.
+    voxel_size
+        mm.
+
+    Returns
+    -------
+    affine : (4, 4)
+        Voxel to world; its axes run to R, A, S.
+    shape : (int, int, int)
+
+    Raises
+    ------
+    ValueError
+        If the voxel size is no length, or the grid would have more than `MOST_VOXELS`.
+
+    Examples
+    --------
+    >>> mask = nib.Nifti1Image(np.ones((10, 10, 10), np.float32), np.diag([2.0, 2, 2, 1]))
+    >>> affine, shape = viewer_grid(mask, (9.5, 9, 9))
+    >>> shape, ((9.5 - affine[0, 3]) / 2).is_integer()
+    ((16, 15, 15), True)
+    """
+    if not 0 < voxel_size < np.inf:
+        raise ValueError(f"voxel_size is {voxel_size}; expected a size above 0 mm")
+    target = world_point(target)
+    low, high = box_of_brain(brain, MARGIN)
+    below = np.maximum(np.ceil((target - low) / voxel_size), 1).astype(int)
+    above = np.maximum(np.ceil((high - target) / voxel_size), 1).astype(int)
+    count = below + above + 1
+    if int(np.prod(count, dtype=object)) > MOST_VOXELS:
+        raise ValueError(f"a grid of {count} voxels is too large; expected a larger voxel_size")
+    affine = np.diag([voxel_size, voxel_size, voxel_size, 1.0])
+    affine[:3, 3] = target - below * voxel_size
+    return affine, (int(count[0]), int(count[1]), int(count[2]))
+
+
+def viewer_html(
+    case_name: str,
+    images: Mapping[str, nib.Nifti1Image | None],
+    target: ArrayLike,
+    *,
+    label: str,
+    voxel_size: float = 2.0,
+    mask: nib.Nifti1Image | None = None,
+    diameter: float = ROI_DIAMETER,
+) -> str:
+    """Write the viewer of one case, to be put into a page as it is.
+
+    Parameters
+    ----------
+    case_name
+        As in the sample table, such as ``fig3a``.
+    images
+        3-D, by the names in `BASES` and `OVERLAYS`, on any grids of one world; absent or None
+        where there is none.
+    target : (3,)
+        mm, RAS+.
+    label
+        What must be said of the data, such as that they are synthetic; may be empty.
+    voxel_size
+        Of the viewer's grid, mm.
+    mask
+        Brain mask; where None, the brain is where CPM has a value.
+    diameter
+        Of the sphere at the target, mm.
+
+    Returns
+    -------
+    str
+        HTML with style, script and data; equal arguments give equal bytes. Holds the values near
+        the brain, the names above and the target; no file name and no header.
+
+    Raises
+    ------
+    DatasetError
+        If there is no base image, an image cannot be read, or nothing says where the brain is.
+    ValueError
+        If the target or the voxel size is none.
+
+    Examples
+    --------
+    >>> data = np.full((8, 8, 8), np.nan, np.float32)
+    >>> data[2:6, 2:6, 2:6] = 1200
+    >>> image = nib.Nifti1Image(data, np.diag([3.0, 3, 3, 1]))
+    >>> page = viewer_html("<3a>", {"T1wGd": image, "CPM": image}, (12, 12, 12), label="synthetic")
+    >>> "&lt;3a&gt;" in page, "<3a>" in page
+    (True, False)
+    """
+    present = {key: image for key in LOOKS if (image := images.get(key)) is not None}
+    bases = [key for key in BASES if key in present]
+    if not bases:
+        expected = f"at least one of {', '.join(BASES)}"
+        raise DatasetError(Problem(case_name, "no base image", expected, "add one"))
+    brain = _brain(case_name, mask, present.get("CPM"))
+    affine, shape = viewer_grid(brain, target, voxel_size)
+    inside = _inside(brain, affine, shape, 0.0)
+    near = _inside(brain, affine, shape, MARGIN)
+    volumes = {
+        key: _volume(key, image, affine, shape, inside, inside if key in MAPS else near)
+        for key, image in present.items()
+    }
+    overlays = [key for key in OVERLAYS if key in present]
+    data = {
+        "shape": shape,
+        "origin": [round(float(x), 4) for x in affine[:3, 3]],
+        "voxelSize": float(voxel_size),
+        "target": [round(float(x), 4) for x in world_point(target)],
+        "diameter": float(diameter),
+        "mark": MARK,
+        "volumes": volumes,
+        "overlays": {key: _colours(key) for key in overlays},
+    }
+    first = FIRST_BASE if FIRST_BASE in bases else bases[0]
+    over = FIRST_OVERLAY if FIRST_OVERLAY in overlays else ""
+    parts = {
+        "STYLE": (_FOLDER / "viewer.css").read_text(encoding="utf-8"),
+        "SCRIPT": (_FOLDER / "viewer.js").read_text(encoding="utf-8"),
+        "CASE": html.escape(case_title(case_name)),
+        "LABEL": f'<p class="cpmv-label">{html.escape(label)}</p>' if label else "",
+        "BASES": _options([(key, LOOKS[key].title) for key in bases], first),
+        "OVERLAYS": _options([("", "none"), *((k, LOOKS[k].title) for k in overlays)], over),
+        "OPACITY": f"{100 * FIRST_OPACITY:.0f}",
+        "DATA": _safe_json(data),
+    }
+    return _fill((_FOLDER / "viewer.html").read_text(encoding="utf-8"), parts)
+
+
+def _brain(
+    case_name: str, mask: nib.Nifti1Image | None, cpm: nib.Nifti1Image | None
+) -> nib.Nifti1Image:
+    if mask is not None:
+        brain = mask
+    elif cpm is not None and np.isnan(volume(cpm, "CPM")).any():
+        brain = cpm
+    else:
+        # Without a brain the whole head, face included, would go into the page.
+        found = "neither a brain mask nor a CPM that is NaN outside the brain"
+        raise DatasetError(Problem(case_name, found, "one of them", "compute the brain mask"))
+    data = volume(brain, "brain mask")
+    inside = np.isfinite(data) & (data != 0)
+    if not inside.any():
+        raise DatasetError(Problem(case_name, "an empty brain", "a brain", "check the mask"))
+    return nib.Nifti1Image(inside.astype(np.float32), brain.affine)
+
+
+def _inside(
+    brain: nib.Nifti1Image, affine: np.ndarray, shape: tuple[int, int, int], margin: float
+) -> np.ndarray:
+    grid = resample_to(brain, affine, shape, "nearest", "brain mask")
+    inside = np.nan_to_num(np.asarray(grid.dataobj)) != 0
+    if not margin or not inside.any():
+        return inside
+    return ndimage.distance_transform_edt(~inside) * affine[0, 0] <= margin
+
+
+def _volume(
+    key: str,
+    image: nib.Nifti1Image,
+    affine: np.ndarray,
+    shape: tuple[int, int, int],
+    inside: np.ndarray,
+    kept: np.ndarray,
+) -> dict[str, object]:
+    values = np.asarray(resample_to(image, affine, shape, name=key).dataobj, dtype=np.float32)
+    values = np.where(kept, values, np.nan)
+    look = LOOKS[key]
+    if not np.isfinite(values).any():
+        raise DatasetError(
+            Problem(key, "no value in the brain", "an image of the brain", "check its alignment")
+        )
+    packed = pack_levels(values, LEVELS if look.unit else LEVELS_OF_ARBITRARY_UNITS)
+    window = look.limits or robust_window(values, inside)
+    return {
+        "title": look.title,
+        "unit": f"× {look.unit}" if look.unit.startswith("10") else look.unit,
+        "low": _short(packed.low),
+        "high": _short(packed.high),
+        "top": packed.top,
+        "clipped": packed.clipped,
+        "window": [_short(limit) for limit in window],
+        "decimals": _decimals(packed.step),
+        "levels": _compressed(packed.levels),
+    }
+
+
+def _compressed(levels: np.ndarray) -> str:
+    """Return levels as base64: first axis fastest, less the median of three neighbours, deflated.
+
+    The neighbours are the voxels before it along each axis, 0 outside; the difference is modulo
+    256. The script undoes it voxel by voxel.
+    """
+    padded = np.pad(levels, ((1, 0),) * 3)
+    a, b, c = padded[:-1, 1:, 1:], padded[1:, :-1, 1:], padded[1:, 1:, :-1]
+    median = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+    difference = levels - median
+    return base64.b64encode(zlib.compress(difference.tobytes(order="F"), 9)).decode("ascii")
+
+
+def _colours(key: str) -> dict[str, object]:
+    look: Look = LOOKS[key]
+    assert look.limits is not None
+    table = mpl.colormaps[OVERLAY_COLOURS.get(key, look.colours)](np.arange(256), bytes=True)
+    return {
+        "limits": list(look.limits),
+        "colours": base64.b64encode(np.ascontiguousarray(table[:, :3]).tobytes()).decode("ascii"),
+    }
+
+
+def _short(value: float) -> float:
+    """Round to what a float32 holds, so that the page carries no longer numbers."""
+    return float(f"{value:.7g}")
+
+
+def _decimals(step: float) -> int:
+    """Return the decimals with which a value is shown: no coarser than a step, at most 6."""
+    return int(np.clip(np.ceil(-np.log10(step)), 0, 6))
+
+
+def _options(choices: list[tuple[str, str]], chosen: str) -> str:
+    return "".join(
+        f'<option value="{html.escape(key)}"{" selected" if key == chosen else ""}>'
+        f"{html.escape(title)}</option>"
+        for key, title in choices
+    )
+
+
+def _safe_json(data: object) -> str:
+    r"""Write JSON that no text in it can end early: ``<``, ``>`` and ``&`` become ``\u003c`` ..."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _fill(template: str, parts: Mapping[str, str]) -> str:
+    """Fill the template in one pass, so that no part is searched for the next one's place."""
+    pieces = template.split("@@")
+    return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces)).rstrip("\n")

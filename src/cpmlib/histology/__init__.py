@@ -1,0 +1,1 @@
+"""Cells counted on H&E: exports of QuPath, outlines, nuclei of tiles."""

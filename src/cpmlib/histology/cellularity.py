@@ -1,0 +1,370 @@
+"""Cells per mm2 of tissue, from what QuPath exports.
+
+Vocabulary
+----------
+- *annotation*: a region drawn on the slide; here, tissue. *Detection*: an object that QuPath found,
+  here a nucleus or a cell.
+- *annotation table*: one row an annotation, with ``Num Detections`` and ``Area µm^2``.
+- *detection table*: one row a cell.
+- *outline*: annotations (and sometimes cells) as GeoJSON, in **pixels** of the full-size image,
+  origin at the upper left.
+- *pixel size*: µm per pixel of the full-size image.
+
+What changed between versions of QuPath (read in its sources, tags v0.2.3 to v0.6.0)
+-------------------------------------------------------------------------------------
+- 0.2 to 0.4 call the class ``Class``, later versions ``Classification``; ``Object ID`` came with
+  0.4, ``Object type`` with 0.5; ``Image`` can be masked (``ObservableMeasurementTableData``).
+- Areas are ``Area µm^2`` with U+00B5, or ``Area px^2`` where the image has no pixel size.
+  Spreadsheets and scripts turn the unit into ``Âµm^2``, U+03BC, ``um^2`` or ``(µm²)``.
+- Numbers follow the computer's locale, so tab-separated tables can hold decimal commas
+  (``GeneralTools.formatNumber``).
+- GeoJSON: 0.2 kept the type of an object in ``id`` (``PathCellObject``), 0.3 in ``object_type``,
+  0.4 and later in ``objectType``; measurements are a list of name and value until 0.3 and a map
+  since 0.4 (https://github.com/qupath/qupath/pull/1099); ``childObjects`` can nest since 0.4.
+- ``Num Detections`` counts all cells whose centroid lies in the region, those of nested regions
+  included (``PathObjectHierarchy.getObjectsForROI``), so nested regions are not added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cpmlib.histology.exports import AREA_COLUMNS, Table
+from cpmlib.histology.geojson import (
+    LARGEST_PIXELS,
+    feature_error,
+    read_features,
+    read_polygons,
+    read_properties,
+    refuse_second,
+)
+from cpmlib.histology.outlines import area_of, centroid_of, ellipse_area
+from cpmlib.histology.pixel_size import say_pixel_size
+from cpmlib.histology.regions import (
+    ROOTS,
+    Region,
+    cells_inside,
+    is_ignored,
+    labels_of,
+    parents_by_name,
+    parents_by_outline,
+    refuse_crossed,
+    refuse_misfit,
+    refuse_shrunk,
+    signs_of,
+)
+from cpmlib.study.errors import DatasetError, Problem, own_words
+from cpmlib.study.options import PIXEL_SIZE_RANGE_UM
+
+AGREEMENT = 0.005
+"""Largest relative difference between exports of one sample: rounding, cells on the border."""
+
+DENSITY_RANGE = (1.0, 50_000.0)
+
+AREA_RANGE_MM2 = (1e-4, 1e4)
+"""As ``samples.tsv`` allows them; beyond lies a wrong unit or a wrong file."""
+
+UNITS = ("um", "px", "mm")
+"""Of centroids."""
+
+_CELLS = {"cell", "detection"}
+
+CLASSES = frozenset(
+    {"Tumor", "Stroma", "Immune cells", "Necrosis", "Other", "Region*", "Ignore*", "Positive"}
+    | {"Negative", "Tissue"}
+)
+"""Classes that QuPath offers by itself."""
+
+
+@dataclass(frozen=True)
+class CellCount:
+    """Cells and tissue of one sample.
+
+    Parameters
+    ----------
+    n_cells
+        Cells in the tissue.
+    tissue_area_mm2
+        Tissue area in mm2.
+    density
+        Cells per mm2 of tissue.
+    source
+        The file that count and area were taken from, or both files.
+    notes
+        What was left out, taken off or could not be compared.
+    """
+
+    n_cells: int
+    tissue_area_mm2: float
+    density: float
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Export:
+    """What one file says: cells and mm2, None where it does not."""
+
+    file: str
+    cells: int | None
+    area: float | None
+    notes: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = ()
+    in_um: bool = False
+
+
+def count_cells(
+    *,
+    annotation: Path | None = None,
+    detections: Path | None = None,
+    geojson: Path | None = None,
+    pixel_size_um: float | None = None,
+) -> CellCount:
+    r"""Count the cells of a sample and divide by its tissue area.
+
+    Where annotations lie inside one another, the innermost says what is there: tissue, counted
+    once, or something ignored, taken off the tissue around it. All exports of the sample that are
+    given must agree.
+
+    Parameters
+    ----------
+    annotation
+        Annotation table, separated by tabs, commas or semicolons.
+    detections
+        Detection table; needs a tissue area from one of the others.
+    geojson
+        Outline; a FeatureCollection, a Feature or a list of Features.
+    pixel_size_um
+        µm per pixel; needed where an area is in pixels only.
+
+    Raises
+    ------
+    DatasetError
+        If a file cannot be read, gives no area or no count, has an area in pixels and no pixel
+        size is known, holds another image's rows, the same object twice or a region that cuts
+        another or itself, if exports disagree, if the cells do not fit the outline at this pixel
+        size, or if the density is implausible.
+    ValueError
+        If no file is given, or the pixel size is out of range.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> table = Path(tempfile.mkdtemp()) / "sample-01.tsv"
+    >>> _ = table.write_text("Num Detections\tArea µm^2\n9101\t6313000\n", encoding="utf-8")
+    >>> count = count_cells(annotation=table)
+    >>> count.n_cells, count.tissue_area_mm2, round(count.density, 1)
+    (9101, 6.313, 1441.6)
+    """
+    if annotation is None and detections is None and geojson is None:
+        raise ValueError("no export given; expected an annotation table, a detection table, ...")
+    if pixel_size_um is not None:
+        low, high = PIXEL_SIZE_RANGE_UM
+        if not low <= pixel_size_um <= high:
+            raise ValueError(f"pixel size is {pixel_size_um}; expected {low} to {high} µm")
+    exports: list[_Export] = []
+    if annotation is not None:
+        exports.append(_from_annotations(annotation, pixel_size_um))
+    if geojson is not None:
+        exports.append(_from_outline(geojson, pixel_size_um, needed=not exports))
+    if detections is not None:
+        outline = exports[-1] if geojson is not None else None
+        proven = (
+            bool(exports) and exports[0].in_um
+        )  # then the areas would disagree at a wrong pixel size
+        exports.append(_from_detections(detections, outline, pixel_size_um, proven=proven))
+    return _agreed(exports)
+
+
+def _agreed(exports: list[_Export]) -> CellCount:
+    """Take count and area from the first export that has them; the others must say the same."""
+    counted = [e for e in exports if e.cells is not None]
+    measured = [e for e in exports if e.area is not None]
+    files = " and ".join(e.file for e in exports)
+    if not counted:
+        remedy = "detect the cells in QuPath and export again, or add the detection table"
+        raise DatasetError(Problem(files, "no count of cells", "'Num Detections'", remedy))
+    if not measured:
+        remedy = "add the annotation table, or the tissue outline with a pixel size"
+        raise DatasetError(Problem(files, "no tissue area", "an area", remedy))
+    cells, area = counted[0].cells or 0, measured[0].area or 0.0
+    problems = []
+    for other in counted[1:]:
+        if abs((other.cells or 0) - cells) > max(1, AGREEMENT * cells):
+            expected = f"{cells}, as in {counted[0].file}"
+            problems.append(_stale(other.file, f"{other.cells} cells", expected))
+    for other in measured[1:]:
+        if abs((other.area or 0) - area) > AGREEMENT * area:
+            expected = f"{area:g} mm2, as in {measured[0].file}"
+            problems.append(_stale(other.file, f"{other.area:g} mm2 of tissue", expected))
+    low, high = AREA_RANGE_MM2
+    if not low <= area <= high:
+        expected = f"{low:g} to {high:g} mm2 of tissue"
+        remedy = "check the unit of the area and the pixel size"
+        problems.append(Problem(measured[0].file, f"{area:g} mm2", expected, remedy))
+    elif not DENSITY_RANGE[0] <= cells / area <= DENSITY_RANGE[1]:
+        found = f"{cells} cells in {area:g} mm2, {cells / area:g} cells/mm2"
+        expected = f"{DENSITY_RANGE[0]:g} to {DENSITY_RANGE[1]:g} cells/mm2"
+        remedy = "check the cell detection and the unit of the area"
+        problems.append(Problem(files, found, expected, remedy))
+    if problems:
+        raise DatasetError(problems)
+    source = " and ".join(dict.fromkeys((counted[0].file, measured[0].file)))
+    notes = tuple(note for export in exports for note in export.notes)
+    return CellCount(cells, area, cells / area, source, notes)
+
+
+def _stale(file: str, found: str, expected: str) -> Problem:
+    return Problem(file, found, expected, "export all tables of the sample again, together")
+
+
+def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
+    table = Table(path)
+    column = next((name for name in AREA_COLUMNS if name in table.columns), None)
+    if column is None:
+        raise table.error("no area", "a column 'Area µm^2'", "export the annotations with areas", 1)
+    scale = AREA_COLUMNS[column]
+    if scale is None:
+        if pixel_size_um is None:
+            remedy = f"{say_pixel_size(path)}, or set it in QuPath and export again"
+            found = "areas in pixels, and no pixel size"
+            raise table.error(found, "a pixel size in µm, or 'Area µm^2'", remedy, 1)
+        scale = pixel_size_um**2 * 1e-6
+    kinds = {kind.lower() for kind in table.text("object type")}
+    others = sorted(kinds - {"annotation"} - ROOTS)
+    if others:
+        remedy = "export the annotations only; cells go into the detection table"
+        raise table.error(f"objects of type {', '.join(others)}", "annotations", remedy)
+    table.refuse_other_images()
+    table.refuse_twice(("object id",), tuple(set(table.columns) - {"object id"}))
+    regions, notes = [], []
+    for i, number in enumerate(table.numbers):
+        parent = table.value(i, "parent")
+        own = table.value(i, "object type") or ("" if parent else table.value(i, "name"))
+        if own.lower() in ROOTS - {""}:
+            notes.append(f"{path.name}, row {number}: the whole image, left out")
+            continue
+        if table.value(i, "roi").lower() in ("points", "point", "line", "polyline"):
+            notes.append(f"{path.name}, row {number}: no area, left out")
+            continue
+        area = table.number(i, column, above_zero=True) * scale
+        cells = table.whole(i, "num detections") if "num detections" in table.columns else None
+        kind = table.value(i, "classification") or table.value(i, "class")
+        labels = labels_of(table.value(i, "name"), kind)
+        place = tuple(table.value(i, f"centroid {axis} {unit}") for axis in "xy" for unit in UNITS)
+        regions.append(Region(area, cells, is_ignored(kind), labels, parent, (), place))
+    if table.problems:
+        raise DatasetError(table.problems)
+    if "parent" not in table.columns and len(regions) > 1:
+        notes.append(f"{path.name}: no column 'Parent', so that nested annotations count twice")
+    sign = signs_of(regions, parents_by_name(regions))
+    return replace(_total(path.name, regions, sign, notes), in_um=column != "area px2")
+
+
+def _total(file: str, regions: list[Region], signs: list[int], notes: list[str]) -> _Export:
+    if 1 not in signs:
+        remedy = "annotate the tissue, and export it"
+        found = f"{len(regions)} annotations, none of tissue"
+        raise DatasetError(Problem(file, found, "an annotation with an area", remedy))
+    for region, sign in zip(regions, signs, strict=True):
+        name = _called(region)
+        if region.ignored:
+            notes.append(f"{file}: {name} {'taken off' if sign else 'left out'}, it is ignored")
+        elif not sign:
+            notes.append(f"{file}: {name} not added, it lies inside another annotation")
+    area = sum(sign * region.area for region, sign in zip(regions, signs, strict=True))
+    counts = [s * r.cells for r, s in zip(regions, signs, strict=True) if s and r.cells is not None]
+    complete = len(counts) == sum(1 for sign in signs if sign)
+    cells = sum(counts) if complete else None
+    return _Export(file, cells, area, tuple(notes), tuple(regions))
+
+
+def _called(region: Region) -> str:
+    """Call a region by its class, or by its own name in the quotes that pages leave out."""
+    usual = sorted(region.labels & CLASSES)
+    return usual[0] if usual else "an annotation " + own_words(min(region.labels, key=len))
+
+
+def _from_detections(
+    path: Path, outline: _Export | None, pixel_size_um: float | None, *, proven: bool
+) -> _Export:
+    """Count the cells in the tissue: by centroid if the outline is known, else by parent."""
+    table = Table(path)
+    unit = "px" if "centroid x px" in table.columns else "um"
+    axes = (f"centroid x {unit}", f"centroid y {unit}")
+    if axes[0] not in table.columns and "object id" not in table.columns:
+        remedy = "give QuPath's detection table"
+        raise table.error("neither centroids nor object IDs", "one row a cell", remedy, 1)
+    kinds = [kind.lower() for kind in table.text("object type")]
+    wrong = set(kinds) - _CELLS - {"", "tile"}
+    if wrong:
+        found = f"objects of type {', '.join(sorted(wrong))}"
+        raise table.error(found, "detections or cells", "export the detections only")
+    table.refuse_other_images()
+    table.refuse_twice(("object id",), axes)
+    cell = np.array([kind != "tile" for kind in kinds])
+    scale = 1.0 if unit == "px" else pixel_size_um
+    parents = table.text("parent")
+    rooted = np.array([parent.lower() in ROOTS for parent in parents])
+    rooted &= not rooted.all()  # if all are, the hierarchy is not resolved
+    ignored = np.array([is_ignored(parent.removesuffix(")").split("(")[-1]) for parent in parents])
+    if outline and outline.regions and scale and set(axes) <= set(table.columns):
+        centroids = np.array([[table.number(i, a) for a in axes] for i in range(len(table.rows))])
+        if table.problems:
+            raise DatasetError(table.problems)
+        if np.abs(centroids).max() > LARGEST_PIXELS * scale:
+            found, remedy = "a centroid that lies on no slide", "export the cells again"
+            raise table.error(found, f"up to {LARGEST_PIXELS:g} pixels", remedy)
+        within, tissue = cells_inside(centroids / scale, outline.regions)
+        kept = cell & tissue
+        refuse_misfit(path.name, cell & ~rooted & ~ignored, within, outline.file)
+        if not proven and unit == "um":
+            refuse_shrunk(path.name, centroids[kept] / scale, outline.regions, outline.file)
+    else:
+        kept = cell & ~ignored & ~rooted
+    left_out = f"{path.name}: {(~kept).sum()} rows left out: tiles, ignored or outside the tissue"
+    return _Export(path.name, int(kept.sum()), None, () if kept.all() else (left_out,))
+
+
+def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _Export:
+    regions: list[Region] = []
+    centroids: list[np.ndarray] = []
+    notes: list[str] = []
+    seen: set[str] = set()
+    for number, feature in enumerate(read_features(path), start=1):
+        refuse_second(path, number, feature, seen)
+        kind, name, type_ = read_properties(feature)
+        if type_ in ("tile", "root", "tmacore", "tma_core", "pathrootobject"):
+            continue
+        polygons = read_polygons(path, number, feature.get("geometry"))
+        if type_ in _CELLS:
+            centroids.append(centroid_of(polygons))
+        elif all(len(rings[0]) < 3 for rings in polygons):
+            notes.append(f"{path.name}, feature {number}: no area, left out")
+        else:
+            # QuPath stores an ellipse as a polygon inside it.
+            oval = feature["geometry"].get("isEllipse")
+            area = ellipse_area(polygons) if oval else area_of(polygons)
+            regions.append(
+                Region(area, None, is_ignored(kind), labels_of(name, kind), "", polygons)
+            )
+            refuse_crossed(path, number, regions[-1])
+            if area <= 0:
+                raise feature_error(path, number, "a polygon without area", "a closed polygon")
+    if not regions and centroids:
+        return _Export(path.name, len(centroids), None, ())
+    signs = signs_of(regions, parents_by_outline(path, regions))
+    total = _total(path.name, regions, signs, notes)
+    cells = int(cells_inside(np.array(centroids), regions)[1].sum()) if centroids else None
+    if pixel_size_um is None:
+        if needed:
+            found = "an outline in pixels, and no pixel size"
+            remedy = f"{say_pixel_size(path)}, or add the annotation table with areas in µm^2"
+            raise DatasetError(Problem(path.name, found, "a pixel size in µm", remedy))
+        note = f"{path.name}: area not compared, no pixel size is given"
+        return replace(total, cells=cells, area=None, notes=(*total.notes, note))
+    area_mm2 = (total.area or 0.0) * pixel_size_um**2 * 1e-6
+    return replace(total, cells=cells, area=area_mm2)

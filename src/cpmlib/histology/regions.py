@@ -1,0 +1,217 @@
+"""Annotations as regions: which lie in which, which are tissue, and whether the cells fit them.
+
+Vocabulary
+----------
+- *ignored*: of a class whose name ends in ``*``, such as ``Ignore*``. ``Region*`` is not ignored:
+  QuPath offers it for a general region of interest.
+- *parent*: the region around a region; the smallest one, if there are more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cpmlib.histology.outlines import Polygon, area_of, contains, filled_area, points_inside
+from cpmlib.study.errors import DatasetError, Problem
+
+OUTSIDE_SHARE = 0.05
+"""Largest share of cells outside every annotation that nothing explains: centroids on the border,
+or a stray cell. A wrong pixel size or another image's outline leaves out more."""
+LEAST_SPREAD = 0.6
+"""Least SD of the cells' places, as a share of that of even tissue. Where it is less in x and in y,
+the pixel size may be too large: a factor of 2 (20x for 40x) leaves 0.5."""
+CELLS_TO_SPREAD = 50
+"""Fewer cells may lie together by chance; the SD of so many is known to 10 %."""
+CROSSED_SHARE = 0.01
+"""Largest part of a region's area by which its rings may disagree with what lies inside them.
+Freehand drawing leaves tiny loops; a ring that crosses itself in earnest gives a wrong density."""
+SAME_AREA = 1e-3
+"""Relative difference of areas that are one: tables round them."""
+ROOTS = {"", "image", "root object", "root object (image)", "pathrootobject"}
+"""What stands in the column ``Parent`` for an object in no other, in lower case."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """An annotation.
+
+    Parameters
+    ----------
+    area
+        In the unit of its file.
+    cells
+        Cells in it, those of regions in it included; None if not given.
+    ignored
+        Whether it is of an ignored class.
+    labels
+        How its name may stand in the column ``Parent``.
+    parent
+        What stands there for itself.
+    polygons
+        Its outline in pixels, if that is known.
+    place
+        Its centroid as the table writes it, if it does.
+    """
+
+    area: float
+    cells: int | None
+    ignored: bool
+    labels: frozenset[str]
+    parent: str = ""
+    polygons: tuple[Polygon, ...] = ()
+    place: tuple[str, ...] = ()
+
+
+def labels_of(name: str, kind: str) -> frozenset[str]:
+    """How QuPath names a region in the column ``Parent`` (0.2 to 0.4, and later versions)."""
+    if name:
+        return frozenset({name, f"{name} ({kind})"} if kind else {name})
+    return frozenset(
+        {kind, f"Annotation ({kind})"} if kind else {"Annotation", "PathAnnotationObject"}
+    )
+
+
+def is_ignored(kind: str) -> bool:
+    """Whether a class is an ignored one.
+
+    Examples
+    --------
+    >>> [is_ignored(kind) for kind in ("Tumor", "Ignore*", "Necrosis*: old", "Region*")]
+    [False, True, True, False]
+    """
+    base = kind.split(":")[0].strip()
+    return base.endswith("*") and base.lower() != "region*"
+
+
+def parents_by_name(regions: list[Region]) -> list[int | None]:
+    """Find the region around each that a table means: the smallest of that name, or a copy.
+
+    A region may be as large as its parent. Two of one area, one place and one count are one piece
+    of tissue, whatever they are called; the later one counts as lying in the earlier.
+    """
+    parents: list[int | None] = []
+    for i, region in enumerate(regions):
+        named = [
+            (other.area, j)
+            for j, other in enumerate(regions)
+            if j != i and region.parent in other.labels and _holds(other, region, before=j < i)
+        ]
+        parents.append(min(named)[1] if named and region.parent.lower() not in ROOTS else None)
+    top = [i for i, parent in enumerate(parents) if parent is None]
+    for i in top:
+        parents[i] = next((j for j in top if j < i and _copies(regions[j], regions[i])), None)
+    return parents
+
+
+def _holds(other: Region, region: Region, *, before: bool) -> bool:
+    if other.area > region.area * (1 + SAME_AREA):
+        return True
+    # Of two as large as each other that name each other as parent, the first holds the second
+    as_large = other.area >= region.area * (1 - SAME_AREA)
+    return as_large and (before or other.parent not in region.labels)
+
+
+def _copies(one: Region, other: Region) -> bool:
+    same = (one.area, one.cells, one.place) == (other.area, other.cells, other.place)
+    return same and bool(one.cells)
+
+
+def signs_of(regions: list[Region], parents: list[int | None]) -> list[int]:
+    """Say which regions are added (1), taken off (-1) or neither (0).
+
+    What a region is, less what lies around it: tissue in something ignored is added, too.
+    """
+    tissue = [not region.ignored for region in regions]
+    around = [above is not None and tissue[above] for above in parents]
+    return [int(here) - int(there) for here, there in zip(tissue, around, strict=True)]
+
+
+def cells_inside(points: np.ndarray, regions: Sequence[Region]) -> tuple[np.ndarray, np.ndarray]:
+    """Say which points lie in a region, and which in tissue; the innermost region decides."""
+    within, tissue = (np.zeros(len(points), dtype=bool) for _ in range(2))
+    for region in sorted(regions, key=lambda region: -region.area):
+        here = contains(region.polygons, points)
+        within |= here
+        tissue[here] = not region.ignored
+    return within, tissue
+
+
+def parents_by_outline(path: Path, regions: list[Region]) -> list[int | None]:
+    """Find the smallest region around each; refuse regions that overlap in part."""
+    parents: list[int | None] = []
+    order = [
+        (region.area, -j) for j, region in enumerate(regions)
+    ]  # the first of equals is outside
+    for i, region in enumerate(regions):
+        points = points_inside(region.polygons)
+        around = []
+        for j, other in enumerate(regions):
+            share = contains(other.polygons, points).mean() if order[j] > order[i] else 0.0
+            if 0.01 < share < 0.99:
+                found = f"annotations {j + 1} and {i + 1} that overlap in part"
+                remedy = "merge or separate them in QuPath and export again"
+                raise DatasetError(Problem(path.name, found, "apart or nested", remedy))
+            if share >= 0.99:
+                around.append(order[j])
+        parents.append(-min(around)[1] if around else None)
+    return parents
+
+
+def refuse_crossed(path: Path, number: int, region: Region) -> None:
+    """Refuse a region whose rings cross themselves or each other: their area is a difference."""
+    filled = filled_area([ring for polygon in region.polygons for ring in polygon])
+    expected = area_of(region.polygons)
+    if abs(filled - expected) > CROSSED_SHARE * max(filled, abs(expected)):
+        name = min(region.labels, key=len)
+        found = f"feature {number} ({name}): an outline that crosses itself"
+        remedy = "draw it again in QuPath, or make the polygon valid, and export again"
+        raise DatasetError(Problem(path.name, found, "a simple polygon", remedy))
+
+
+def refuse_misfit(file: str, expected: np.ndarray, within: np.ndarray, outline: str) -> None:
+    """Refuse cells that lie outside every annotation, though nothing says so.
+
+    Parameters
+    ----------
+    file, outline
+        Names of the detection table and of the outline.
+    expected, within
+        (N,) bool: which cells should lie in an annotation, and which do.
+    """
+    outside = int((expected & ~within).sum())
+    if outside > OUTSIDE_SHARE * expected.sum():
+        found = f"{outside} of {expected.sum()} cells outside every annotation of {outline}"
+        remedy = "check the pixel size; if it is right, resolve the hierarchy in QuPath and export "
+        remedy += "all annotations and the cells again"
+        raise DatasetError(Problem(file, found, f"at most {100 * OUTSIDE_SHARE:g} %", remedy))
+
+
+def refuse_shrunk(file: str, points: np.ndarray, regions: Sequence[Region], outline: str) -> None:
+    """Refuse cells that keep to a corner of the tissue, as if it were larger.
+
+    Parameters
+    ----------
+    file, outline
+        Names of the detection table and of the outline.
+    points
+        (N, 2) centroids of the cells in the tissue, pixels.
+    regions
+        Those of the outline.
+    """
+    if len(points) < CELLS_TO_SPREAD:
+        return
+    tissue = [region for region in regions if not region.ignored]
+    grids = [points_inside(region.polygons) for region in tissue]
+    weights = [np.full(len(g), r.area / len(g)) for g, r in zip(grids, tissue, strict=True)]
+    even = np.cov(np.concatenate(grids).T, aweights=np.concatenate(weights)).diagonal()
+    share = math.sqrt((points.var(axis=0) / even).max())
+    if share < LEAST_SPREAD:
+        found = f"cells that spread {100 * share:.0f} % as far as the tissue in {outline}"
+        remedy = "check the pixel size, and that cells were detected in all annotations; if both "
+        remedy += "are right, add the annotation table with 'Area µm^2'"
+        raise DatasetError(Problem(file, found, f"{100 * LEAST_SPREAD:g} % or more", remedy))

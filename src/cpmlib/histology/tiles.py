@@ -1,0 +1,122 @@
+"""H&E tiles beside the exports: read, and counted as a check of the density that the exports give.
+
+Vocabulary
+----------
+- *tile*: RGB picture of a part of a section, with its pixel size in a JSON file beside it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from cpmlib.histology.pixel_size import read_pixel_size
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.files import PatientFiles
+
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
+"""Of more, the reader of pictures warns: they would fill the memory. They are refused."""
+
+DECIMALS = 1
+"""Densities are kept to a tenth of a cell per mm2, as those of the exports."""
+
+
+def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
+    """Read a sample's tile.
+
+    Parameters
+    ----------
+    exports
+        Path by kind of export, as in `cpmlib.study.files.PatientFiles`.
+
+    Returns
+    -------
+    tuple or None
+        (rows, columns, 3) uint8 and µm per pixel; None without a tile or its JSON file.
+
+    Raises
+    ------
+    DatasetError
+        If the picture cannot be read or is not RGB of 8 bits, or its pixel size is not given.
+
+    Examples
+    --------
+    >>> read_tile({}) is None
+    True
+    """
+    if "tile" not in exports or "tile_sidecar" not in exports:
+        return None
+    path = exports["tile"]
+    pixel_size = read_pixel_size(exports["tile_sidecar"])
+    check_size(path)
+    try:
+        from skimage import io
+
+        rgb = np.asarray(io.imread(path))
+    # The readers of pictures have no common error for a damaged file.
+    except (OSError, ValueError, SyntaxError, RuntimeError) as error:
+        found = f"no picture that can be read ({type(error).__name__})"
+        raise DatasetError(Problem(path.name, found, "a PNG file", "export it again")) from None
+    if rgb.ndim != 3 or rgb.shape[2] < 3 or rgb.dtype != np.uint8:
+        found = f"an array of shape {rgb.shape} and type {rgb.dtype}"
+        raise DatasetError(Problem(path.name, found, "RGB of 8 bits", "export it as RGB"))
+    return rgb[..., :3], pixel_size
+
+
+def check_size(path: Path) -> None:
+    """Raise a DatasetError for a picture that is too large to be read, by its header alone."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            Image.open(path).close()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        size = f"{MOST_PIXELS / 1e6:.0f} megapixels"
+        remedy = "export a smaller part of the section, or with larger pixels"
+        raise DatasetError(
+            Problem(path.name, f"a picture of more than {size}", f"at most {size}", remedy)
+        ) from None
+    except (OSError, SyntaxError, ValueError):
+        return  # whoever reads it says why it cannot be
+
+
+def count_tiles(files: PatientFiles) -> pd.DataFrame:
+    """Count the nuclei on each sample's tile.
+
+    Parameters
+    ----------
+    files
+        A patient's.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``sample_id``, ``he_tile_density`` (nuclei per mm2 of tile); samples with a tile only.
+
+    Raises
+    ------
+    DatasetError
+        Listing what is wrong with every tile.
+    """
+    from cpmlib.histology.nuclei import count_nuclei
+
+    rows, problems = [], []
+    for sample, exports in files.exports.items():
+        try:
+            tile = read_tile(exports)
+            if tile is not None:
+                density = count_nuclei(*tile).density
+                rows.append({"sample_id": sample, "he_tile_density": round(density, DECIMALS)})
+        except DatasetError as error:
+            problems += error.problems
+        except ValueError as error:
+            found, _, expected = str(error).partition("; expected ")
+            remedy = "export the tile at 0.1 to 1 µm per pixel, or leave it out"
+            problems.append(Problem(exports["tile"].name, found, expected, remedy))
+    if problems:
+        raise DatasetError(problems)
+    return pd.DataFrame(rows, columns=["sample_id", "he_tile_density"])

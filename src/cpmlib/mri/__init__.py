@@ -1,0 +1,1 @@
+"""From a patient's scans to images on one grid: registration, brain mask, ADC, rCBV."""

@@ -1,0 +1,118 @@
+"""Tissue that is not normal: bright on FLAIR, or brighter after contrast agent.
+
+Vocabulary
+----------
+- *relative*: divided by the median of what looks like white matter on T1.
+- *bright*: on FLAIR brighter than white matter. Grey matter is too, by about a quarter; so what
+  looks like white matter on T1 counts from a small excess on, and the rest from one that grey
+  matter does not reach.
+- *enhancing*: relatively brighter on T1 after contrast agent than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from cpmlib.mri.grid import make_image, reference_grid, resample_to
+
+WORKING_VOXEL = 2.0
+"""The tissue is found at this voxel size, mm."""
+
+BRIGHT = 0.15
+"""Least relative excess on FLAIR of tissue that looks like white matter on T1."""
+
+BRIGHTER_THAN_GREY = 0.5
+"""Relative excess on FLAIR that normal grey matter does not reach."""
+
+ENHANCING = 0.2
+"""Least relative rise from T1 before to T1 after contrast agent; grey matter rises by some
+hundredths, for the blood in it."""
+
+SPREADS = 3.0
+"""Standard deviations of white matter, from its median absolute deviation, that an excess must
+exceed as well: noise and shading are no lesion."""
+
+SMALLEST = 0.5
+"""Pieces smaller than this are vessels, noise or edges, ml."""
+
+
+def abnormal_tissue(
+    contrasts: Mapping[str, nib.Nifti1Image], mask: nib.Nifti1Image, white: nib.Nifti1Image
+) -> nib.Nifti1Image:
+    """Find tissue that is bright on FLAIR or that enhances.
+
+    Parameters
+    ----------
+    contrasts
+        ``"FLAIR"``, or ``"T1w"`` and ``"T1wGd"``; what is not there is not looked at.
+    mask
+        Brain.
+    white
+        What looks like white matter on T1, to which brightness is relative.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        uint8, in voxels of 2 mm about the brain mask's grid.
+
+    Examples
+    --------
+    >>> i, j, k = np.ogrid[-20:20, -20:20, -20:20]
+    >>> r, away = np.sqrt(i**2 + j**2 + k**2), np.sqrt((i - 8) ** 2 + j**2 + k**2)
+    >>> def image(values):
+    ...     return make_image(np.asarray(values, np.float32), np.diag([2.0, 2, 2, 1]))
+    >>> flair = image((r < 18) * np.where(away < 5, 130.0, 100.0))
+    >>> found = abnormal_tissue({"FLAIR": flair}, image(r < 18), image(r < 16)).get_fdata() > 0
+    >>> bool(found[away < 4].all()), bool(found[away > 6].any())
+    (True, False)
+    """
+    grid = reference_grid(mask, WORKING_VOXEL)
+    brain = _inside(mask, grid)
+    like_white = _inside(white, grid) & brain
+    found = np.zeros(grid[1], dtype=bool)
+    relative = {
+        kind: _relative(contrasts[kind], grid, like_white)
+        for kind in ("FLAIR", "T1w", "T1wGd")
+        if kind in contrasts and like_white.any()
+    }
+    if "FLAIR" in relative:
+        excess = relative["FLAIR"] - 1
+        least = _least(excess, like_white, BRIGHT)
+        found |= brain & (excess > np.where(like_white, least, max(least, BRIGHTER_THAN_GREY)))
+    if {"T1w", "T1wGd"} <= set(relative):
+        rise = relative["T1wGd"] - relative["T1w"]
+        found |= brain & (rise > _least(rise, like_white, ENHANCING))
+    return make_image(_large(found).astype(np.uint8), grid[0])
+
+
+def _inside(mask: nib.Nifti1Image, grid: tuple[np.ndarray, tuple[int, int, int]]) -> np.ndarray:
+    return np.asarray(resample_to(mask, *grid, "nearest", "mask").dataobj) > 0.5
+
+
+def _relative(
+    image: nib.Nifti1Image, grid: tuple[np.ndarray, tuple[int, int, int]], white: np.ndarray
+) -> np.ndarray:
+    """Return an image relative to white matter's median; 0 where it has no value."""
+    values = np.nan_to_num(np.asarray(resample_to(image, *grid).dataobj))
+    median = float(np.median(values[white]))
+    return values / median if median > 0 else np.zeros_like(values)
+
+
+def _least(excess: np.ndarray, white: np.ndarray, least: float) -> float:
+    values = excess[white]
+    spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    return max(least, SPREADS * spread)
+
+
+def _large(found: np.ndarray) -> np.ndarray:
+    """Leave out sheets, threads and small pieces."""
+    opened = ndimage.binary_opening(found)
+    pieces, count = ndimage.label(opened)
+    size = np.bincount(pieces.ravel(), minlength=count + 1) * WORKING_VOXEL**3 / 1000
+    size[0] = 0
+    result: np.ndarray = (size >= SMALLEST)[pieces]
+    return result

@@ -1,0 +1,121 @@
+"""The unit of ADC maps that scanners and other software made, which no header tells.
+
+Vocabulary
+----------
+- *ADC*: apparent diffusion coefficient; normal white matter has about 750e-6 mm2/s, free water at
+  body temperature about 3000e-6 mm2/s.
+"""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+
+from cpmlib.mri.grid import make_image
+from cpmlib.mri.series import inside_mask
+from cpmlib.study.errors import DatasetError, Problem
+
+BRAIN_MEDIAN = (400.0, 2000.0)
+"""Median ADC of a brain with its fluid, 1e-6 mm2/s, with a wide margin."""
+
+UNITS = ((1e6, "mm2/s"), (1e3, "1e-3 mm2/s (um2/ms)"), (1.0, "1e-6 mm2/s (um2/s)"))
+"""Factor to 1e-6 mm2/s and name of each unit in use; three decades apart, so none is another."""
+
+
+def recognise_adc_unit(median_of_brain: float, name: str = "ADC") -> tuple[float, str]:
+    """Recognise the unit of an ADC map, called `name` in messages, by the median of the brain.
+
+    Parameters
+    ----------
+    median_of_brain
+        In the unit of the map.
+
+    Returns
+    -------
+    factor : float
+        What the map is to be multiplied by to be in 1e-6 mm2/s.
+    unit : str
+        Its name.
+
+    Raises
+    ------
+    DatasetError
+        If the median is that of a brain in none of the units of `UNITS`.
+
+    Examples
+    --------
+    >>> recognise_adc_unit(0.00082)
+    (1000000.0, 'mm2/s')
+    >>> recognise_adc_unit(0.82)
+    (1000.0, '1e-3 mm2/s (um2/ms)')
+    """
+    low, high = BRAIN_MEDIAN
+    for factor, unit in UNITS:
+        if low <= median_of_brain * factor <= high:
+            return factor, unit
+    expected = ", ".join(f"{low / f:g} to {high / f:g} ({unit})" for f, unit in UNITS)
+    raise DatasetError(
+        Problem(
+            name,
+            f"a median of {median_of_brain:.4g} in the brain, which no unit of ADC explains",
+            f"a median of {expected}",
+            "convert the map to 1e-6 mm2/s, or check that it is an ADC map and fits the brain",
+        )
+    )
+
+
+def adc_in_units(
+    image: nib.Nifti1Image, mask: nib.Nifti1Image, name: str = "ADC"
+) -> tuple[nib.Nifti1Image, str]:
+    """Bring an ADC map to 1e-6 mm2/s.
+
+    Parameters
+    ----------
+    image
+        3-D ADC map in any unit of `UNITS`.
+    mask
+        Brain, 3-D, on the same grid.
+    name
+        What to call the map in a message.
+
+    Returns
+    -------
+    image : nibabel.Nifti1Image
+        1e-6 mm2/s, float32. In the brain NaN where the map has no value above 0; outside, the
+        map's own values in the new unit.
+    note : str
+        What was assumed.
+
+    Raises
+    ------
+    DatasetError
+        If the image is not 3-D, the mask does not fit, the brain has no value above 0, or the unit
+        is not clear.
+
+    Examples
+    --------
+    >>> brain = make_image(np.ones((2, 2, 2), np.float32), np.eye(4))
+    >>> scanned = make_image(np.full((2, 2, 2), 0.0009, np.float32), np.eye(4))
+    >>> adc, note = adc_in_units(scanned, brain)
+    >>> print(note)
+    ADC: unit taken as mm2/s, since the median of the brain is 0.0009
+    >>> float(adc.get_fdata().mean().round(1))
+    900.0
+    """
+    if len(image.shape) != 3:
+        found = f"an image of shape {tuple(image.shape)}"
+        raise DatasetError(Problem(name, found, "one volume", "extract the volume that is meant"))
+    inside = inside_mask(mask, image, f"mask of {name}")
+    values = np.asarray(image.dataobj, dtype=np.float32)
+    known = inside & np.isfinite(values) & (values > 0)
+    if not known.any():
+        found = "no value above 0 in the brain"
+        raise DatasetError(Problem(name, found, "an ADC map", "check that it fits the brain"))
+    median = float(np.median(values[known]))
+    factor, unit = recognise_adc_unit(median, name)
+    note = f"{name}: unit taken as {unit}, since the median of the brain is {median:.4g}"
+    if missing := int((inside & ~known).sum()):
+        note += f"; {missing} voxels of the brain have no value above 0 and are left out"
+    result = values * np.float32(factor)
+    result[inside & ~known] = np.nan
+    return make_image(result, image.affine), note

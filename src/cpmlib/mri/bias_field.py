@@ -1,0 +1,118 @@
+"""The receive coil's smooth shading, estimated and divided out (N4; optional, off by default).
+
+The maps of a study that was acquired on one scanner with its own prescan normalisation need no
+correction, and a correction may mistake a large bright lesion for shading.
+
+References
+----------
+Tustison NJ et al. (2010) IEEE Trans Med Imaging 29:1310.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from cpmlib.mri.grid import make_image, resample_to, volume, voxel_sizes
+from cpmlib.study.errors import DatasetError, Problem
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
+SHRUNKEN = 6.0
+"""Voxel size at which the field is estimated, mm; it varies over centimetres."""
+
+ITERATIONS = (50, 50, 30)
+"""Largest number of iterations at each level of the spline grid."""
+
+
+def correct_bias_field(
+    image: nib.Nifti1Image, mask: nib.Nifti1Image, name: str = "the image"
+) -> nib.Nifti1Image:
+    """Divide an image by its bias field, estimated by N4 on about 6-mm voxels.
+
+    Parameters
+    ----------
+    image
+        3-D, of any unit in which 0 means no signal (T1w, T1wGd, FLAIR; never a map with units).
+    mask
+        Where the field is estimated, best the brain; brought to the image's grid if needed.
+    name
+        What to call the image in a message.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        float32, with the median over the mask as it was; NaN where the image has NaN.
+
+    Raises
+    ------
+    DatasetError
+        If the image is not 3-D, or has no positive value in the mask.
+
+    Examples
+    --------
+    >>> i, j, k = np.indices((24, 24, 24))
+    >>> tissue = np.where((i // 4 + j // 4 + k // 4) % 2, 600, 400)
+    >>> shaded = make_image((tissue * np.exp(0.02 * i)).astype(np.float32), np.diag([6.0, 6, 6, 1]))
+    >>> everywhere = make_image(np.ones((24, 24, 24), np.uint8), shaded.affine)
+    >>> bright = correct_bias_field(shaded, everywhere).get_fdata()[tissue == 600]
+    >>> bool(bright.std() / bright.mean() < 0.03)
+    True
+    """
+    data = volume(image, name)
+    own = resample_to(mask, image.affine, data.shape, "nearest", "the mask")
+    inside = (np.asarray(own.dataobj) > 0.5) & (data > 0)
+    if inside.sum() < 2:
+        raise DatasetError(
+            Problem(name, "no signal in the brain", "positive values", "check image and mask")
+        )
+    before = np.median(data[inside])
+    field = _field(data, inside, voxel_sizes(image.affine))
+    corrected = (data / field).astype(np.float32)
+    corrected *= before / np.median(corrected[inside])
+    return make_image(corrected, image.affine)
+
+
+def _field(data: np.ndarray, inside: np.ndarray, size: np.ndarray) -> np.ndarray:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
+    # N4 knows only voxels and their spacing; orientation plays no part in it.
+    whole = _itk(np.where(np.isnan(data), 0, data).astype(np.float32), size)
+    shrink = [int(n) for n in np.maximum(np.rint(SHRUNKEN / size), 1)]
+    with _one_thread():
+        corrector = sitk.N4BiasFieldCorrectionImageFilter()
+        corrector.SetMaximumNumberOfIterations(list(ITERATIONS))
+        corrector.Execute(
+            sitk.Shrink(whole, shrink), sitk.Shrink(_itk(inside.astype(np.uint8), size), shrink)
+        )
+        logarithm = sitk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(whole))
+    return np.exp(logarithm.transpose(2, 1, 0))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let ITK use one thread: sums over several depend on their number and order.
+
+    N4 holds filters of its own, which obey nothing but the default of the process.
+    """
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
+    usual = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
+
+
+def _itk(array: np.ndarray, size: np.ndarray) -> sitk.Image:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    image.SetSpacing(size.tolist())
+    return image

@@ -1,0 +1,414 @@
+"""The b-values and gradients of a diffusion series: read, checked, and what can be made of them.
+
+Vocabulary
+----------
+- *b-value*: strength of the diffusion weighting, s/mm2. *Gradient*: its direction, a unit vector.
+- *b-matrix*: b g g^T for a gradient g. A volume with a b-value and a gradient of zeros is taken as
+  an average over directions, as scanners write *trace images*; its b-matrix is b/3 on the diagonal.
+- *shell*: volumes of one b-value, which scanners round to their steps (1485 to 1510 is one).
+- *reference*: the shell of the lowest b-value, to which the others are compared; b = 0 if there
+  is one.
+- *trace*: sum of the diffusivities along three axes at right angles, three times the ADC.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cpmlib.study.errors import DatasetError, Problem
+
+Method = Literal["auto", "WLS", "OLS", "trace-weighted"]
+
+LEAST_DIRECTIONS = 6
+"""A tensor has six unknowns."""
+
+SAME_B = 50.0
+"""b-values (s/mm2) of the reference lie within this: scanners write 5 or so for their b0."""
+
+SAME_SHELL = 1.1
+"""The highest b-value of a shell over its lowest: rounding and the imaging gradients give 3 %."""
+
+HIGHEST_REFERENCE = 500.0
+"""Highest b-value (s/mm2) from which the signal at b = 0 is extrapolated."""
+
+LEAST_SPAN = 100.0
+"""Least difference of b-values (s/mm2): below it, blood flow outweighs diffusion."""
+
+HIGHEST_B = 1600.0
+"""Shells with a higher median (s/mm2) are left out: there ln S is not linear in b (kurtosis).
+Between the shells in use, of 1500 and 2000."""
+
+SAME_DIRECTION = np.cos(np.radians(1.0))
+"""Gradients less than 1 degree apart, or from each other's opposite, are one direction."""
+
+NORM_TOLERANCE = 0.05
+"""Gradients whose lengths differ by less are rounded; others may hide a b-value."""
+
+UNEVEN = 0.1
+"""How far the mean b-matrix of trace 1 may lie from one third of the identity, for a mean over
+directions to be a trace."""
+
+UNEVEN_NOTED = 0.01
+"""From here on it is noted; rounded directions lie below."""
+
+LARGEST_TEXT = 1_000_000
+"""Bytes; a file of gradients has some thousands."""
+
+_EXPORT = "export the b-values and gradients again with the series"
+_MAP = "give the ADC map that the scanner made (its name ends in _ADC.nii.gz) beside the series"
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Which volumes of a series give the ADC, and how.
+
+    Parameters
+    ----------
+    used : (V,) bool
+        Of all volumes.
+    reference : (U,) bool
+        Of those used: the reference.
+    b_matrices : (U, 3, 3)
+        Of those used, s/mm2.
+    weights : (U,)
+        In a mean over directions, of those used; each direction of a shell counts once, however
+        often it was measured. They sum to 1 over the reference and over the others.
+    method
+        ``"WLS"``, ``"OLS"`` or ``"trace-weighted"``.
+    notes
+        What is used, left out and assumed.
+    """
+
+    used: np.ndarray
+    reference: np.ndarray
+    b_matrices: np.ndarray
+    weights: np.ndarray
+    method: Method
+    notes: tuple[str, ...]
+
+
+def read_gradients(
+    bval_path: str | os.PathLike[str], bvec_path: str | os.PathLike[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the b-values and gradients of a series from the two texts that go with it.
+
+    Parameters
+    ----------
+    bval_path
+        Numbers separated by white space, s/mm2.
+    bvec_path
+        Three rows of V numbers (FSL and BIDS), or V rows of three. Three of three are taken as
+        the former.
+
+    Returns
+    -------
+    bvals : (V,)
+        s/mm2.
+    bvecs : (V, 3)
+        As they stand in the file; NaN is allowed where b = 0.
+
+    Raises
+    ------
+    DatasetError
+        If a file is absent, is no text of numbers, or both do not agree.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.bval").write_text("0 1000")
+    ...     np.savetxt(Path(folder, "a.bvec"), [[0, 1], [0, 0], [0, 0]])
+    ...     read_gradients(Path(folder, "a.bval"), Path(folder, "a.bvec"))[1].tolist()
+    [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    bval, bvec = Path(bval_path), Path(bvec_path)
+    rows = _rows_of_numbers(bval)
+    if len(rows) > 1 and max(map(len, rows)) > 1:
+        raise _fault(bval.name, f"{len(rows)} rows of numbers", "one row of b-values")
+    bvals = np.array([value for row in rows for value in row])
+    rows = _rows_of_numbers(bvec)
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1:
+        raise _fault(bvec.name, f"rows of {sorted(lengths)} numbers", "rows of equal length")
+    bvecs = np.array(rows)
+    if bvecs.shape == (3, 3):
+        bvecs = bvecs.T
+    check_b_values(bvals, bval.name)
+    return check_gradients(bvals, bvecs, len(bvals), bvec.name)
+
+
+def check_b_values(bvals: np.ndarray, name: str) -> None:
+    """Raise a DatasetError for a b-value that is no finite number from 0."""
+    wrong = np.flatnonzero(~(np.isfinite(bvals) & (bvals >= 0)))
+    if len(wrong):
+        found = f"a b-value of {bvals[wrong[0]]:g} for volume {wrong[0] + 1}"
+        raise _fault(name, found, "finite b-values from 0, s/mm2")
+
+
+def check_gradients(
+    bvals: ArrayLike, bvecs: ArrayLike, count: int, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return b-values (V,) and gradients (V, 3) that fit `count` volumes.
+
+    Raises
+    ------
+    DatasetError
+        If their number differs, or a b-value is no finite number from 0.
+    """
+    b, g = np.array(bvals, dtype=float), np.array(bvecs, dtype=float)
+    if b.shape != (count,):
+        found = f"{count} volumes and {b.size} b-values"
+        raise _fault(name, found, "one b-value for each volume")
+    check_b_values(b, name)
+    if g.shape == (3, count) and count != 3:
+        g = g.T
+    if g.shape != (count, 3):
+        found = f"gradients of shape {g.shape} for {count} b-values"
+        raise _fault(name, found, f"3 x {count} or {count} x 3 numbers")
+    return b, g
+
+
+def choose_volumes(
+    bvals: ArrayLike, bvecs: ArrayLike, method: Method = "auto", name: str = "dwi"
+) -> Scheme:
+    """Say which volumes of a series give the ADC, and how.
+
+    Parameters
+    ----------
+    bvals : (V,)
+        s/mm2.
+    bvecs : (V, 3) or (3, V)
+        Gradients in any axes, of one length; NaN is allowed up to b = 50. Zeros at higher b mark
+        averages over directions, which are used where the directions do not suffice.
+    method
+        ``"WLS"`` or ``"OLS"``: a tensor by (weighted) least squares. ``"trace-weighted"``: from
+        the mean logarithm over directions. ``"auto"``: ``"WLS"`` where the directions determine a
+        tensor, else ``"trace-weighted"``.
+    name
+        What to call the series in a message.
+
+    Raises
+    ------
+    DatasetError
+        If b-values and gradients disagree in number; there is no reference up to
+        `HIGHEST_REFERENCE` or no higher b-value up to `HIGHEST_B`; gradients differ in length; or
+        the directions determine neither a tensor nor a trace.
+
+    Examples
+    --------
+    >>> scheme = choose_volumes([0, 1000, 1000, 1000], np.vstack([np.zeros(3), np.eye(3)]))
+    >>> print(scheme.notes[0])
+    ADC: a trace, no tensor, from the mean over directions of 1 volume at b = 0, 3 at b = 1000
+    """
+    b, g = check_gradients(bvals, bvecs, np.size(bvals), name)
+    shells = _shells(b)
+    reference = shells[0]
+    low = np.any([shell & (np.median(b[shell]) <= HIGHEST_B) for shell in shells], axis=0)
+    weighted = low & ~reference
+    _check_b_values(b, reference, weighted, name)
+    g, length = _unit_vectors(b, g, weighted, name)
+    chosen, how = _way(b, g, shells, weighted, method, name)
+    used = reference | chosen
+    notes = [_what_is_done(b, g, shells, chosen, how)]
+    if b[reference].min() > 0:
+        notes.append(f"ADC: no volume has b = 0; {_range(b[reference])} is used as it is")
+    if abs(length - 1) > NORM_TOLERANCE:
+        notes.append(f"ADC: gradients of length {length:.3g} are taken as directions")
+    for why, those in (
+        (f"above {HIGHEST_B:g}, where the signal is no exponential of b", ~low),
+        ("too few or uneven directions beside averages over them", low & g.any(axis=1)),
+        ("averages over directions that are there themselves", low & ~g.any(axis=1)),
+    ):
+        if (those & ~used).any():
+            notes.append(f"ADC: {_listed(b, shells, those & ~used)}: left out, {why}")
+    weights = _weights(g, shells, chosen)[used]
+    uneven = _mean_weighting(_b_matrices(b, g)[used], weights, reference[used])[1]
+    if how == "trace-weighted" and uneven > UNEVEN_NOTED:
+        off = f"{300 * uneven:.0f} %"
+        notes.append(f"ADC: uneven directions; along fibres the trace may be off by up to {off}")
+    return Scheme(used, reference[used], _b_matrices(b, g)[used], weights, how, tuple(notes))
+
+
+def _rows_of_numbers(path: Path) -> list[list[float]]:
+    if not path.is_file():
+        raise _fault(path.name, "no such file", "a text of numbers")
+    if (size := path.stat().st_size) > LARGEST_TEXT:
+        raise _fault(path.name, f"{size} bytes", f"a text of at most {LARGEST_TEXT} bytes")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = [[float(word) for word in line.split()] for line in text.splitlines()]
+    except ValueError as error:  # of which a UnicodeDecodeError is one
+        kind = "bytes that are no text" if isinstance(error, UnicodeError) else str(error)
+        raise _fault(path.name, kind, "numbers separated by spaces") from None
+    rows = [row for row in rows if row]
+    if not rows:
+        raise _fault(path.name, "an empty file", "numbers separated by spaces")
+    return rows
+
+
+def _fault(file: str, found: str, expected: str, remedy: str = _EXPORT) -> DatasetError:
+    return DatasetError(Problem(file, found, expected, remedy))
+
+
+def _shells(b: np.ndarray) -> list[np.ndarray]:
+    """Return the volumes of each shell, (V,) bool, lowest b-value first."""
+    shells, left = [], np.ones(len(b), dtype=bool)
+    while left.any():
+        lowest = b[left].min()
+        shells.append(left & (b <= max(lowest + SAME_B, SAME_SHELL * lowest)))
+        left &= ~shells[-1]
+    return shells
+
+
+def _check_b_values(b: np.ndarray, reference: np.ndarray, weighted: np.ndarray, name: str) -> None:
+    found = f"b-values from {b.min():g} to {b.max():g} s/mm2"
+    if b.min() > HIGHEST_REFERENCE:
+        expected = f"a volume with b up to {HIGHEST_REFERENCE:g}, best 0"
+        raise _fault(name, found, expected, f"add it to the series, or {_MAP}")
+    if not weighted.any() or b[weighted].max() - b[reference].mean() < LEAST_SPAN:
+        expected = f"volumes at b = 0 and at another b up to {HIGHEST_B:g}, as 1000"
+        raise _fault(name, found, expected, f"export all volumes of the series, or {_MAP}")
+
+
+def _unit_vectors(
+    b: np.ndarray, g: np.ndarray, weighted: np.ndarray, name: str
+) -> tuple[np.ndarray, float]:
+    """Return gradients of length 1, or of zeros, and the length that they had.
+
+    Where b is about 0, a direction has no meaning and may be NaN.
+    """
+    length = np.linalg.norm(g, axis=1)
+    needed = weighted | ((b > SAME_B) & (b <= HIGHEST_REFERENCE))
+    unknown = np.flatnonzero(needed & ~np.isfinite(length))
+    if len(unknown):
+        found = f"a gradient of length {length[unknown[0]]:g} for volume {unknown[0] + 1}"
+        raise _fault(name, found, "a direction for each diffusion-weighted volume")
+    known = np.isfinite(length) & (length > 0)
+    directed = weighted & known
+    median = float(np.median(length[directed])) if directed.any() else 1.0
+    wrong = np.flatnonzero(directed & ~(np.abs(length / median - 1) <= NORM_TOLERANCE))
+    if len(wrong):
+        found = f"gradients of length {length[wrong[0]]:.3g} (volume {wrong[0] + 1}) "
+        found += f"and {median:.3g}, which may stand for b-values"
+        raise _fault(name, found, "unit vectors, and the b-values in the other file")
+    return np.where(known[:, None], g, 0.0) / np.where(known, length, 1.0)[:, None], median
+
+
+def _way(
+    b: np.ndarray,
+    g: np.ndarray,
+    shells: list[np.ndarray],
+    weighted: np.ndarray,
+    method: Method,
+    name: str,
+) -> tuple[np.ndarray, Method]:
+    """Return the weighted volumes that give an ADC by a method, and the method."""
+    directed, b_matrices = weighted & g.any(axis=1), _b_matrices(b, g)
+    reasons = []
+    if method != "trace-weighted":
+        reason = _no_tensor(b_matrices[directed | shells[0]], g[directed])
+        if reason is None:
+            return directed, "OLS" if method == "OLS" else "WLS"
+        reasons.append(reason)
+    if method in ("auto", "trace-weighted"):
+        for chosen in (directed, weighted & ~directed):
+            reason = _no_trace(b_matrices, _weights(g, shells, chosen), shells[0])
+            if reason is None:
+                return chosen, "trace-weighted"
+            reasons.append(reason)
+    count = len(_directions(g[directed]))
+    found = f"{count} directions, {reasons[0]}"
+    expected = f"{LEAST_DIRECTIONS} or more spread over the sphere for a tensor; for a trace, "
+    expected += "three at right angles, or an average over directions with a gradient of zeros"
+    raise _fault(name, found, expected, _MAP)
+
+
+def _no_tensor(b_matrices: np.ndarray, g: np.ndarray) -> str | None:
+    if len(_directions(g)) < LEAST_DIRECTIONS:
+        return "too few for a tensor"
+    entries = b_matrices[:, *np.triu_indices(3)] / b_matrices.max()
+    if np.linalg.matrix_rank(np.column_stack([entries, np.ones(len(entries))]), tol=1e-3) < 7:
+        return "which leave the tensor undetermined, such as all in one plane"
+    return None
+
+
+def _no_trace(b_matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray) -> str | None:
+    span, uneven = _mean_weighting(b_matrices, weights, reference)
+    if span < LEAST_SPAN / 2:
+        return "too few for a trace"
+    if uneven > UNEVEN:
+        return "which crowd along some axes, so that their mean is no trace"
+    return None
+
+
+def _mean_weighting(
+    b_matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray
+) -> tuple[float, float]:
+    """Return the trace of the mean b-matrix, s/mm2, and how far it is from even, of trace 1."""
+    signed = np.where(reference, -weights, weights)
+    mean = np.einsum("v,vij->ij", signed, b_matrices)
+    span = float(np.trace(mean))
+    if span <= 0:
+        return span, 0.0
+    return span, float(np.abs(np.linalg.eigvalsh(mean / span) - 1 / 3).max())
+
+
+def _b_matrices(b: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Return the b-matrices (V, 3, 3); without a direction, weighted alike along all axes."""
+    plain = ~g.any(axis=1)
+    products = np.einsum("vi,vj->vij", g, g)
+    products[plain] = np.eye(3) / 3
+    return np.asarray(b[:, None, None] * products)
+
+
+def _weights(g: np.ndarray, shells: list[np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    """Weigh volumes so that each direction of a shell counts once; 0 for those not chosen."""
+    weights = np.zeros(len(g))
+    for shell in shells[1:]:
+        here = shell & chosen
+        same = np.abs(g[here] @ g[here].T) >= SAME_DIRECTION
+        same |= ~g[here].any(axis=1)[:, None] & ~g[here].any(axis=1)
+        weights[here] = 1 / same.sum(axis=1)
+    weights /= weights.sum() or 1.0
+    weights[shells[0]] = 1 / shells[0].sum()
+    return weights
+
+
+def _directions(g: np.ndarray) -> np.ndarray:
+    """Return the gradients that differ from all before them, (D, 3)."""
+    kept: list[np.ndarray] = []
+    for vector in g:
+        if all(abs(vector @ other) < SAME_DIRECTION for other in kept):
+            kept.append(vector)
+    return np.array(kept).reshape(-1, 3)
+
+
+def _what_is_done(
+    b: np.ndarray, g: np.ndarray, shells: list[np.ndarray], chosen: np.ndarray, method: Method
+) -> str:
+    if method != "trace-weighted":
+        what = "mean diffusivity of the tensor fitted to"
+    elif g[chosen].any():
+        what = "a trace, no tensor, from the mean over directions of"
+    else:
+        what = "a trace, no tensor; gradients of zeros are taken for averages over directions:"
+    return f"ADC: {what} {_listed(b, shells, chosen | shells[0])}"
+
+
+def _listed(b: np.ndarray, shells: list[np.ndarray], which: np.ndarray) -> str:
+    """Say how many volumes there are at each b-value."""
+    parts = [b[shell & which] for shell in shells if (shell & which).any()]
+    counts = [f"{len(part)} at {_range(part)}" for part in parts]
+    counts[0] = counts[0].replace(" at", " volume at" if len(parts[0]) == 1 else " volumes at")
+    return ", ".join(counts)
+
+
+def _range(b: np.ndarray) -> str:
+    low, high = b.min(), b.max()
+    return f"b = {low:g}" if low == high else f"b = {low:g} to {high:g}"

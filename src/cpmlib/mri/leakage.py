@@ -1,0 +1,285 @@
+r"""Leakage of contrast agent in DSC curves, fitted to many voxels at once.
+
+The model is linear in K1 and K2 once k is fixed, so that a search over k alone remains (variable
+projection). R(t) is the same for all voxels: what the exponential integral of R adds to R itself,
+a unit vector q(k), is a smooth curve in k, and the sum of squares falls by :math:`(y \cdot q(k))^2`
+for a voxel's curve y. One polynomial for q serves every voxel.
+
+Vocabulary
+----------
+- *curve*: dR2* of a voxel, 1/s, at times 0, step, 2 step, ... from the last baseline volume.
+- *reference*: R(t), the mean curve of non-enhancing brain, 1/s.
+- *escaped*: int_0^t R(u) exp(-k (t - u)) du, without unit; K2 times it is the agent's effect from
+  outside the vessels.
+- K1, K2, k: see `cpmlib.mri.perfusion`.
+
+References
+----------
+Boxerman JL, Schmainda KM, Weisskoff RM (2006) AJNR Am J Neuroradiol 27:859 (k = 0).
+Golub GH, Pereyra V (1973) SIAM J Numer Anal 10:413 (variable projection).
+Leu K, Boxerman JL, Cloughesy TF et al. (2016) AJNR Am J Neuroradiol 37:1440.
+Skinner JT, Moots PL, Ayers GD, Quarles CC (2016) AJNR Am J Neuroradiol 37:80.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
+
+Leakage = Literal["bidirectional", "unidirectional", "none"]
+
+HIGHEST_RATE = 0.03
+"""Upper bound of k, 1/s: 1.8 per minute. In gliomas dynamic contrast-enhanced imaging finds about
+0.4 per minute (Skinner 2016: a transfer constant of 0.1 per minute over a volume fraction of 0.28).
+With a larger k the escaped curve nears the reference itself, and a bolus that comes later or more
+slowly than the reference is fitted as leakage. For a delay of 1 s the blood volume reads
+
+====================  =====  =====  =====  =====  ============
+bound of k, 1/s       0.1    0.05   0.03   0.02   0 (one way)
+blood volume of 1     0.82   0.88   0.91   0.92   0.95
+====================  =====  =====  =====  =====  ============
+
+while agent that does return at 0.05 1/s costs 0.8 % of the blood volume with a bound of 0.03, and
+at 0.03 1/s nothing; with one of 0.02 it costs 1.5 % and 0.8 %. A test holds the biases."""
+
+DEGREE = 30
+"""Of the polynomial in k; it errs by less than 1e-9 for series of up to 10 minutes."""
+
+RATES_TRIED = 65
+"""Rates from 0 to the highest among which each voxel's search starts."""
+
+NEWTON_STEPS = 6
+SMALL = 0.1
+"""Below this rate times step, the rule of integration is summed as a series."""
+
+
+@dataclass(frozen=True)
+class LeakageFit:
+    """The fitted model of N voxels.
+
+    Parameters
+    ----------
+    k1, k2, k : (N,)
+        K1 has no unit, K2 and k are in 1/s; K2 and k are 0 where they were not fitted.
+    leaked : (N, T)
+        K2 times the escaped curve, 1/s: what the correction adds to the curve.
+    sum_of_squares : (N,)
+        Of the residuals, 1/s^2.
+    r2 : (N,)
+        Share of the variance of the curve that the model explains; NaN for a constant curve.
+    residual_sd : (N,)
+        Standard deviation of the residuals with the degrees of freedom of the fit, 1/s.
+    """
+
+    k1: np.ndarray
+    k2: np.ndarray
+    k: np.ndarray
+    leaked: np.ndarray
+    sum_of_squares: np.ndarray
+    r2: np.ndarray
+    residual_sd: np.ndarray
+
+
+def escaped_curve(reference: ArrayLike, step: float, k: ArrayLike) -> np.ndarray:
+    r"""Integrate a curve against an exponential, :math:`\int_0^t R(u)\, e^{-k (t - u)}\, du`.
+
+    The integral is exact for the straight lines that join the points of the curve; with k = 0 it is
+    the cumulative trapezoidal rule.
+
+    Parameters
+    ----------
+    reference : (T,) array_like
+        Curve at equal steps, 1/s.
+    step
+        Seconds.
+    k : (M,) array_like
+        Rates, 1/s, from 0.
+
+    Returns
+    -------
+    (M, T)
+        Without unit; 0 at the first point.
+
+    Examples
+    --------
+    >>> escaped_curve([0, 1, 1, 1], 2.0, [0.0])
+    array([[0., 1., 3., 5.]])
+    >>> bool(np.isclose(escaped_curve([1, 1], 2.0, [0.05])[0, 1], (1 - np.exp(-0.1)) / 0.05))
+    True
+    """
+    reference = np.asarray(reference, dtype=float)
+    rate = np.atleast_1d(np.asarray(k, dtype=float)) * step
+    kept = np.exp(-rate)
+    before, after = (step * weight for weight in _weights(rate))
+    # Time first: each step of the recursion then reads and writes whole rows.
+    result = np.zeros((len(reference), len(rate)))
+    for i in range(1, len(reference)):
+        result[i] = kept * result[i - 1] + before * reference[i - 1] + after * reference[i]
+    return result.T
+
+
+def fit_leakage(
+    curves: ArrayLike, reference: ArrayLike, step: float, leakage: Leakage = "bidirectional"
+) -> LeakageFit:
+    """Fit the leakage model to the curves of many voxels by least squares.
+
+    Parameters
+    ----------
+    curves : (N, T) array_like
+        dR2* from the last baseline volume on, 1/s, finite.
+    reference : (T,) array_like
+        Reference curve at the same times, 1/s.
+    step
+        Seconds between volumes.
+    leakage
+        ``"bidirectional"`` fits K1, K2 and k from 0 to `HIGHEST_RATE`; ``"unidirectional"`` K1 and
+        K2 with k = 0; ``"none"`` K1 alone.
+
+    Returns
+    -------
+    LeakageFit
+        The sum of squares of a bidirectional fit is never above that of the unidirectional one.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, values are not finite, the step is not above 0, the reference is
+        constant, or the correction is unknown.
+
+    Examples
+    --------
+    >>> time = np.arange(0, 90, 1.5)
+    >>> reference = time**3 * np.exp(-time / 2)
+    >>> curve = 2 * reference - 0.03 * escaped_curve(reference, 1.5, [0.02])
+    >>> fit = fit_leakage(curve, reference, 1.5)
+    >>> [round(float(value[0]), 6) for value in (fit.k1, fit.k2, fit.k)]
+    [2.0, 0.03, 0.02]
+    """
+    y, r = np.asarray(curves, dtype=float), np.asarray(reference, dtype=float)
+    _check(y, r, step, leakage)
+    zero = np.zeros(len(y))
+    if leakage == "none":
+        k1 = y @ r / (r @ r)
+        return _describe(y, k1[:, None] * r, (k1, zero, zero), np.zeros_like(y), 1)
+    one = _fit_at(y, r, escaped_curve(r, step, [0.0]))
+    if leakage == "unidirectional":
+        return _describe(y, one.model, (one.k1, one.k2, zero), one.leaked, 2)
+    k = _search(y, r, step)
+    two = _fit_at(y, r, escaped_curve(r, step, k))
+    # Rounding must not make the larger model the worse one.
+    worse = two.squares >= one.squares
+    k[worse] = 0.0
+    pairs = [(two.k1, one.k1), (two.k2, one.k2), (two.model, one.model), (two.leaked, one.leaked)]
+    for mine, other in pairs:
+        mine[worse] = other[worse]
+    return _describe(y, two.model, (two.k1, two.k2, k), two.leaked, 3)
+
+
+@dataclass(frozen=True)
+class _Linear:
+    k1: np.ndarray
+    k2: np.ndarray
+    model: np.ndarray
+    leaked: np.ndarray
+    squares: np.ndarray
+
+
+def _weights(rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the points before and after a step, for a rate times step of (M,).
+
+    They are (1 - e^-x (1 + x)) / x^2 and (x - 1 + e^-x) / x^2, each 1/2 at x = 0.
+    """
+    x = np.minimum(rate, SMALL)
+    # (x - 1 + e^-x) / x^2 = sum (-x)^n / (n + 2)!, and (1 - e^-x) / x = sum (-x)^n / (n + 1)!.
+    after, both, term = np.zeros_like(x), np.zeros_like(x), np.ones_like(x)
+    for n in range(10):
+        term = term / (n + 1)
+        both += term
+        after += term / (n + 2)
+        term = -term * x
+    large = np.maximum(rate, SMALL)
+    after = np.where(rate < SMALL, after, (large + np.expm1(-large)) / large**2)
+    both = np.where(rate < SMALL, both, -np.expm1(-large) / large)
+    return both - after, after
+
+
+def _check(y: np.ndarray, r: np.ndarray, step: float, leakage: str) -> None:
+    if leakage not in ("bidirectional", "unidirectional", "none"):
+        known = "'bidirectional', 'unidirectional' or 'none'"
+        raise ValueError(f"leakage is {leakage!r}; expected {known}")
+    if y.ndim != 2 or r.ndim != 1 or y.shape[1] != len(r):
+        raise ValueError(f"curves {y.shape} and reference {r.shape}; expected (N, T) and (T,)")
+    if len(r) < 4:
+        raise ValueError(f"{len(r)} points in time; the model needs at least 4")
+    if not step > 0:
+        raise ValueError(f"the step is {step} s; expected more than 0")
+    if not (np.isfinite(y).all() and np.isfinite(r).all()):
+        raise ValueError("curves and reference must be finite")
+    if np.ptp(r) == 0:
+        raise ValueError("the reference curve is constant; it has no bolus")
+
+
+def _fit_at(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:
+    """Solve the two normal equations of each voxel; escaped is (N, T), or (1, T) for all."""
+    rr, re, ee = r @ r, escaped @ r, np.einsum("nt,nt->n", escaped, escaped)
+    yr = y @ r
+    ye = y @ escaped[0] if len(escaped) == 1 else np.einsum("nt,nt->n", y, escaped)
+    determinant = rr * ee - re * re
+    k1 = (ee * yr - re * ye) / determinant
+    k2 = (re * yr - rr * ye) / determinant
+    leaked = k2[:, None] * escaped
+    model = k1[:, None] * r - leaked
+    difference = y - model
+    return _Linear(k1, k2, model, leaked, np.einsum("nt,nt->n", difference, difference))
+
+
+def _search(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
+    """Return the rate k (N,) of least squares in [0, HIGHEST_RATE] for each curve (N, T)."""
+    unit = r / np.sqrt(r @ r)
+
+    def added(x: np.ndarray) -> np.ndarray:
+        """q(k) with x from -1 to 1 for k from 0 to the highest: (M, T)."""
+        escaped = escaped_curve(r, step, (x + 1) / 2 * HIGHEST_RATE)
+        escaped = escaped - (escaped @ unit)[:, None] * unit
+        result: np.ndarray = escaped / np.sqrt(np.einsum("mt,mt->m", escaped, escaped))[:, None]
+        return result
+
+    nodes = chebyshev.chebpts1(DEGREE + 1)
+    polynomials = chebyshev.chebvander(nodes, DEGREE).T @ added(nodes) * (2 / len(nodes))
+    polynomials[0] /= 2
+    # Coefficients (DEGREE + 1, N) of y . q as a function of x.
+    fall = polynomials @ y.T
+    slope = chebyshev.chebder(fall)
+    bend = chebyshev.chebder(slope)
+    grid = np.linspace(-1, 1, RATES_TRIED)
+    tried = chebyshev.chebvander(grid, DEGREE) @ fall
+    best = np.argmax(tried**2, axis=0)
+    start, height = grid[best], np.take_along_axis(tried, best[None], axis=0)[0] ** 2
+    x, width = start, grid[1] - grid[0]
+    low, high = np.maximum(start - width, -1), np.minimum(start + width, 1)
+    for _ in range(NEWTON_STEPS):
+        second = chebyshev.chebval(x, bend, tensor=False)
+        change = chebyshev.chebval(x, slope, tensor=False) / np.where(second == 0, np.inf, second)
+        x = np.clip(x - change, low, high)
+    higher = chebyshev.chebval(x, fall, tensor=False) ** 2 > height
+    return (np.where(higher, x, start) + 1) / 2 * HIGHEST_RATE
+
+
+def _describe(
+    y: np.ndarray,
+    model: np.ndarray,
+    rates: tuple[np.ndarray, np.ndarray, np.ndarray],
+    leaked: np.ndarray,
+    fitted: int,
+) -> LeakageFit:
+    difference = y - model
+    squares = np.einsum("nt,nt->n", difference, difference)
+    centred = y - y.mean(axis=1, keepdims=True)
+    total = np.einsum("nt,nt->n", centred, centred)
+    r2 = np.where(total > 0, 1 - squares / np.where(total > 0, total, 1), np.nan)
+    sd = np.sqrt(squares / (y.shape[1] - fitted))
+    return LeakageFit(*rates, leaked, squares, r2, sd)

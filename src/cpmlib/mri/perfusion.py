@@ -1,0 +1,431 @@
+"""DSC series -> relative cerebral blood volume, corrected for leakage in both directions.
+
+A bolus of gadolinium darkens a T2*-weighted series while it passes. The area under the change of
+relaxation rate is the blood volume, unless the agent leaves the vessels: outside, it shortens T1
+(brighter, volume too low) or T2* (darker, too high). With R(t) the mean curve of brain that does
+not enhance, a voxel's curve is modelled as (Leu 2016, equations of OSIPI's CAPLEX M.LC1.002)
+
+    dR2*(t) = K1 R(t) - K2 int_0^t R(u) exp(-k (t - u)) du
+
+and corrected to dR2*(t) + K2 int_0^t R(u) exp(-k (t - u)) du.
+
+The model knows one arrival and one width of the bolus, those of R(t). Where it comes later or
+passes more slowly, as behind a narrowed artery or in white matter, the difference is fitted as
+leakage of the T2* kind, with k at its upper bound, and the corrected blood volume is too low; where
+it comes earlier, too high. R2 does not show it. So the share of the brain with k at its bound is
+reported, and the uncorrected map is kept beside the corrected one.
+
+Vocabulary
+----------
+- ``dR2*``: change of the relaxation rate from that before the bolus, -ln(S / S0) / TE, 1/s.
+- *baseline*: the volumes before the bolus arrives; *S0*: their mean.
+- *reference curve*, R(t): mean dR2* of the non-enhancing brain, 1/s.
+- *K1*: share of the reference curve in the voxel's, without unit: its blood volume.
+- *K2*: leakage, 1/s; above 0 where T1 shortening prevails, below 0 where T2* does.
+- *k*: rate of return into the vessels, 1/s. *Unidirectional*: k = 0, the agent stays outside
+  (Boxerman, Schmainda and Weisskoff 2006). *Bidirectional*: k is fitted.
+- *CBV*: area under the curve; *rCBV*: CBV over the mean CBV of normal-appearing white matter.
+
+References
+----------
+Boxerman JL, Schmainda KM, Weisskoff RM (2006) AJNR Am J Neuroradiol 27:859.
+Leu K, Boxerman JL, Cloughesy TF et al. (2016) AJNR Am J Neuroradiol 37:1440.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+import nibabel as nib
+import numpy as np
+
+from cpmlib.mri.bolus import Bolus, find_bolus
+from cpmlib.mri.leakage import HIGHEST_RATE, Leakage, fit_leakage
+from cpmlib.mri.series import check_series, inside_mask, map_of
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.options import ReferenceRule
+
+REPETITION_TIMES = (0.2, 6.0)
+"""Seconds between volumes of a series that can follow a bolus."""
+
+ECHO_TIMES = (0.005, 0.2)
+"""Seconds; outside, a T2*-weighted series would show no bolus or no signal."""
+
+TAIL = 10
+"""Volumes at the end whose mean tells whether a voxel enhances (Boxerman 2006)."""
+
+WITHIN = 1.0
+"""Standard deviations of its own baseline by which the tail of non-enhancing brain may differ."""
+
+EXACT = 1e-3
+"""Share of the signal by which a tail may differ in a series without noise."""
+
+LEAST_BLOOD = 0.25
+"""Share of the brain's median dR2* of the first pass that a voxel of the reference has at least:
+white matter has more than half, fluid some hundredths. Fluid's signal is at its baseline in the
+end since it never left it."""
+
+SMALL_REFERENCE = 0.1
+"""Share of the brain below which a note says how small the reference is."""
+
+LEAST_REFERENCE = 50
+"""Voxels of non-enhancing brain without which there is no reference curve."""
+
+LEAST_WHITE = 10
+"""Voxels of normal-appearing white matter without which there is nothing to divide by."""
+
+LOW_SIGNAL = 0.1
+"""Share of the brain's median baseline below which a voxel is air, bone or a susceptibility hole,
+where noise would pass for blood."""
+
+MOST_AT_BOUND = 0.45
+"""Share of the brain with k at its upper bound from which a note is made. By noise alone, at any
+level, it is at most 0.38: in tissue that does not leak every k fits as well."""
+
+VOXELS_AT_ONCE = 8192
+
+COLUMNS = ("cbv", "measured", "k1", "k2", "k", "r2", "residual_sd")
+
+
+@dataclass(frozen=True)
+class PerfusionFit:
+    """What was made of a DSC series; all images on its grid, NaN outside the brain.
+
+    Parameters
+    ----------
+    rcbv, rcbv_uncorrected : image
+        Blood volume relative to normal-appearing white matter, with and without the correction.
+    k1 : image
+        No unit.
+    k2, k : image
+        1/s.
+    r2 : image
+        Share of the variance of the voxel's curve that the model explains, at most 1.
+    residual_sd : image
+        Standard deviation of the voxel's curve about the model, 1/s.
+    non_enhancing : image
+        1 in the voxels whose mean is the reference curve, 0 in the rest of the brain.
+    times : (T,)
+        Seconds from the last volume of the baseline, where the integrals begin; negative before.
+    reference : (T,)
+        Reference curve, 1/s; NaN before the baseline.
+    baseline : (int, int)
+        First volume of the baseline and the first after it.
+    leakage
+        The correction.
+    """
+
+    rcbv: nib.Nifti1Image
+    rcbv_uncorrected: nib.Nifti1Image
+    k1: nib.Nifti1Image
+    k2: nib.Nifti1Image
+    k: nib.Nifti1Image
+    r2: nib.Nifti1Image
+    residual_sd: nib.Nifti1Image
+    non_enhancing: nib.Nifti1Image
+    times: np.ndarray
+    reference: np.ndarray
+    baseline: tuple[int, int]
+    leakage: Leakage
+
+    @property
+    def at_bound(self) -> float:
+        """Share of the fitted brain in which k is at its upper bound."""
+        k = np.asarray(self.k.dataobj)
+        # The map is float32.
+        return float(np.mean(k[np.isfinite(k)] >= HIGHEST_RATE * (1 - 1e-6)))
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """Numbers for quality control: median R2, share of the brain whose mean is the reference,
+        and of a bidirectional fit `at_bound`.
+        """
+        numbers = {
+            "perfusion_r2": float(np.nanmedian(np.asarray(self.r2.dataobj))),
+            "perfusion_reference": float(np.nanmean(np.asarray(self.non_enhancing.dataobj))),
+        }
+        if self.leakage == "bidirectional":
+            numbers["perfusion_k_at_bound"] = self.at_bound
+        return numbers
+
+    @property
+    def notes(self) -> list[str]:
+        """What the author should know of the fit."""
+        notes = []
+        if (share := self.quality["perfusion_reference"]) < SMALL_REFERENCE:
+            notes.append(
+                f"rCBV: the reference curve is the mean of {100 * share:.1g} % of the brain;"
+                " perfusion_reference=circulation takes more where noise is small"
+            )
+        if self.leakage == "bidirectional" and self.at_bound > MOST_AT_BOUND:
+            notes.append(
+                f"rCBV: k is at its upper bound in {100 * self.at_bound:.0f} % of the brain; a"
+                " bolus that comes late or slowly passes for leakage, so compare with the"
+                " uncorrected map"
+            )
+        return notes
+
+
+def relative_cbv(
+    series: nib.Nifti1Image,
+    repetition_time: float,
+    echo_time: float,
+    mask: nib.Nifti1Image,
+    white_matter: nib.Nifti1Image,
+    leakage: Leakage = "bidirectional",
+    name: str = "dsc",
+    reference: ReferenceRule = "baseline",
+) -> PerfusionFit:
+    """Compute rCBV from a DSC series.
+
+    The baseline ends where the bolus arrives on the brain's mean curve (`cpmlib.mri.bolus`). The
+    reference curve is the mean of the voxels that do not enhance (`non_enhancing_voxels`) and that
+    the bolus darkens by at least `LEAST_BLOOD` of what it darkens the brain. CBV is the
+    trapezoidal integral of the corrected curve from the last baseline volume to the end.
+
+    Parameters
+    ----------
+    series : (X, Y, Z, T) image
+        T2*-weighted signal, arbitrary units.
+    repetition_time
+        Seconds between volumes.
+    echo_time
+        Seconds.
+    mask
+        Brain, 3-D, on the grid of the series.
+    white_matter
+        Normal-appearing white matter, 3-D, on the grid of the series.
+    leakage
+        The correction.
+    name
+        What to call the series in a message.
+    reference
+        Which voxels the reference curve is the mean of: the rule of `non_enhancing_voxels`.
+
+    Returns
+    -------
+    PerfusionFit
+        Voxels have no value where a signal is not above 0 or not finite, or where the baseline is
+        below `LOW_SIGNAL` of the brain's median. Noise may make an rCBV negative; it stays so,
+        since a mean of values cut at 0 would be too high.
+
+    Raises
+    ------
+    DatasetError
+        If the image is no series; times are not plausible in seconds; a mask does not fit or is
+        empty; the series is too short or shows no bolus; most of the brain has no signal before
+        the bolus; or too few voxels are left as reference or as white matter.
+    ValueError
+        If the correction or the rule is unknown.
+
+    Examples
+    --------
+    >>> time = np.arange(0, 90, 1.5)
+    >>> blood = np.repeat([1.0, 2.0], 60)[:, None]
+    >>> bolus = 3e-3 * np.maximum(time - 20, 0) ** 3 * np.exp(-np.maximum(time - 20, 0) / 2)
+    >>> signal = (500 * np.exp(-blood * bolus)).reshape(120, 1, 1, -1).astype(np.float32)
+    >>> ones = nib.Nifti1Image(np.ones((120, 1, 1), np.float32), np.eye(4))
+    >>> white = nib.Nifti1Image((blood == 1).astype(np.float32).reshape(120, 1, 1), np.eye(4))
+    >>> series = nib.Nifti1Image(signal, np.eye(4))
+    >>> fit = relative_cbv(series, 1.5, 0.03, ones, white)
+    >>> fit.rcbv.get_fdata()[[0, -1], 0, 0].round(4)
+    array([1., 2.])
+    """
+    if leakage not in get_args(Leakage) or reference not in get_args(ReferenceRule):
+        raise ValueError(f"leakage is {leakage!r} and reference {reference!r}; see the docstring")
+    check_series(series, name)
+    _check_times(repetition_time, echo_time, name)
+    inside = inside_mask(mask, series, f"mask of {name}")
+    white = inside_mask(white_matter, series, f"white matter of {name}")
+    voxels = np.argwhere(inside)
+    values = np.asanyarray(series.dataobj)
+    bolus = find_bolus(_mean_curve(values, voxels, name), repetition_time, name)
+    stats = _baselines(values, voxels, bolus, name)
+    usable = stats.usable
+    still = usable & non_enhancing_voxels(stats.tail, stats.spread, stats.passed, reference)
+    if still.any():
+        still &= stats.first_pass >= LEAST_BLOOD * np.median(stats.first_pass[usable])
+    if still.sum() < LEAST_REFERENCE:
+        found = f"{int(still.sum())} voxels of brain that do not enhance"
+        expected = f"at least {LEAST_REFERENCE}, whose mean is the reference curve"
+        remedy = "check the brain mask; where noise is small, set perfusion_reference=circulation"
+        raise DatasetError(Problem(name, found, expected, remedy))
+    first = bolus.end - 1
+    mean = np.full(values.shape[3], np.nan)
+    mean[bolus.start :] = _mean_rate(values, voxels[still], stats.s0[still], bolus) / echo_time
+    columns = {key: np.full(len(voxels), np.nan) for key in COLUMNS}
+    for part in _parts(len(voxels)):
+        ok = np.flatnonzero(usable[part]) + part.start
+        signal = _signals(values, voxels[ok])[:, first:]
+        rate = -np.log(signal / stats.s0[ok][:, None]) / echo_time
+        fit = fit_leakage(rate, mean[first:], repetition_time, leakage)
+        areas = np.trapezoid(rate, dx=repetition_time), np.trapezoid(fit.leaked, dx=repetition_time)
+        fitted = (areas[0] + areas[1], areas[0], fit.k1, fit.k2, fit.k, fit.r2, fit.residual_sd)
+        for key, column in zip(COLUMNS, fitted, strict=True):
+            columns[key][ok] = column
+    whites = usable & white[inside]
+    scales = {key: _white(columns[key][whites], name) for key in ("cbv", "measured")}
+
+    def image(column: np.ndarray) -> nib.Nifti1Image:
+        return map_of(column, inside, series)
+
+    return PerfusionFit(
+        rcbv=image(columns["cbv"] / scales["cbv"]),
+        rcbv_uncorrected=image(columns["measured"] / scales["measured"]),
+        k1=image(columns["k1"]),
+        k2=image(columns["k2"]),
+        k=image(columns["k"]),
+        r2=image(columns["r2"]),
+        residual_sd=image(columns["residual_sd"]),
+        non_enhancing=image(still.astype(np.float32)),
+        times=(np.arange(values.shape[3]) - first) * repetition_time,
+        reference=mean,
+        baseline=(bolus.start, bolus.end),
+        leakage=leakage,
+    )
+
+
+def non_enhancing_voxels(
+    tail: np.ndarray, spread: np.ndarray, passed: np.ndarray, rule: ReferenceRule = "baseline"
+) -> np.ndarray:
+    """Say which voxels do not enhance, by the signal at the end of the series.
+
+    With ``"baseline"`` the tail must lie within `WITHIN` standard deviations of the voxel's own
+    baseline (Boxerman 2006). The agent that still circulates keeps the tail of normal brain lower;
+    where noise is small this leaves out grey matter, or everything. With ``"circulation"`` the tail
+    must lie as close to what the circulating agent leaves in normal brain: the voxel's mean dR2*
+    times the ratio of tail and mean that is the brain's median.
+
+    Parameters
+    ----------
+    tail : (N,)
+        Mean signal of the last `TAIL` volumes over S0; NaN where unknown.
+    spread : (N,)
+        Standard deviation of the baseline over S0.
+    passed : (N,)
+        Mean of -ln(S / S0) from the end of the baseline to that of the series.
+    rule
+        How.
+
+    Returns
+    -------
+    (N,) bool
+
+    Examples
+    --------
+    >>> tail, spread = np.array([1.01, 0.96, 0.92, 1.30]), np.full(4, 0.02)
+    >>> passed = np.array([0.0, 0.1, 0.2, 0.1])
+    >>> non_enhancing_voxels(tail, spread, passed)
+    array([ True, False, False, False])
+    >>> non_enhancing_voxels(tail[1:], spread[1:], passed[1:], "circulation")
+    array([ True,  True, False])
+    """
+    if rule == "baseline":
+        return np.abs(tail - 1) <= WITHIN * spread
+    fall = -np.log(tail)
+    known = np.isfinite(fall) & (passed > 0)
+    share = np.median(fall[known] / passed[known]) if known.any() else np.nan
+    return np.abs(fall - share * passed) <= WITHIN * spread + EXACT
+
+
+@dataclass(frozen=True)
+class _Baselines:
+    """Of each voxel of the brain: see `non_enhancing_voxels`; the mean of -ln(S / S0) while the
+    bolus passes for the first time; whether it can be fitted.
+    """
+
+    s0: np.ndarray
+    tail: np.ndarray
+    spread: np.ndarray
+    passed: np.ndarray
+    first_pass: np.ndarray
+    usable: np.ndarray
+
+
+def _check_times(repetition_time: float, echo_time: float, name: str) -> None:
+    named = (
+        ("repetition time", repetition_time, REPETITION_TIMES),
+        ("echo time", echo_time, ECHO_TIMES),
+    )
+    for what, value, (low, high) in named:
+        if not low <= value <= high:
+            found, expected = f"a {what} of {value:g} s", f"{low:g} to {high:g} s"
+            remedy = "give it in seconds, not milliseconds"
+            raise DatasetError(Problem(name, found, expected, remedy))
+    if echo_time >= repetition_time:
+        found = f"an echo time of {echo_time:g} s and a repetition time of {repetition_time:g} s"
+        raise DatasetError(Problem(name, found, "a shorter echo time", "correct both"))
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, VOXELS_AT_ONCE):
+        yield slice(start, start + VOXELS_AT_ONCE)
+
+
+def _signals(values: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Return the curves (N, T) of voxels (N, 3)."""
+    result: np.ndarray = values[tuple(voxels.T)].astype(float)
+    return result
+
+
+def _mean_curve(values: np.ndarray, voxels: np.ndarray, name: str) -> np.ndarray:
+    """Return the mean signal (T,) of the voxels with a finite signal throughout."""
+    total, count = np.zeros(values.shape[3]), 0
+    for part in _parts(len(voxels)):
+        signal = _signals(values, voxels[part])
+        finite = np.isfinite(signal).all(axis=1)
+        total += signal[finite].sum(axis=0)
+        count += int(finite.sum())
+    if not count or not (total > 0).all():
+        found, expected = "no mean signal above 0 in the brain", "magnitudes of a perfusion series"
+        raise DatasetError(Problem(name, found, expected, "check the series and the brain mask"))
+    mean: np.ndarray = total / count
+    return mean
+
+
+def _baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) -> _Baselines:
+    s0, tail, spread, passed, first_pass = np.full((5, len(voxels)), np.nan)
+    gone = 2 * bolus.peak - bolus.end + 1  # as long after the peak as the arrival is before it
+    for part in _parts(len(voxels)):
+        signal = _signals(values, voxels[part])
+        base = signal[:, bolus.start : bolus.end].mean(axis=1)
+        s0[part] = base
+        positive = np.isfinite(signal).all(axis=1) & (signal[:, bolus.start :] > 0).all(axis=1)
+        ok, signal = np.flatnonzero(positive) + part.start, signal[positive] / base[positive, None]
+        tail[ok] = signal[:, -TAIL:].mean(axis=1)
+        spread[ok] = signal[:, bolus.start : bolus.end].std(axis=1, ddof=1)
+        fall = -np.log(signal[:, bolus.end :])
+        passed[ok] = fall.mean(axis=1)
+        first_pass[ok] = fall[:, : gone - bolus.end].mean(axis=1)
+    with_signal = s0 > 0
+    if with_signal.mean() < 0.5:
+        found = f"no signal above 0 before the bolus in {np.mean(~with_signal):.0%} of the brain"
+        expected, remedy = "magnitudes", "check the series and the brain mask"
+        raise DatasetError(Problem(name, found, expected, remedy))
+    usable = np.isfinite(tail) & (s0 >= LOW_SIGNAL * np.median(s0[with_signal]))
+    return _Baselines(s0, tail, spread, passed, first_pass, usable)
+
+
+def _mean_rate(values: np.ndarray, voxels: np.ndarray, s0: np.ndarray, bolus: Bolus) -> np.ndarray:
+    """Return the mean of -ln(S / S0) from the first volume of the baseline on."""
+    total = np.zeros(values.shape[3] - bolus.start)
+    for part in _parts(len(voxels)):
+        signal = _signals(values, voxels[part])[:, bolus.start :]
+        total -= np.log(signal / s0[part, None]).sum(axis=0)
+    mean: np.ndarray = total / len(voxels)
+    return mean
+
+
+def _white(cbv: np.ndarray, name: str) -> float:
+    """Return the mean CBV of white matter, by which all others are divided."""
+    if len(cbv) < LEAST_WHITE:
+        found = f"{len(cbv)} voxels of normal-appearing white matter with a signal"
+        expected = f"at least {LEAST_WHITE}"
+        raise DatasetError(Problem(name, found, expected, "check the white-matter mask"))
+    mean = float(cbv.mean())
+    if not mean > 0:
+        found, expected = f"a mean area of {mean:.3g} in white matter", "an area above 0"
+        raise DatasetError(Problem(name, found, expected, "check the white-matter mask"))
+    return mean

@@ -1,0 +1,38 @@
+"""All values of the paper from one dataset, in one call: for sensitivity and calibration."""
+
+from __future__ import annotations
+
+from cpmlib.paper import cases, cohort, comparison, correlations, groups, hgg, non_independence
+from cpmlib.study.dataset import Dataset
+from cpmlib.study.options import AnalysisOptions
+
+
+def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict[str, float]:
+    """Run the whole analysis.
+
+    Parameters
+    ----------
+    dataset
+        As `cpmlib.study.dataset.read_dataset` returns it.
+    options
+        The choices of the analysis; the project's defaults if None.
+
+    Returns
+    -------
+    dict
+        Value of each id of the published table (and of those the paper does not print); NaN
+        where the dataset does not have it.
+    """
+    options = options or AnalysisOptions()
+    samples = dataset.samples
+    models = non_independence.mixed_models(samples, options)
+    iterated, _ = non_independence.one_per_patient(samples, options)
+    return (
+        cohort.values(dataset)
+        | groups.values(samples, options)
+        | correlations.values(correlations.correlations(samples, options))
+        | comparison.values(comparison.comparisons(samples, options))
+        | non_independence.values(models, iterated)
+        | hgg.values(hgg.statistics(samples, options))
+        | cases.values(samples)
+    )

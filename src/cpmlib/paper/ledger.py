@@ -1,0 +1,191 @@
+"""The ledger: every printed value beside the regenerated one, with a computed verdict.
+
+For a study that is not the paper's it is a comparison of two studies, without verdicts.
+
+Vocabulary
+----------
+- *reproduced*: the regenerated value lies in the rounding interval of the printed text.
+- *reproduced if truncated*: it does not, but it is a percentage that gives the printed text when
+  it is cut off instead of rounded.
+- *cannot hold together*: neither, and a bound from the other printed values excludes the
+  printed one, on premises that the bound states (`cpmlib.paper.feasibility`).
+- *not reproduced*: none of these.
+- *not compared*: the value is another study's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from cpmlib.paper.feasibility import Bound
+from cpmlib.paper.printed_intervals import printed_intervals
+from cpmlib.statistics.results import CI_HIGH, CI_LOW
+from cpmlib.study.published import KINDS, agrees_if_truncated, kind_of, parse_printed
+from cpmlib.study.schemas import CALIBRATED, OTHER_STUDY, SAME_STUDY
+
+REPRODUCED = "reproduced"
+IF_TRUNCATED = "reproduced if truncated"
+NOT_REPRODUCED = "not reproduced"
+CANNOT_HOLD = "cannot hold together with the others"
+NOT_COMPARED = "not compared"
+VERDICTS = (REPRODUCED, IF_TRUNCATED, NOT_REPRODUCED, CANNOT_HOLD)
+"""What a value of the paper's own study, or of data calibrated to it, can be."""
+
+NOTEBOOK = {
+    "t1": "01_cohort",
+    "desc": "02_groups",
+    "group": "02_groups",
+    "corr": "03_correlations",
+    "meng": "04_cpm_against_adc",
+    "lmm": "05_non_independence",
+    "iter": "05_non_independence",
+    "hgg": "06_hgg_non_enhancing",
+    "case": "07_cases",
+}
+"""Which notebook computes the values whose id begins so."""
+
+
+def make_ledger(
+    published: pd.DataFrame,
+    regenerated: Mapping[str, float],
+    bounds: Mapping[str, Bound],
+    relation: str = SAME_STUDY,
+) -> pd.DataFrame:
+    """Hold regenerated values against print.
+
+    Parameters
+    ----------
+    published
+        As `cpmlib.study.published.read_published` returns it.
+    regenerated
+        Value of each id; a missing or NaN value is one that the dataset does not have. The ends of
+        its 95 % interval, if any, under the id with `cpmlib.statistics.results.CI_LOW` or `CI_HIGH` behind.
+    bounds
+        As `cpmlib.paper.feasibility.bounds` returns them.
+    relation
+        What the dataset is to the paper, one of `cpmlib.study.schemas.RELATIONS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by id, in the order of the published table: ``where``, ``statistic``,
+        ``subset``, ``kind``, ``printed``, ``regenerated``, ``ci_low``, ``ci_high``, ``low``,
+        ``high`` (of the rounding interval), ``printed_ci_low``, ``printed_ci_high`` (see
+        `cpmlib.paper.printed_intervals`), ``verdict``, ``notebook``, ``note``.
+
+    Examples
+    --------
+    >>> published = pd.DataFrame(
+    ...     {"where": ["Table 2"], "statistic": ["rho"], "subset": ["whole"], "printed": ["0.17"],
+    ...      "low": [0.165], "high": [0.175], "note": [""]},
+    ...     index=["corr.whole.cpm.rho"],
+    ... )
+    >>> make_ledger(published, {"corr.whole.cpm.rho": 0.171}, {})["verdict"].item()
+    'reproduced'
+    """
+    table = published[["where", "statistic", "subset"]].copy()
+    ids = [str(id) for id in table.index]
+    printed, statistic = published["printed"], published["statistic"]
+    table["kind"] = list(map(kind_of, ids, statistic, printed))
+    table["printed"] = printed
+    for column, end in (("regenerated", ""), ("ci_low", CI_LOW), ("ci_high", CI_HIGH)):
+        table[column] = [float(regenerated.get(id + end, np.nan)) for id in ids]
+    table["low"], table["high"] = published["low"], published["high"]
+    intervals = printed_intervals(published)
+    for i, column in enumerate(("printed_ci_low", "printed_ci_high")):
+        table[column] = [intervals[id][i] if id in intervals else np.nan for id in ids]
+    if relation == OTHER_STUDY:
+        table["verdict"] = NOT_COMPARED
+    else:
+        proofs = [bounds.get(id) for id in ids]
+        table["verdict"] = list(map(_verdict, printed, statistic, table["regenerated"], proofs))
+    table["notebook"] = [NOTEBOOK[id.split(".")[0]] for id in ids]
+    table["note"] = [
+        "not estimable in this dataset" if pd.isna(value) else note
+        for value, note in zip(table["regenerated"], published["note"], strict=True)
+    ]
+    return table
+
+
+def _verdict(printed: str, statistic: str, value: float, bound: Bound | None) -> str:
+    if parse_printed(printed).contains(value):
+        return REPRODUCED
+    if agrees_if_truncated(printed, statistic, value):
+        return IF_TRUNCATED
+    if bound is not None and bound.contradicted:
+        return CANNOT_HOLD
+    return NOT_REPRODUCED
+
+
+def totals(ledger: pd.DataFrame) -> dict[str, int]:
+    """Count the verdicts.
+
+    Examples
+    --------
+    >>> totals(pd.DataFrame({"verdict": ["reproduced", "not reproduced"]}))["reproduced"]
+    1
+    """
+    verdicts = ledger["verdict"].to_list()
+    return {name: verdicts.count(name) for name in VERDICTS}
+
+
+def by_kind(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Count the verdicts for each kind of printed value.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each of `cpmlib.study.published.KINDS`: ``kind``, ``printed`` (how many there are),
+        and a column for each of `VERDICTS`.
+
+    Examples
+    --------
+    >>> ledger = pd.DataFrame({"kind": ["statistics"], "verdict": ["reproduced"]})
+    >>> by_kind(ledger)[["kind", "printed", "reproduced"]].tail(1)
+             kind  printed  reproduced
+    3  statistics        1           1
+    """
+    rows = []
+    for kind in KINDS:
+        part = ledger[ledger["kind"] == kind]
+        rows.append({"kind": kind, "printed": len(part)} | totals(part))
+    return pd.DataFrame(rows)
+
+
+def summary(ledger: pd.DataFrame, relation: str = SAME_STUDY) -> str:
+    """Say the totals in one line, what they are made of, and whether data were made to give them.
+
+    Parameters
+    ----------
+    ledger
+        As `make_ledger` returns it.
+    relation
+        As `make_ledger` takes it.
+
+    Examples
+    --------
+    >>> ledger = pd.DataFrame({"kind": ["statistics"] * 2, "verdict": ["reproduced"] * 2})
+    >>> print(summary(ledger, "calibrated"))  # doctest: +NORMALIZE_WHITESPACE
+    2 of 2 printed values reproduced by data that were calibrated to them (0 counts and percentages,
+    0 values of cases, 0 bounds such as p > 0.05, 2 statistics); 0 reproduced if truncated;
+    0 not reproduced; 0 cannot hold together with the others
+    """
+    if relation == OTHER_STUDY:
+        known = int(ledger["regenerated"].notna().sum())
+        return (
+            f"another study than the paper's: {known} of {len(ledger)} printed values have a "
+            f"counterpart in this dataset and stand beside it; none is counted as reproduced"
+        )
+    count = totals(ledger)
+    made = " by data that were calibrated to them" if relation == CALIBRATED else ""
+    kinds = by_kind(ledger)
+    parts = ", ".join(
+        f"{n} {kind}" for n, kind in zip(kinds[REPRODUCED], kinds["kind"], strict=True)
+    )
+    others = "; ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS[1:])
+    return (
+        f"{count[REPRODUCED]} of {len(ledger)} printed values reproduced{made} ({parts}); {others}"
+    )

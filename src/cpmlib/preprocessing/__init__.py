@@ -1,1 +1,0 @@
-"""From a patient's images to one grid, a brain mask and aligned contrasts."""

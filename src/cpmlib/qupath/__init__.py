@@ -1,1 +1,0 @@
-"""What QuPath exports: tables, outlines, and the regions that they describe."""

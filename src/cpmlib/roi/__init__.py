@@ -1,0 +1,1 @@
+"""Spheres at the biopsy targets, and what is read in them."""

@@ -1,0 +1,298 @@
+"""Maps and counts -> the measured columns of the sample table.
+
+Vocabulary
+----------
+- *measured columns*: ``cpm``, ``adc``, ``he_cellularity`` (`cpmlib.study.schemas.MEASURED`).
+- *given*: a value that the study's own table holds; it is used as it is.
+- *extracted*: a mean over the sphere at the target, or a density from counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from cpmlib.histology.cellularity import CellCount, count_cells
+from cpmlib.histology.pixel_size import pixel_size_of
+from cpmlib.mri.grid import resample_to
+from cpmlib.roi.spheres import roi_table
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.files import PatientFiles
+from cpmlib.study.names import COUNTED, SIDECARS
+from cpmlib.study.options import ImageOptions
+from cpmlib.study.schemas import EXCLUSIONS, MEASURED, SAMPLES, wanted
+
+if TYPE_CHECKING:
+    from cpmlib.cpm.maps import PatientMaps
+
+DECIMALS = 1
+"""Extracted values are kept to a tenth of their unit: far below what can be measured, and the same
+on every machine."""
+
+AGREEMENT = 0.02
+"""Relative difference between a given and an extracted value from which a note is made."""
+
+MAPS = {"cpm": "CPM", "adc": "ADC"}
+"""Measured column and the map that it is read from."""
+
+EXTRAPOLATION = "cpm_extrapolation"
+"""Column: share of a sphere's weight on voxels whose tile leaves the training range, 0 to 1."""
+
+
+def extract_regions(
+    maps: PatientMaps, targets: pd.DataFrame, options: ImageOptions
+) -> pd.DataFrame:
+    """Average a patient's maps over the sphere at each target.
+
+    Parameters
+    ----------
+    maps
+        The patient's.
+    targets
+        ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm, RAS+); samples without a
+        target are left out. Values and reasons of the table, if they are there, tell what is
+        not to be read (`cpmlib.study.schemas.wanted`).
+    options
+        Diameter and weighting.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a sample: for ``cpm`` and ``adc`` the mean, ``_sd``, ``_n_voxels``, ``_coverage``,
+        ``_flag`` and ``_source``; only what there is a map for, NaN where one value of a sample is
+        left out. For a predicted map also `EXTRAPOLATION`.
+
+    Raises
+    ------
+    DatasetError
+        For targets outside the map or the brain, and means that no sample can have, all of them
+        named.
+    """
+    placed = targets.dropna(subset=["target_x", "target_y", "target_z"])
+    tables = []
+    for column, kind in MAPS.items():
+        read = placed[wanted(placed, column)]
+        if kind in maps.maps and len(read):
+            image = maps.maps[kind]
+            mask = maps.maps.get("mask")
+            if mask is not None:
+                mask = resample_to(mask, image.affine, image.shape, "nearest", "mask")
+            table = roi_table(
+                {column: image},
+                read,
+                diameter=options.roi_diameter,
+                weighting=options.roi_weighting,
+                mask=mask,
+            )
+            tables.append(table.set_index("sample_id").rename(columns={f"{column}_mean": column}))
+    read = placed[wanted(placed, "cpm")]
+    if len(read) and "extrapolation" in maps.maps:
+        tables.append(_extrapolation(maps.maps["extrapolation"], read, options))
+    if not tables:
+        return pd.DataFrame({"sample_id": pd.Series(dtype=object)})
+    joined = pd.concat(tables, axis=1)
+    for column in MAPS:
+        if column in joined:
+            joined[column] = joined[column].round(DECIMALS)
+            joined[f"{column}_source"] = maps.origins.get(MAPS[column], MAPS[column])
+    return _possible(joined.reset_index())
+
+
+def _possible(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table; raise for values that the schema of samples does not admit."""
+    problems = []
+    for column in [name for name in MAPS if name in table]:
+        said = SAMPLES.columns[column].metadata or {}
+        low, high = said["range"]
+        impossible = table[(table[column] < low) | (table[column] > high)]
+        for sample, value in zip(impossible["sample_id"], impossible[column], strict=True):
+            found, remedy = f"a mean {MAPS[column]} of {value:g}", "correct the map or the target"
+            problems.append(Problem(str(sample), found, said["expected"], remedy))
+    if problems:
+        raise DatasetError(problems)
+    return table
+
+
+def _extrapolation(
+    counts: nib.Nifti1Image, placed: pd.DataFrame, options: ImageOptions
+) -> pd.DataFrame:
+    """Return the share of each sphere in which the model extrapolates; NaN is no part of it."""
+    values = np.asarray(counts.dataobj)
+    outside = np.where(np.isnan(values), np.nan, values > 0).astype(np.float32)
+    table = roi_table(
+        {EXTRAPOLATION: nib.Nifti1Image(outside, counts.affine)},
+        placed,
+        diameter=options.roi_diameter,
+        weighting=options.roi_weighting,
+    )
+    share = table.set_index("sample_id")[[f"{EXTRAPOLATION}_mean"]]
+    return share.set_axis([EXTRAPOLATION], axis=1).round(4)
+
+
+def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd.DataFrame:
+    """Count the cells of each sample that has QuPath exports.
+
+    Parameters
+    ----------
+    files
+        A patient's.
+    pixel_size_um
+        Of every slide whose exports do not give their own; None where it is not known.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``sample_id``, ``he_cellularity`` (cells/mm2), ``he_nuclei``, ``he_tissue_area`` (mm2),
+        ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (what
+        `cpmlib.histology.cellularity.CellCount` notes, joined by ``"; "``).
+
+    Raises
+    ------
+    DatasetError
+        Listing what is wrong with every export.
+    """
+    rows, problems = [], []
+    for sample, exports in files.exports.items():
+        if not set(exports) & set(COUNTED):
+            continue
+        beside = [exports[kind] for kind in SIDECARS if kind in exports]
+        try:
+            count: CellCount = count_cells(
+                annotation=exports.get("annotations"),
+                detections=exports.get("detections"),
+                geojson=exports.get("geojson"),
+                pixel_size_um=pixel_size_of(beside) or pixel_size_um,
+            )
+        except DatasetError as error:
+            problems += error.problems
+            continue
+        kinds = ", ".join(kind for kind in COUNTED if kind in exports)
+        rows.append(
+            {
+                "sample_id": sample,
+                "he_cellularity": round(count.density, DECIMALS),
+                "he_nuclei": float(count.n_cells),
+                "he_tissue_area": count.tissue_area_mm2,
+                "he_source": count.source,
+                "he_cellularity_source": f"exports: {kinds}",
+                "he_notes": "; ".join(count.notes),
+            }
+        )
+    if problems:
+        raise DatasetError(problems)
+    columns = ["he_cellularity", "he_nuclei", "he_tissue_area", "he_source"]
+    columns += ["he_cellularity_source", "he_notes"]
+    return pd.DataFrame(rows, columns=["sample_id", *columns])
+
+
+def fill_measured(
+    samples: pd.DataFrame, extracted: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add the measured columns that a sample table does not have, from what was extracted.
+
+    Parameters
+    ----------
+    samples
+        The study's own table. A column that it has is kept as it is: a value that is missing there
+        is left out on purpose.
+    extracted
+        One row a sample: ``sample_id``, ``participant_id`` where two patients' samples may share a
+        name, and any measured columns.
+
+    Returns
+    -------
+    samples : pandas.DataFrame
+        With all measured columns.
+    origins : pandas.DataFrame
+        ``sample_id``, ``quantity``, ``used``, ``source``, ``given``, ``extracted`` and ``note`` for
+        each sample and measured column, in the order of the samples for each column. Used is
+        ``given`` or ``extracted``; ``left out`` where the table says n/a, ``excluded`` where it
+        says why, or ``none`` where nothing was found. The source is ``"table"``, where an extracted
+        value was read, or ``"none"``.
+
+    Examples
+    --------
+    >>> samples = pd.DataFrame({"sample_id": ["a", "b"], "cpm": [1000.0, np.nan]})
+    >>> extracted = pd.DataFrame({"sample_id": ["a", "b"], "cpm": [1100.0, 1200.0], "adc": 900.0})
+    >>> filled, origins = fill_measured(samples, extracted)
+    >>> filled[["cpm", "adc"]].to_numpy().tolist()
+    [[1000.0, 900.0], [nan, 900.0]]
+    >>> origins["used"].tolist()
+    ['given', 'left out', 'extracted', 'extracted', 'none', 'none']
+    >>> origins["note"][0]
+    'given and extracted value differ by 10 %'
+    """
+    filled = samples.copy()
+    shared = set(samples.columns) & set(extracted.columns)
+    keys = [name for name in ("participant_id", "sample_id") if name in shared]
+    wanted = samples[keys[0]] if len(keys) == 1 else pd.MultiIndex.from_frame(samples[keys])
+    found = extracted.set_index(keys).reindex(wanted)
+    rows: list[Mapping[str, object]] = []
+    for column in (*MEASURED, "he_nuclei", "he_tissue_area"):
+        given = _column(samples, column)
+        new = _column(found, column)
+        if column in MEASURED:
+            sources = found.get(f"{column}_source", pd.Series(np.nan, found.index))
+            rows += _origins(samples, column, given, new, sources)
+        elif "he_cellularity" in samples.columns:  # count and area are those of the density used
+            new = np.full(len(new), np.nan)
+        if column in MEASURED or not np.isnan(new).all():
+            filled[column] = given if column in samples.columns else new
+    return filled, pd.DataFrame(rows)
+
+
+def contradicted(origins: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ``origins.tsv``, as read, in which the images contradict the table.
+
+    Examples
+    --------
+    >>> origins = pd.DataFrame({"sample_id": ["a", "b"], "note": [np.nan, "differ by 10 %"]})
+    >>> contradicted(origins)["sample_id"].tolist()
+    ['b']
+    """
+    # A text that is empty is read as NaN, and a column of such texts as numbers.
+    return origins[origins["note"].notna()].reset_index(drop=True)
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    if name not in table.columns:
+        return np.full(len(table), np.nan)
+    return table[name].to_numpy(dtype=float)
+
+
+def _origins(
+    samples: pd.DataFrame, column: str, given: np.ndarray, new: np.ndarray, sources: pd.Series
+) -> list[Mapping[str, object]]:
+    reasons = [name for name, measured in EXCLUSIONS.items() if measured == column]
+    told = [name for name in ("exclude_reason", *reasons) if name in samples.columns]
+    excluded = samples[told].notna().any(axis=1)
+    rows: list[Mapping[str, object]] = []
+    values = zip(samples["sample_id"], given, new, excluded, sources, strict=True)
+    for name, old, extracted, is_excluded, source in values:
+        note = ""
+        if is_excluded:
+            used = "excluded"
+        elif column in samples.columns:
+            used = "left out" if np.isnan(old) else "given"
+        else:
+            used = "none" if np.isnan(extracted) else "extracted"
+        if used == "given" and not np.isnan(extracted):
+            difference = abs(extracted / old - 1)
+            if difference > AGREEMENT:
+                note = f"given and extracted value differ by {100 * difference:.0f} %"
+        rows.append(
+            {
+                "sample_id": name,
+                "quantity": column,
+                "used": used,
+                "source": {"given": "table", "extracted": source}.get(used, "none"),
+                "given": old,
+                "extracted": extracted,
+                "note": note,
+            }
+        )
+    return rows

@@ -1,0 +1,328 @@
+"""The region of interest of a sample: a sphere at its target, and what a map holds in it.
+
+Vocabulary
+----------
+- *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
+- *target*: biopsy coordinate in the world. *ROI*: sphere of 5 mm diameter at a target.
+- *LPS*: as RAS+, but x and y rise to the patient's left and back, as in DICOM.
+- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1.
+- *voxel-centre*: weight 1 for voxels whose centre lies in the sphere, and for the voxel that holds
+  the target; 0 for others.
+- *partial-volume*: weight is the share of the voxel's volume that lies in the sphere.
+- *coverage*: share of a sphere's weight on voxels that have a value and lie in the brain.
+- *mask*: brain mask on any grid, above 0.5 in the brain; 0 and NaN are outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from nibabel.affines import apply_affine
+from numpy.typing import ArrayLike
+
+from cpmlib.mri.grid import invertible, volume
+from cpmlib.roi.sphere_weights import (
+    check_sphere,
+    finite_point,
+    on_grid,
+    say_point,
+    sphere,
+)
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.options import ROI_DIAMETER, RoiWeighting
+
+COLUMNS = ("target_x", "target_y", "target_z")
+OUTSIDE_VIEW = "partly outside the field of view"
+OUTSIDE_BRAIN = "partly outside the brain"
+WITHOUT_VALUES = "partly without values"
+
+
+class EmptySphere(DatasetError):  # noqa: N818
+    """A sphere wholly outside the field of view or the brain, or without any value."""
+
+
+@dataclass(frozen=True)
+class RoiValue:
+    """What an image holds in one sphere.
+
+    Parameters
+    ----------
+    mean, sd
+        Weighted mean, and weighted root mean square distance from it; unit of the image.
+    n_voxels
+        Voxels that took part.
+    coverage
+        Share of the sphere that took part, above 0 to 1.
+    flag
+        Empty, or the first that holds of ``"partly outside the field of view"``, ``"partly
+        outside the brain"``, ``"partly without values"``.
+    """
+
+    mean: float
+    sd: float
+    n_voxels: int
+    coverage: float
+    flag: str
+
+
+def roi_mean(
+    image: nib.Nifti1Image,
+    centre: ArrayLike,
+    diameter: float = ROI_DIAMETER,
+    weighting: RoiWeighting = "voxel-centre",
+    mask: nib.Nifti1Image | None = None,
+    name: str = "image",
+) -> RoiValue:
+    """Average an image over a sphere, reading only the sphere's surroundings.
+
+    Parameters
+    ----------
+    image
+        3-D, on any grid; NaN is no value and takes no part.
+    centre : (3,)
+        World, mm, RAS+.
+    diameter
+        mm.
+    weighting
+        As in `sphere_weights`.
+    mask
+        Voxels whose centre lies outside the brain take no part. All take part if None.
+    name
+        What to call the image in a message.
+
+    Returns
+    -------
+    RoiValue
+
+    Raises
+    ------
+    EmptySphere
+        If the sphere lies wholly outside the field of view or the brain, or on no value.
+    DatasetError
+        If it holds an infinite value, the centre is not finite, or an image is not 3-D or has a
+        singular affine or one that is not in mm.
+    ValueError
+        If the diameter is not above 0 or the weighting is unknown.
+
+    Examples
+    --------
+    >>> ramp = np.arange(20.0)[:, None, None] * np.ones((1, 20, 20))
+    >>> image = nib.Nifti1Image(ramp.astype(np.float32), np.eye(4))
+    >>> roi_mean(image, [7, 9, 9]).mean
+    7.0
+    >>> roi_mean(image, [0, 9, 9]).flag
+    'partly outside the field of view'
+    """
+    check_volume(image, name)
+    if mask is not None:
+        check_volume(mask, "mask")
+    return _value(image, finite_point(centre, name), diameter, weighting, mask, name)
+
+
+def roi_table(
+    images: Mapping[str, nib.Nifti1Image],
+    targets: pd.DataFrame,
+    diameter: float = ROI_DIAMETER,
+    weighting: RoiWeighting = "voxel-centre",
+    mask: nib.Nifti1Image | None = None,
+) -> pd.DataFrame:
+    """Average images over the spheres at a patient's targets.
+
+    Parameters
+    ----------
+    images
+        By name; 3-D, each on its own grid.
+    targets
+        ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+).
+    diameter, weighting, mask
+        As in `roi_mean`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a sample in the order of `targets`: ``sample_id`` and for each image
+        ``<name>_mean``, ``_sd``, ``_n_voxels``, ``_coverage``, ``_flag`` as in `RoiValue`.
+
+    Raises
+    ------
+    DatasetError
+        With every fault of every image and target, as in `roi_mean`; for samples named twice.
+    ValueError
+        If a column is missing, the diameter is not above 0, or the weighting is unknown.
+
+    Examples
+    --------
+    >>> image = nib.Nifti1Image(np.full((9, 9, 9), 700, np.float32), np.eye(4))
+    >>> targets = pd.DataFrame({"sample_id": ["a"], "target_x": 4, "target_y": 4, "target_z": 4})
+    >>> roi_table({"adc": image}, targets)
+      sample_id  adc_mean  adc_sd  adc_n_voxels  adc_coverage adc_flag
+    0         a     700.0     0.0            81           1.0
+    """
+    check_sphere(diameter, weighting)
+    points = target_points(targets)
+    problems: list[Problem] = []
+    if mask is not None:
+        check_volume(mask, "mask")
+    usable = []
+    for name, image in images.items():
+        try:
+            check_volume(image, name)
+            usable.append(name)
+        except DatasetError as error:
+            problems += error.problems
+    keys = [field.name for field in fields(RoiValue)]
+    rows: list[dict[str, object]] = []
+    for sample, point in zip(targets["sample_id"], points, strict=True):
+        row: dict[str, object] = {"sample_id": sample}
+        for name in (name for name in images if name in usable):
+            try:
+                value = _value(images[name], point, diameter, weighting, mask, name)
+            except DatasetError as error:
+                problems += [replace(p, found=f"{sample}: {p.found}") for p in error.problems]
+                continue
+            row |= {f"{name}_{key}": getattr(value, key) for key in keys}
+        rows.append(row)
+    if problems:
+        raise DatasetError(problems)
+    columns = [f"{name}_{key}" for name in images for key in keys]
+    return pd.DataFrame(rows, columns=["sample_id", *columns])
+
+
+def lps_to_ras(points: ArrayLike) -> np.ndarray:
+    """Turn LPS coordinates into RAS+ or back: x and y change their signs.
+
+    Parameters
+    ----------
+    points : (..., 3)
+        mm.
+
+    Returns
+    -------
+    (..., 3)
+
+    Examples
+    --------
+    >>> lps_to_ras([[10, -20, 30]])
+    array([[-10.,  20.,  30.]])
+    """
+    return np.asarray(points, dtype=float) * [-1, -1, 1]
+
+
+def _value(
+    image: nib.Nifti1Image,
+    point: np.ndarray,
+    diameter: float,
+    weighting: RoiWeighting,
+    mask: nib.Nifti1Image | None,
+    name: str,
+) -> RoiValue:
+    """Return what is in the sphere or say why nothing is; the images have been checked."""
+    found = _measure(image, point, diameter, weighting, mask, name)
+    if isinstance(found, RoiValue):
+        return found
+    remedy = "correct the coordinates: scanner space, mm, RAS+"
+    mirrored = lps_to_ras(point)
+    if isinstance(_measure(image, mirrored, diameter, weighting, mask, name), RoiValue):
+        remedy = (
+            f"if the coordinates are LPS, declare that or change the signs of x and y: "
+            f"{say_point(mirrored)} mm would be inside"
+        )
+    expected = f"a target inside; the image spans {_extent(image)}"
+    raise EmptySphere(Problem(name, f"a target at {say_point(point)} mm {found}", expected, remedy))
+
+
+def _measure(
+    image: nib.Nifti1Image,
+    point: np.ndarray,
+    diameter: float,
+    weighting: RoiWeighting,
+    mask: nib.Nifti1Image | None,
+    name: str,
+) -> RoiValue | str:
+    """Return what is in the sphere, or where it lies if it holds nothing."""
+    indices, weights = sphere(image.affine, point, diameter, weighting, name)
+    total = weights.sum()
+    inside = on_grid(indices, image.shape)
+    if not inside.any():
+        return "wholly outside the field of view"
+    flag = "" if inside.all() else OUTSIDE_VIEW
+    indices, weights = indices[inside], weights[inside]
+    if mask is not None:
+        brain = in_mask(mask, apply_affine(image.affine, indices))
+        if not brain.any():
+            return "wholly outside the brain"
+        flag = flag or ("" if brain.all() else OUTSIDE_BRAIN)
+        indices, weights = indices[brain], weights[brain]
+    values = _values(image, indices)
+    if np.isinf(values).any():
+        voxel = tuple(int(i) for i in indices[np.isinf(values)][0])
+        found = f"an infinite value at voxel {voxel}"
+        raise DatasetError(Problem(name, found, "finite values", "export it again"))
+    finite = ~np.isnan(values)
+    if not finite.any():
+        return "where there is no value"
+    flag = flag or ("" if finite.all() else WITHOUT_VALUES)
+    values, weights = values[finite], weights[finite]
+    used = weights.sum()
+    mean = float(weights @ values / used)
+    sd = float(np.sqrt(weights @ (values - mean) ** 2 / used))
+    # Nothing was taken away: the ratio of the two sums would be 1 but for rounding.
+    coverage = float(used / total) if flag else 1.0
+    return RoiValue(mean, sd, len(values), coverage, flag)
+
+
+def _values(image: nib.Nifti1Image, indices: np.ndarray) -> np.ndarray:
+    """Read single voxels; of an image on disk only the box around them."""
+    low = indices.min(axis=0)
+    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(low, indices.max(axis=0), strict=True))
+    values: np.ndarray = np.asarray(image.dataobj[box])[tuple((indices - low).T)].astype(float)
+    return values
+
+
+def in_mask(mask: nib.Nifti1Image, points: np.ndarray) -> np.ndarray:
+    """Say for world points (N, 3) whether the mask's voxel there is in the brain."""
+    place = np.floor(apply_affine(np.linalg.inv(mask.affine), points) + 0.5)
+    inside = on_grid(place, mask.shape)
+    brain = np.zeros(len(points), dtype=bool)
+    if inside.any():
+        # NaN compares as not above.
+        brain[inside] = _values(mask, place[inside].astype(np.int64)) > 0.5
+    return brain
+
+
+def target_points(targets: pd.DataFrame) -> np.ndarray:
+    """Return the coordinates (N, 3) of a table of targets, each with its own name."""
+    missing = [name for name in ("sample_id", *COLUMNS) if name not in targets]
+    if missing:
+        raise ValueError(f"targets have no column {missing[0]!r}; expected sample_id, {COLUMNS}")
+    problems = []
+    for sample in targets["sample_id"][targets["sample_id"].duplicated()].unique():
+        problems.append(Problem("targets", f"{sample} twice", "each sample once", "remove one"))
+    points = targets[list(COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    for i, j in np.argwhere(~np.isfinite(points)):
+        found = f"{targets['sample_id'].iloc[i]}: {targets[COLUMNS[j]].iloc[i]}"
+        problems.append(
+            Problem("targets", found, "a coordinate in mm", "correct it", column=COLUMNS[j])
+        )
+    if problems:
+        raise DatasetError(problems)
+    return points
+
+
+def check_volume(image: nib.Nifti1Image, name: str) -> None:
+    """Raise a DatasetError unless an image is 3-D with voxels and an affine that has an inverse."""
+    if len(image.shape) != 3 or 0 in image.shape or not invertible(image.affine):
+        volume(image, name)  # says what is wrong
+
+
+def _extent(image: nib.Nifti1Image) -> str:
+    """World box of an image, to the outer edges of its voxels."""
+    ends = [(-0.5, n - 0.5) for n in image.shape]
+    corners = np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3)
+    world = apply_affine(image.affine, corners)
+    spans = zip("xyz", world.min(axis=0), world.max(axis=0), strict=True)
+    return ", ".join(f"{axis} {low:.1f} to {high:.1f}" for axis, low, high in spans) + " mm"

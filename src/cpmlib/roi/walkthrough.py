@@ -1,0 +1,181 @@
+"""One patient from raw images to rows of the sample table, every step kept to be looked at.
+
+The steps are those of `cpmlib.cpm.maps` and `cpmlib.roi.extraction`, which the workflow takes for every
+patient; this module only holds on to what they return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from cpmlib.book.study_images import StudyImages
+from cpmlib.cpm.maps import PatientMaps, make_maps
+from cpmlib.mri.grid import voxel_sizes
+from cpmlib.mri.patient import PatientImages, read_patient
+from cpmlib.roi.extraction import MAPS, extract_regions
+from cpmlib.roi.sphere_weights import sphere_weights
+from cpmlib.roi.spheres import COLUMNS as AXES
+from cpmlib.study.names import KINDS
+from cpmlib.study.options import ImageOptions
+
+INVENTORY = ("image", "grid", "voxel (mm)", "axes point to", "volumes")
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What was seen on the way.
+
+    Parameters
+    ----------
+    patient
+        Pseudonym, or None where the dataset has no images.
+    samples
+        The patient's rows of the sample table.
+    images
+        As read, each in its native grid.
+    maps
+        What was made of them.
+    regions
+        Means over the spheres.
+    options
+        How all of this was done.
+    """
+
+    patient: str | None = None
+    samples: pd.DataFrame = field(default_factory=pd.DataFrame)
+    images: PatientImages = field(default_factory=PatientImages)
+    maps: PatientMaps = field(default_factory=lambda: PatientMaps({}))
+    regions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    options: ImageOptions = field(default_factory=ImageOptions)
+
+    @property
+    def pictures(self) -> Mapping[str, nib.Nifti1Image]:
+        """Contrasts and maps on the reference grid."""
+        return {**self.maps.contrasts, **self.maps.maps}
+
+    @property
+    def target(self) -> np.ndarray | None:
+        """Target of the patient's first representative case, or first sample: mm, RAS+."""
+        placed = self.samples.dropna(subset=list(AXES)) if len(self.samples) else self.samples
+        if not len(placed):
+            return None
+        if "case" in placed.columns:
+            placed = placed.sort_values("case", na_position="last", kind="stable")
+        target: np.ndarray = placed[list(AXES)].to_numpy(dtype=float)[0]
+        return target
+
+
+def choose_patient(images: StudyImages, samples: pd.DataFrame) -> str | None:
+    """Return the patient of the first representative case with images, or the first with images.
+
+    If there are exports alone, it is the first that has some.
+    """
+    chosen = list(images.patients)
+    if "case" in samples.columns:
+        named = samples.dropna(subset="case").sort_values("case")["participant_id"]
+        chosen = [who for who in named if who in images.patients] + chosen
+    pictured = (who for who in chosen if images.files(who).images)
+    return next(pictured, chosen[0] if chosen else None)
+
+
+def walk(
+    images: StudyImages,
+    samples: pd.DataFrame,
+    options: ImageOptions | None = None,
+) -> Walk:
+    """Take one patient through every step.
+
+    Parameters
+    ----------
+    images, samples
+        Of the study; a map is predicted by the model that predicted it in the workflow.
+    options
+        How.
+
+    Returns
+    -------
+    Walk
+        Empty where the dataset has no images.
+
+    Examples
+    --------
+    >>> walk(StudyImages("nowhere"), pd.DataFrame({"participant_id": ["P01"]})).patient
+    """
+    patient = choose_patient(images, samples)
+    if patient is None:
+        return Walk()
+    rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
+    read = read_patient(images.files(patient))
+    options = options or ImageOptions()
+    maps = make_maps(read, images.model(patient), options)
+    regions = extract_regions(maps, rows, options)
+    return Walk(patient, rows, read, maps, regions, options)
+
+
+def inventory(images: PatientImages) -> pd.DataFrame:
+    """List a patient's images with their grids.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `INVENTORY`.
+
+    Examples
+    --------
+    >>> image = nib.Nifti1Image(np.zeros((2, 3, 4), np.float32), np.diag([-1.0, 1, 3, 1]))
+    >>> inventory(PatientImages({"FLAIR": image})).iloc[0, 1:4].tolist()
+    ['2 x 3 x 4', '1.0 x 1.0 x 3.0', 'LAS']
+    """
+    found = dict(images.volumes)
+    for kind, series in (("dwi", images.diffusion), ("dsc", images.perfusion)):
+        if series is not None:
+            found[kind] = series.image
+    rows = []
+    for kind, image in found.items():
+        sizes = voxel_sizes(image.affine)
+        rows.append(
+            (
+                KINDS[kind],
+                " x ".join(str(n) for n in image.shape[:3]),
+                " x ".join(f"{size:.1f}" for size in sizes),
+                "".join(nib.aff2axcodes(image.affine)),
+                image.shape[3] if len(image.shape) == 4 else 1,
+            )
+        )
+    return pd.DataFrame(rows, columns=list(INVENTORY))
+
+
+def voxels_of_sphere(walk: Walk, options: ImageOptions) -> pd.DataFrame:
+    """List the voxels over which CPM and ADC are averaged at the shown target.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a voxel: ``x``, ``y``, ``z`` (mm, RAS+), ``distance`` from the target (mm),
+        ``weight``, and a column for each map on the reference grid.
+    """
+    columns = ["x", "y", "z", "distance", "weight"]
+    mask = walk.maps.maps.get("mask")
+    if walk.target is None or mask is None:
+        return pd.DataFrame(columns=columns)
+    voxels, weights = sphere_weights(
+        mask.affine,
+        mask.shape,
+        walk.target,
+        diameter=options.roi_diameter,
+        weighting=options.roi_weighting,
+    )
+    world = nib.affines.apply_affine(mask.affine, voxels)
+    table = pd.DataFrame(world, columns=["x", "y", "z"])
+    table["distance"] = np.linalg.norm(world - walk.target, axis=1)
+    table["weight"] = weights
+    for column, kind in MAPS.items():
+        image = walk.maps.maps.get(kind)
+        if image is not None and image.shape == mask.shape:
+            table[column] = np.asarray(image.dataobj)[tuple(voxels.T)]
+    return table.sort_values("distance", kind="stable").reset_index(drop=True)

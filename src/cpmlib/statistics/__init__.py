@@ -1,0 +1,1 @@
+"""One module a statistic; each returns the one-row table of `results`."""

@@ -1,0 +1,140 @@
+r"""Two correlations with one outcome compared: Meng's z.
+
+Vocabulary
+----------
+- *r1, r2*: correlations of two predictors with the same outcome, in the same samples.
+- *rx*: correlation between the two predictors.
+- *strength*: correlation without its sign; to compare strength, flip the sign of a predictor that
+  falls while the outcome rises, which flips r2 *and* rx.
+
+References
+----------
+Meng X-L, Rosenthal R, Rubin DB (1992) Psychological Bulletin 111:172-175.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from cpmlib.statistics.results import CONFIDENCE, PERFECT, not_estimable, one_row, why_not_estimable
+
+MINIMUM_SAMPLES = 4
+"""The variance of Fisher's z is 1 / (n - 3)."""
+
+
+def meng_z(
+    r1: float, r2: float, rx: float, n: int, *, alternative: str = "two-sided"
+) -> pd.DataFrame:
+    r"""Compare two correlations that share the outcome.
+
+    .. math::
+        z = (\operatorname{artanh} r_1 - \operatorname{artanh} r_2)
+            \sqrt{\frac{n - 3}{2 (1 - r_x) h}}, \quad
+        h = \frac{1 - f \bar r^2}{1 - \bar r^2}, \quad
+        f = \min\left(1, \frac{1 - r_x}{2 (1 - \bar r^2)}\right)
+
+    with :math:`\bar r^2 = (r_1^2 + r_2^2) / 2` (Meng, Rosenthal & Rubin 1992, equations 1-3).
+
+    Parameters
+    ----------
+    r1, r2, rx
+        Correlations, inside -1 to 1.
+    n
+        Number of samples, at least 4.
+    alternative
+        ``"two-sided"``, or ``"greater"`` for r1 > r2.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row: ``estimate`` is the difference of the Fisher z values with its 95 % interval,
+        ``z``, ``p``, and the inputs. Says not estimable where a correlation is -1 or 1.
+
+    Raises
+    ------
+    ValueError
+        If a correlation lies outside -1 to 1, n < 4, or the three cannot occur together.
+
+    Examples
+    --------
+    The worked example of the 1992 paper:
+
+    >>> meng_z(0.63, -0.03, -0.19, 15, alternative="greater")[["z", "p"]].round(4)
+            z       p
+    0  1.6794  0.0465
+    """
+    for name, value in {"r1": r1, "r2": r2, "rx": rx}.items():
+        if not -1 <= value <= 1:
+            raise ValueError(f"{name} is {value}; a correlation lies between -1 and 1")
+    if n < MINIMUM_SAMPLES:
+        raise ValueError(f"n is {n}; Meng's z needs at least {MINIMUM_SAMPLES} samples")
+    if alternative not in ("two-sided", "greater"):
+        raise ValueError(f"alternative is {alternative!r}; expected 'two-sided' or 'greater'")
+    if 1 - r1**2 - r2**2 - rx**2 + 2 * r1 * r2 * rx < -1e-9:
+        raise ValueError(f"r1 = {r1}, r2 = {r2} and rx = {rx} cannot occur in one data set")
+    label = "Meng's z"
+    if max(abs(r1), abs(r2), rx) >= PERFECT:
+        return not_estimable(label, "a correlation is exactly 1 or -1", n, r1=r1, r2=r2, rx=rx)
+    mean_square = (r1**2 + r2**2) / 2
+    f = min(1.0, (1 - rx) / (2 * (1 - mean_square)))
+    h = (1 - f * mean_square) / (1 - mean_square)
+    error = np.sqrt(2 * (1 - rx) * h / (n - 3))
+    difference = np.arctanh(r1) - np.arctanh(r2)
+    z = difference / error
+    half = stats.norm.isf((1 - CONFIDENCE) / 2) * error
+    p = stats.norm.sf(z) if alternative == "greater" else 2 * stats.norm.sf(abs(z))
+    return one_row(
+        label,
+        difference,
+        ci=(difference - half, difference + half),
+        p=p,
+        n=n,
+        z=z,
+        r1=r1,
+        r2=r2,
+        rx=rx,
+    )
+
+
+def compare_strength(
+    outcome: ArrayLike, first: ArrayLike, second: ArrayLike, *, correlation: str = "spearman"
+) -> pd.DataFrame:
+    """Compare how strongly two predictors go with one outcome, whatever their signs.
+
+    Parameters
+    ----------
+    outcome, first, second : (n,) array_like
+        Measured in the same samples; a sample with a NaN in any of them is left out.
+    correlation
+        ``"spearman"`` or ``"pearson"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `meng_z`; ``flipped`` names the predictors whose sign was changed.
+
+    Examples
+    --------
+    >>> y = np.array([1.0, 2, 3, 4, 5, 6])
+    >>> row = compare_strength(y, [1.0, 3, 2, 4, 6, 5], [6.0, 5, 3, 4, 1, 2])
+    >>> round(row["r2"].item(), 3), row["flipped"].item()
+    (0.886, 'second')
+    """
+    columns = np.column_stack([np.asarray(v, dtype=float) for v in (outcome, first, second)])
+    columns = columns[~np.isnan(columns).any(axis=1)]
+    n = len(columns)
+    reason = why_not_estimable(*columns.T, minimum=MINIMUM_SAMPLES)
+    if reason:
+        return not_estimable("Meng's z", reason, n)
+    if correlation not in ("spearman", "pearson"):
+        raise ValueError(f"correlation is {correlation!r}; expected 'spearman' or 'pearson'")
+    if correlation == "spearman":
+        columns = stats.rankdata(columns, axis=0)
+    r = np.clip(np.corrcoef(columns, rowvar=False), -1, 1)
+    sign_first, sign_second = (-1.0 if r[0, j] < 0 else 1.0 for j in (1, 2))
+    flipped = [name for name, s in (("first", sign_first), ("second", sign_second)) if s < 0]
+    row = meng_z(sign_first * r[0, 1], sign_second * r[0, 2], sign_first * sign_second * r[1, 2], n)
+    return row.assign(flipped=" ".join(flipped))

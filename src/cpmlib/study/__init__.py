@@ -1,0 +1,1 @@
+"""What a study brings: tables, BIDS files, choices, printed values."""

@@ -1,0 +1,222 @@
+"""The choices the paper leaves open, named, with the project's defaults.
+
+Each field is one choice; the sensitivity chapter shows what each does to the results.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self, get_args, get_type_hints
+
+import numpy as np
+
+Estimation = Literal["REML", "ML"]
+SlopeTest = Literal["satterthwaite", "wald-t", "wald-z"]
+Correlation = Literal["spearman", "pearson"]
+MannWhitneyMethod = Literal["auto", "exact", "asymptotic"]
+GradeGrouping = Literal["all", "cns5"]
+CpmNormalisation = Literal["output", "input", "none"]
+RoiWeighting = Literal["voxel-centre", "partial-volume"]
+Registration = Literal["auto", "always", "never"]
+LeakageCorrection = Literal["bidirectional", "unidirectional", "none"]
+ReferenceRule = Literal["baseline", "circulation"]
+
+ROI_DIAMETER = 5.0
+"""Of the sphere over which a map is averaged at a target, mm (the paper's methods)."""
+
+PIXEL_SIZE_RANGE_UM = (0.05, 20.0)
+"""Pixels of a slide: from oil immersion to an overview image."""
+
+MUCH_OUTSIDE = 0.1
+"""Share of a map's voxels outside the model's training range from which it is said that the map is
+not to be trusted: single bright or dark voxels are always there, a tenth of the brain is not."""
+
+MOST_DRAWS = 1_000_000
+"""Of one sample per patient; more take memory and time and change no digit that is printed."""
+
+LARGEST_SEED = 2**63 - 1
+
+
+class Options:
+    """What the two sets of choices share: their checks, and how they are read."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, hint = getattr(self, field.name), hints[field.name]
+            choices = get_args(hint)
+            if choices and value not in choices:
+                raise ValueError(f"option {field.name}: found {value!r}; expected one of {choices}")
+            if not choices and type(value) is not hint:
+                kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
+                raise ValueError(f"option {field.name}: found {value!r}; expected {kind}")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the choices."""
+        return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+        """Build from plain values, as read from YAML or ``NAME=VALUE`` text.
+
+        Parameters
+        ----------
+        mapping
+            Field names and values; text is converted to the field's type.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name or a value that does not fit.
+
+        Examples
+        --------
+        >>> AnalysisOptions.from_mapping({"rout_q": "0.05"}).rout_q
+        0.05
+        """
+        hints = get_type_hints(cls)
+        unknown = sorted(set(mapping) - set(cls.names()))
+        if unknown:
+            names = ", ".join(cls.names())
+            raise ValueError(f"unknown option {unknown[0]!r}; the options are {names}")
+        return cls(**{name: _convert(name, v, hints[name]) for name, v in mapping.items()})
+
+
+@dataclass(frozen=True)
+class ImageOptions(Options):
+    """How images become the values of the sample table.
+
+    Parameters
+    ----------
+    cpm_normalise
+        What is divided by the whole-brain standard deviation: the finished map (as the paper
+        says), the input images, or nothing.
+    roi_diameter
+        Of the sphere at a target, mm.
+    roi_weighting
+        Whether a voxel counts if its centre lies in the sphere, or by the part of it that does.
+    registration
+        Whether contrasts are registered rigidly to the T1-weighted image after gadolinium.
+    bias_correction
+        Whether T1w, T1wGd and FLAIR are freed of their bias field.
+    leakage_correction
+        Of the perfusion series.
+    perfusion_reference
+        By which rule the voxels are chosen whose mean is the reference curve of the correction:
+        their signal returns to its baseline, or to what the circulating agent leaves.
+    histology_pixel_size_um
+        µm per pixel of the slides, for exports in pixels whose own JSON file does not say it; 0
+        where it is not known.
+
+    Examples
+    --------
+    >>> ImageOptions(roi_diameter=7.0).roi_diameter
+    7.0
+    """
+
+    cpm_normalise: CpmNormalisation = "output"
+    roi_diameter: float = ROI_DIAMETER
+    roi_weighting: RoiWeighting = "voxel-centre"
+    registration: Registration = "auto"
+    bias_correction: bool = False
+    leakage_correction: LeakageCorrection = "bidirectional"
+    perfusion_reference: ReferenceRule = "baseline"
+    histology_pixel_size_um: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.roi_diameter <= 50:
+            found = self.roi_diameter
+            raise ValueError(f"option roi_diameter: found {found}; expected 1 to 50 mm")
+        low, high = PIXEL_SIZE_RANGE_UM
+        if self.histology_pixel_size_um and not low <= self.histology_pixel_size_um <= high:
+            found, expected = self.histology_pixel_size_um, f"{low} to {high} µm, or 0"
+            raise ValueError(f"option histology_pixel_size_um: found {found}; expected {expected}")
+
+
+@dataclass(frozen=True)
+class AnalysisOptions(Options):
+    """How the paper's analysis is carried out.
+
+    Parameters
+    ----------
+    rout_q
+        False discovery rate of ROUT, between 0 and 1; 0 switches the exclusion off.
+    spearman_excludes_outliers, rmse_excludes_outliers, mixed_model_excludes_outliers
+        Whether samples that ROUT flags in the same subset are left out of that statistic.
+    mixed_model_estimation
+        ``"REML"`` or ``"ML"``.
+    mixed_model_test
+        Reference distribution of the slope: t with Satterthwaite degrees of freedom, t with
+        n - 2, or normal.
+    meng_correlation
+        Which coefficient Meng's z compares.
+    mann_whitney_method
+        As in `cpmlib.statistics.group_comparison.mann_whitney`.
+    grade_grouping
+        ``"all"`` uses the grade group of every patient; ``"cns5"`` leaves out of the grade
+        groups the patients whose WHO CNS5 diagnosis is NOS.
+    n_draws, seed
+        Draws of one sample per patient, and the seed of all random numbers.
+
+    Raises
+    ------
+    ValueError
+        For a value that a field does not admit.
+
+    Examples
+    --------
+    >>> AnalysisOptions(mixed_model_test="wald-z").mixed_model_test
+    'wald-z'
+    """
+
+    rout_q: float = 0.01
+    spearman_excludes_outliers: bool = False
+    rmse_excludes_outliers: bool = True
+    mixed_model_excludes_outliers: bool = False
+    mixed_model_estimation: Estimation = "REML"
+    mixed_model_test: SlopeTest = "satterthwaite"
+    meng_correlation: Correlation = "spearman"
+    mann_whitney_method: MannWhitneyMethod = "auto"
+    grade_grouping: GradeGrouping = "all"
+    n_draws: int = 1000
+    seed: int = 20250529
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.rout_q < 1:
+            raise ValueError(f"option rout_q: found {self.rout_q}; expected 0 <= Q < 1")
+        for name, low, high in (("n_draws", 1, MOST_DRAWS), ("seed", 0, LARGEST_SEED)):
+            if not low <= getattr(self, name) <= high:
+                found = getattr(self, name)
+                raise ValueError(f"option {name}: found {found}; expected {low} to {high}")
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return the random numbers of one purpose, the same whatever else was drawn before.
+
+        Examples
+        --------
+        >>> AnalysisOptions(seed=1).rng("RMSE").integers(100) == AnalysisOptions(seed=1).rng(
+        ...     "RMSE"
+        ... ).integers(100)
+        np.True_
+        """
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+
+def _convert(name: str, value: object, kind: type) -> object:
+    text = str(value).strip()
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"option {name}: found {text!r}; expected true or false")
+        return text.lower() == "true"
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            expected = "a whole number" if kind is int else "a number"
+            raise ValueError(f"option {name}: found {text[:80]!r}; expected {expected}") from None
+    return text

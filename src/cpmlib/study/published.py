@@ -1,0 +1,273 @@
+"""The printed values of the paper, and what a regenerated value must be to agree with one.
+
+Vocabulary
+----------
+- *printed*: the text in the paper, such as ``0.20`` or ``>0.05``.
+- *rounding interval*: the values that, rounded as the printed text is, give that text.
+- *truncated*: cut off after the printed digits instead of rounded, as some of the paper's
+  percentages are; that is granted to percentages alone.
+- *kind*: what a printed value is (`KINDS`), told from its row in the table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cpmlib.study.delimited import read_tsv
+from cpmlib.study.errors import DatasetError, Problem
+
+COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
+
+COUNT = "counts and percentages"
+CASE = "values of cases"
+BOUND = "bounds such as p > 0.05"
+STATISTIC = "statistics"
+KINDS = (COUNT, CASE, BOUND, STATISTIC)
+"""What a printed value can be; a *bound* is printed behind > or <, the rest are statistics."""
+
+_UNIT = re.compile(r" \((?:cells|1e-6|years)[^)]*\)")
+
+REPRESENTATION_SLACK = 1e-12
+"""Relative slack for decimal bounds and sums held in binary, far below any rounding."""
+
+
+@dataclass(frozen=True)
+class PrintedValue:
+    """A printed text as the interval of values that round to it.
+
+    Parameters
+    ----------
+    low, high : float
+        Bounds; ``high`` is infinite for a printed ``>``, ``low`` minus infinite for ``<``.
+    one_sided : bool
+        Whether the text only bounds the value; the bound itself is then excluded.
+    """
+
+    low: float
+    high: float
+    one_sided: bool = False
+
+    def contains(self, value: float) -> bool:
+        """Whether a value agrees with the printed text; NaN never does.
+
+        Examples
+        --------
+        >>> parse_printed("0.20").contains(0.1951), parse_printed("0.20").contains(0.194)
+        (True, False)
+        """
+        if not np.isfinite(value):
+            return False
+        if self.one_sided:
+            return self.low < value < self.high
+        slack = REPRESENTATION_SLACK * max(abs(self.low), abs(self.high))
+        return self.low - slack <= value <= self.high + slack
+
+    @property
+    def centre(self) -> float:
+        """Middle of the interval; the finite bound of a one-sided one."""
+        if self.one_sided:
+            return self.low if np.isfinite(self.low) else self.high
+        return (self.low + self.high) / 2
+
+
+def parse_printed(text: str) -> PrintedValue:
+    """Read a printed value.
+
+    Parameters
+    ----------
+    text
+        A decimal number, or one behind ``>`` or ``<``.
+
+    Returns
+    -------
+    PrintedValue
+
+    Raises
+    ------
+    ValueError
+        If the text is neither.
+
+    Examples
+    --------
+    >>> parse_printed("-0.78")
+    PrintedValue(low=-0.785, high=-0.775, one_sided=False)
+    >>> parse_printed(">0.05")
+    PrintedValue(low=0.05, high=inf, one_sided=True)
+    """
+    sign, digits = (text[0], text[1:]) if text.startswith(("<", ">")) else ("", text)
+    try:
+        value = Decimal(digits.strip())
+    except InvalidOperation:
+        raise ValueError(
+            f"printed value {text!r}; expected a number, or > or < and a number"
+        ) from None
+    if not value.is_finite():
+        raise ValueError(f"printed value {text!r}; expected a finite number")
+    if sign == ">":
+        return PrintedValue(float(value), np.inf, one_sided=True)
+    if sign == "<":
+        return PrintedValue(-np.inf, float(value), one_sided=True)
+    exponent = value.as_tuple().exponent
+    half = Decimal(1).scaleb(int(exponent)) / 2
+    return PrintedValue(float(value - half), float(value + half))
+
+
+def kind_of(id: str, statistic: str, printed: str) -> str:
+    """Tell what a printed value is.
+
+    Parameters
+    ----------
+    id, statistic, printed
+        As in the table of printed values.
+
+    Returns
+    -------
+    str
+        One of `KINDS`.
+
+    Examples
+    --------
+    >>> kind_of("t1.sex_m", "count of patients, sex M", "17")
+    'counts and percentages'
+    >>> kind_of("corr.whole.cpm.rho_p", "Spearman p, CPM", ">0.05")
+    'bounds such as p > 0.05'
+    """
+    if id.startswith("case."):
+        return CASE
+    if statistic.startswith("count of ") or is_percentage(statistic):
+        return COUNT
+    return BOUND if printed.startswith((">", "<")) else STATISTIC
+
+
+def is_percentage(statistic: str) -> bool:
+    """Whether a printed value is a share in percent, by what the table calls it.
+
+    Examples
+    --------
+    >>> is_percentage("percent of patients, sex M")
+    True
+    """
+    return statistic.startswith("percent of ")
+
+
+def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
+    """Whether a percentage that was cut off, not rounded, would be printed so.
+
+    Parameters
+    ----------
+    printed, statistic
+        As in the table of printed values.
+    value
+        The regenerated value.
+
+    Returns
+    -------
+    bool
+        False for anything but a percentage, and for no value.
+
+    Examples
+    --------
+    >>> agrees_if_truncated("18", "percent of patients", 100 * 5 / 27)
+    True
+    >>> agrees_if_truncated("0.17", "Spearman rho", 0.179)
+    False
+    """
+    if not is_percentage(statistic) or printed.startswith((">", "<")) or not np.isfinite(value):
+        return False
+    text = Decimal(printed)
+    # A share that is exactly a whole number may lie a last bit below it.
+    exact = Decimal(float(value) * (1 + REPRESENTATION_SLACK))
+    return exact.quantize(text, rounding=ROUND_DOWN) == text
+
+
+def name_of(statistic: str, subset: str) -> str:
+    """Name a printed value for a reader, without its unit.
+
+    Examples
+    --------
+    >>> name_of("SD of CPM cellularity (cells/mm2)", "whole")
+    'SD of CPM cellularity (whole)'
+    """
+    return f"{_UNIT.sub('', statistic)} ({subset})"
+
+
+def names_of(published: pd.DataFrame, ids: Iterable[str]) -> str:
+    """Name some of the printed values, as one text.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"statistic": ["mean", "SD"], "subset": ["whole"] * 2}, ["a", "b"])
+    >>> names_of(table, ["a", "b"])
+    'mean (whole); SD (whole)'
+    """
+    rows = published.loc[list(ids), ["statistic", "subset"]]
+    return "; ".join(name_of(*row) for row in rows.itertuples(index=False))
+
+
+def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:
+    """Return the ids whose value agrees with the printed text; a missing value never does.
+
+    Examples
+    --------
+    >>> agreeing(pd.DataFrame({"printed": ["0.17", "3"]}, index=["a", "b"]), {"a": 0.171})
+    ['a']
+    """
+    return [
+        str(id)
+        for id, printed in published["printed"].items()
+        if parse_printed(printed).contains(values.get(str(id), float("nan")))
+    ]
+
+
+def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the table of printed values.
+
+    Parameters
+    ----------
+    path
+        Tab-separated, columns as in `COLUMNS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Those columns as text, and ``low`` and ``high`` of the rounding interval; indexed by id.
+
+    Raises
+    ------
+    DatasetError
+        For a missing column, a repeated id or a printed text that is no number.
+    """
+    table = read_tsv(Path(path))
+    absent = [name for name in COLUMNS if name not in table.cells.columns]
+    if absent:
+        raise DatasetError(
+            [Problem(table.file, "no such column", "it", "add it", 1, name) for name in absent]
+        )
+    problems, intervals = [], []
+    seen: set[str] = set()
+    for row, record in table.cells.iterrows():
+        number = int(str(row))
+        if record["id"] in seen:
+            problems.append(
+                Problem(table.file, f"{record['id']} again", "each id once", "rename", number, "id")
+            )
+        seen.add(record["id"])
+        try:
+            intervals.append(parse_printed(record["printed"]))
+        except ValueError:
+            expected = "a number, or > or < and a number"
+            problems.append(
+                Problem(table.file, record["printed"], expected, "correct it", number, "printed")
+            )
+    if problems:
+        raise DatasetError(problems)
+    frame = table.cells[list(COLUMNS)].set_index("id")
+    return frame.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])

@@ -1,0 +1,174 @@
+"""A table in a workbook: what its owner sees on the first sheet, or a fault."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cpmlib.study.delimited import (
+    LIMITS,
+    MAXIMUM_BYTES,
+    MAXIMUM_COLUMNS,
+    MAXIMUM_ROWS,
+    TextTable,
+    to_frame,
+)
+from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.names import is_placeholder, not_fetched
+
+_OLE = b"\xd0\xcf\x11\xe0"
+"""First bytes of an old .xls workbook, and of a workbook that is locked with a password."""
+_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^]]*\]')
+"""Parts of a cell's format that stand for themselves, for a space or a colour."""
+_SCALED = re.compile("%|,(?![0#?])")
+"""Formats that show percent or thousands of the number."""
+_SHOWN = re.compile("[0#?@]|general", re.IGNORECASE)
+"""What stands for the digits in a format."""
+
+
+def read_xlsx(path: Path) -> TextTable:
+    """Read the first sheet of a workbook; formulas count as the values saved with them.
+
+    Raises
+    ------
+    DatasetError
+        If the file is not a workbook, is locked or too large, holds merged, hidden or struck-out
+        cells, raised marks or formulas without a saved value, or its records do not fit the header.
+    """
+    if is_placeholder(path):
+        raise DatasetError(not_fetched(path, path.parent))
+    try:
+        with path.open("rb") as stream:
+            locked = stream.read(4) == _OLE
+        if locked:
+            found = "a workbook that is locked with a password, or an old .xls file"
+            remedy = "save it as .xlsx without a password, or as .csv"
+            raise DatasetError(Problem(path.name, found, "an open .xlsx workbook", remedy))
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAXIMUM_BYTES:
+            raise DatasetError(
+                Problem(
+                    path.name,
+                    f"{unpacked} bytes when unpacked",
+                    f"at most {MAXIMUM_BYTES}",
+                    "check that this is the table",
+                )
+            )
+        values, formulas = (_workbook(path, data_only=choice) for choice in (True, False))
+    except DatasetError:
+        raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        remedy = "check the file and its permissions"
+        raise DatasetError(Problem(path.name, reason, "a readable file", remedy)) from None
+    except Exception as error:
+        found = f"a file that does not open as a workbook ({type(error).__name__})"
+        raise DatasetError(
+            Problem(path.name, found, "an .xlsx workbook", "save it anew, or as .csv")
+        ) from None
+    if not values.worksheets:
+        found = "a workbook without a sheet of cells"
+        raise DatasetError(Problem(path.name, found, "a table on its first sheet", "add it"))
+    sheet = values.worksheets[0]
+    _check_sheet(sheet, formulas.worksheets[0], path.name)
+    rows = [
+        ["" if cell is None else _as_text(cell) for cell in row]
+        for row in sheet.iter_rows(values_only=True)
+    ]
+    others = [  # by number: what a sheet is called may be nobody's business
+        f"sheet {values.sheetnames.index(other.title) + 1} of the workbook"
+        for other in values.worksheets[1:]
+        if any(cell is not None for row in other.iter_rows(values_only=True) for cell in row)
+    ]
+    comments = sum(cell.comment is not None for row in sheet.iter_rows() for cell in row)
+    notes = [*others, *([f"comments on cells of the workbook ({comments})"] if comments else [])]
+    return TextTable(to_frame(rows, path.name), path.name, notes=tuple(notes))
+
+
+def _workbook(path: Path, *, data_only: bool) -> Any:
+    import openpyxl  # only a study that comes as a workbook needs it
+
+    return openpyxl.load_workbook(path, data_only=data_only, rich_text=not data_only)
+
+
+def _check_sheet(values: Any, formulas: Any, file: str) -> None:
+    """Refuse what would read as another table than the one that its owner sees."""
+    if values.max_row > MAXIMUM_ROWS or values.max_column > MAXIMUM_COLUMNS:
+        found = f"cells as far as row {values.max_row}, column {values.max_column}"
+        raise DatasetError(Problem(file, found, LIMITS, "delete stray cells"))
+    problems = [
+        Problem(file, f"merged cells {area}", "a value in each cell", "unmerge them", area.min_row)
+        for area in values.merged_cells.ranges
+    ]
+    if values.sheet_state != "visible":
+        remedy = "show it, or move the table's sheet to the first place"
+        problems.append(Problem(file, "a hidden first sheet", "the table on it", remedy))
+    rows, columns = _hidden(values)
+    for row in formulas.iter_rows():
+        for cell in row:
+            if cell.value is not None:
+                unsaved = values.cell(cell.row, cell.column).value is None
+                faults = list(_faults(cell, unsaved))
+                if cell.row in rows:
+                    faults.append(("a hidden row", "rows that can be seen", "show or delete it"))
+                elif cell.column in columns:
+                    what = f"a hidden column {cell.column_letter}"
+                    faults.append((what, "columns that can be seen", "show or delete it"))
+                problems += [Problem(file, *texts, cell.row) for texts in faults]
+    if problems:
+        raise DatasetError(problems)
+
+
+def _faults(cell: Any, unsaved: bool) -> Iterator[tuple[str, str, str]]:
+    """Yield what was found, expected and the remedy for a cell that shows another content."""
+    place = cell.coordinate
+    if cell.data_type == "f" and unsaved:
+        remedy = "open and save it in a spreadsheet program, or write the value"
+        yield f"a formula without a saved value in {place}", "a value", remedy
+    # A text of which parts have a font of their own is a list of its parts.
+    parts = cell.value if isinstance(cell.value, list) else []
+    fonts = [part.font for part in parts if not isinstance(part, str)]
+    if cell.font.strike or any(font.strike for font in fonts):
+        remedy = "delete it, or leave it and say why under exclude_reason"
+        yield f"struck-out text in {place}", "plain text", remedy
+    if any(font.vertAlign in ("superscript", "subscript") for font in fonts):
+        remedy = "take out the mark, which would read as part of the value"
+        yield f"a raised or lowered mark in {place}", "the value alone", remedy
+    if cell.data_type in ("n", "f") and _shows_another(cell.number_format):
+        remedy = "format the cell as a plain number and write again what it should be"
+        found = f"a number in {place} that its format shows as another"
+        yield found, "the number that is shown", remedy
+
+
+def _shows_another(number_format: str) -> bool:
+    """Whether a format shows a number above or below 0 as another one, or not at all.
+
+    Examples
+    --------
+    >>> [_shows_another(text) for text in ("#,##0.0", '0.0,"k"', "0%", "0;", '0" mm"', '"n/a"')]
+    [False, True, True, True, False, True]
+    """
+    sections = _LITERAL.sub("", number_format).split(";")[:2]
+    return any(_SCALED.search(part) or not _SHOWN.search(part) for part in sections)
+
+
+def _hidden(sheet: Any) -> tuple[set[int], set[int]]:
+    """Return the numbers of the rows and columns that a sheet hides, by a filter or by hand."""
+    shown = {n for n, row in sheet.row_dimensions.items() if not row.hidden}
+    every = set(range(1, sheet.max_row + 1))
+    rows = every - shown if sheet.sheet_format.zeroHeight else set(sheet.row_dimensions) - shown
+    columns: set[int] = set()
+    for column in sheet.column_dimensions.values():
+        if column.hidden:
+            columns |= set(range(column.min, column.max + 1))
+    return rows, columns
+
+
+def _as_text(cell: object) -> str:
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)

@@ -1,0 +1,1 @@
+"""The table of the synthetic study, calibrated to the printed results."""

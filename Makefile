@@ -69,6 +69,7 @@ lint: $(READY)  ## formatting, lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 benchmark: $(READY)  ## measure again what the book says of speed (half an hour)
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_statistics.py

@@ -23,7 +23,8 @@ BUILD = ROOT / BUILD_NAME
 """Everything else that is built: it holds identifiers, or names of files."""
 GIVEN_MODEL = BUILD / "given_model.npz"
 """Copy of the model that a study brings."""
-PACKAGE = ROOT / "src" / "cpmlib"
+PACKAGES = ("cpmlib", "cpmsurrogate")
+SRC = ROOT / "src"
 TABLES = ("dataset_description.json", "participants.tsv", "samples.tsv")
 """The tables of a BIDS folder that the workflow reads."""
 OPTIONAL = ("samples.json",)
@@ -125,7 +126,7 @@ def shown_patients(notebook: str) -> list[str]:
         return cases
     chosen = [*cases, *known]
     if not settings()["surrogate"]:  # its images are jobs; every patient has them
-        # Some patients have exports alone. As `cpmlib.roi.walkthrough.choose_patient` does.
+        # Some patients have exports alone. As `StudyImages.choose_patient` does.
         chosen = [who for who in chosen if study_patient(who).images] or chosen
     return chosen[:1]
 
@@ -157,7 +158,7 @@ def library_files(script: str | None) -> list[str]:
     """
     if script is None:
         kinds = (".py", ".html", ".css", ".js")
-        paths = [p for p in PACKAGE.rglob("*") if p.suffix in kinds]
+        paths = [p for name in PACKAGES for p in (SRC / name).rglob("*") if p.suffix in kinds]
         return sorted(str(p.relative_to(ROOT)) for p in paths)
     path = ROOT / script
     source = path.read_text(encoding="utf-8")
@@ -196,11 +197,11 @@ def _imported(source: str) -> set[Path]:
 
 def _files_of(name: str) -> set[Path]:
     parts = name.split(".")
-    if parts[0] != PACKAGE.name:
+    if parts[0] not in PACKAGES:
         return set()
     found = set()
     for depth in range(1, len(parts) + 1):
-        stem = PACKAGE.parent.joinpath(*parts[:depth])
+        stem = SRC.joinpath(*parts[:depth])
         # Beside a module may lie what it reads, under the same name: a template, a style, a script.
         beside = [stem.with_suffix(end) for end in (".html", ".css", ".js")]
         for path in (stem.with_suffix(".py"), stem / "__init__.py", *beside):

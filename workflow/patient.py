@@ -30,12 +30,11 @@ from cpmlib.mri.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.roi.extraction import count_samples, extract_regions
 from cpmlib.roi.lps import suspicious_mirror
-from cpmlib.roi.spheres import COLUMNS as AXES
 from cpmlib.study.derivatives import FOLDER, MADE, sidecar
 from cpmlib.study.errors import DatasetError, Problem, collected
 from cpmlib.study.files import PatientFiles, find_patient
 from cpmlib.study.names import NOT_NEEDED
-from cpmlib.study.options import ImageOptions
+from cpmlib.study.options import AXES, ImageOptions
 from cpmlib.study.schemas import wanted
 from dependencies import BUILD, model_scaling, needs_model, read_targets
 

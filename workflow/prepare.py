@@ -25,13 +25,13 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.mri.patient import check_patient, without_contrasts
-from cpmlib.roi.spheres import COLUMNS as AXES
 from cpmlib.study.dataset import excluded_rows, read_notes, read_tables
 from cpmlib.study.delimited import column_name, read_tsv
 from cpmlib.study.derivatives import FOLDER
 from cpmlib.study.errors import DatasetError, Problem, clip
 from cpmlib.study.files import PatientFiles, Unused, find_patient, has_images, unknown_patients
 from cpmlib.study.names import COUNTED
+from cpmlib.study.options import AXES
 from cpmlib.study.pseudonyms import key_text, read_key
 from cpmlib.study.schemas import EXCLUSIONS, MEASURED, MISSING, SAMPLES, wanted
 from cpmsurrogate.images.study import study_tables

@@ -189,7 +189,7 @@ def _write_accuracy() -> None:
 
 
 def _modules(script: str) -> str:
-    paths = [Path(path).relative_to("src/cpmlib") for path in library_files(script)]
+    paths = [Path(path).relative_to("src") for path in library_files(script)]
     names = (".".join(path.with_suffix("").parts) for path in paths)
     return ", ".join(name for name in names if not name.endswith("__init__"))
 

@@ -22,7 +22,7 @@ from cpmlib.histology.cellularity import count_cells
 from cpmlib.histology.pixel_size import pixel_size_of
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.images import read_image, write_image
-from cpmlib.roi.spheres import roi_mean
+from cpmlib.roi.means import roi_mean
 from cpmlib.study.derivatives import MADE
 from studies import ROOT
 

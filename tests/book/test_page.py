@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -18,7 +17,7 @@ from myst_parser.docutils_ import Parser
 
 from cpmlib.book.page import Page, _build_of_default
 from cpmlib.study import markup
-from studies import COHORT, ROOT
+from studies import COHORT
 
 
 @pytest.fixture
@@ -110,7 +109,6 @@ def test_no_cell_of_a_download_is_a_formula(page, tmp_path, start):
 
 
 def test_titles_in_the_index_of_search_are_no_markup(tmp_path):
-    sys.path.insert(0, str(ROOT / "workflow"))
     from stage import _escape_titles
 
     index = tmp_path / "searchindex.js"
@@ -131,7 +129,6 @@ def test_a_number_that_does_not_exist_is_not_estimable():
     from docutils import nodes
     from docutils.utils import new_document
 
-    sys.path.insert(0, str(ROOT / "workflow"))
     from not_estimable import name_missing_numbers
 
     document = new_document("page")

@@ -11,7 +11,7 @@ from cpmlib.figures import walkthrough as figures
 from cpmlib.figures.registration import figure_registration, pixels_of_registration
 from cpmlib.figures.slices import PLANES, pixels, take_slice
 from cpmlib.mri.patient import PatientImages
-from cpmlib.roi.walkthrough import Walk
+from cpmlib.roi.walkthrough import Walkthrough
 
 AFFINE = np.diag([3.0, 3, 3, 1])
 
@@ -38,7 +38,7 @@ def test_pixels_are_those_of_the_image_at_their_coordinates(plane):
 def test_a_patient_s_slices_are_offered_as_drawn():
     images = PatientImages({"T1w": image(1.0), "FLAIR": image(2.0)})
     samples = pd.DataFrame({"target_x": [30.0], "target_y": [33.0], "target_z": [24.0]})
-    walk = Walk("P01", samples, images)
+    walk = Walkthrough("P01", samples, images)
     row = figures.native_row(walk)
     table = figures.pixels_of_row(row)
     drawn = [ax.images[0].get_array() for ax in figures.figure_row(row, walk).axes if ax.images]
@@ -47,7 +47,7 @@ def test_a_patient_s_slices_are_offered_as_drawn():
         np.testing.assert_allclose(
             np.sort(table[name].dropna()), np.sort(np.ma.compressed(picture)), atol=0.01
         )
-    nothing = Walk()
+    nothing = Walkthrough()
     assert figures.native_row(nothing) is None
     for empty in (
         figures.pixels_of_row(None),

@@ -42,7 +42,7 @@ from cpmlib.figures.slices import (
     robust_window,
     take_slice,
 )
-from cpmlib.roi.spheres import roi_mean
+from cpmlib.roi.means import roi_mean
 from cpmlib.study.errors import DatasetError
 
 SHAPE = (20, 24, 16)

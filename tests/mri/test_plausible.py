@@ -15,9 +15,8 @@ from cpmlib.cpm.maps import PatientMaps, make_maps
 from cpmlib.mri.patient import PatientImages
 from cpmlib.mri.plausible import check_brought, check_contrasts
 from cpmlib.roi.extraction import extract_regions
-from cpmlib.roi.spheres import COLUMNS as AXES
 from cpmlib.study.errors import DatasetError
-from cpmlib.study.options import ImageOptions
+from cpmlib.study.options import AXES, ImageOptions
 from phantoms import template
 
 BRAIN = nib.Nifti1Image((np.asarray(head().dataobj) > 0).astype(np.uint8), head().affine)

@@ -25,7 +25,7 @@ from cpmlib.paper.roi_sensitivity import (
     sensitivity,
     summary,
 )
-from cpmlib.roi.spheres import roi_mean, roi_table
+from cpmlib.roi.means import roi_mean, roi_table
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.options import ImageOptions
 

@@ -14,7 +14,8 @@ from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 from cpmlib.book.study_images import StudyImages
 from cpmlib.mri.grid import resample_to
 from cpmlib.roi.lps import LEAST_GAIN, flair_gain, mirrored_cohort, suspicious_mirror
-from cpmlib.roi.spheres import COLUMNS, lps_to_ras
+from cpmlib.roi.means import lps_to_ras
+from cpmlib.study.options import AXES
 from studies import ROOT
 
 
@@ -142,7 +143,7 @@ def test_rates_in_the_built_cohort():
         assert flair is not None
         flair = resample_to(flair, mask.affine, mask.shape, name="FLAIR")
         flipped = rows.copy()
-        flipped[list(COLUMNS)] = lps_to_ras(rows[list(COLUMNS)])
+        flipped[list(AXES)] = lps_to_ras(rows[list(AXES)])
         if suspicious_mirror(rows, mask, flair):
             false.append(patient)
         if not suspicious_mirror(flipped, mask, flair):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import dataset as staging
+import dependencies
+import prepare
 from cpmlib.paper import cases
 from cpmlib.roi.extraction import fill_measured
 from cpmlib.study import delimited
@@ -21,13 +23,7 @@ from cpmlib.study.dataset import pseudonymised, read_dataset, read_tables, write
 from cpmlib.study.delimited import parse_number
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.schemas import PARTICIPANTS, SAMPLES, is_fit_to_show
-from studies import ROOT, rewrite, set_cell
-
-sys.path.insert(0, str(ROOT / "workflow"))
-
-import dataset as staging
-import dependencies
-import prepare
+from studies import rewrite, set_cell
 
 HEADER = "participant_id,sample_id,treatment,cpm,adc,he_cellularity"
 MINIMAL = f"""{HEADER}

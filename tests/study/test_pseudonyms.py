@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import dependencies
+import prepare
 from cpmlib.statistics.one_per_patient import monte_carlo
 from cpmlib.study.dataset import pseudonymised, read_dataset, read_tables, write_dataset
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.pseudonyms import Key, key_text, read_key
-from studies import ROOT, rewrite
-
-sys.path.insert(0, str(ROOT / "workflow"))
-import dependencies
-import prepare
+from studies import rewrite
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,6 @@ import pytest
 from cpmlib.paper.feasibility import bounds
 from cpmlib.study.published import read_published
 from cpmsurrogate.calibration.targets import make_targets
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from importlib import metadata
 
 import yaml
 
-from studies import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
 import lock
+from studies import ROOT
 
 
 def locked() -> list[str]:

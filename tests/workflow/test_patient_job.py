@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,18 +14,15 @@ import pandas as pd
 import pytest
 from nibabel.affines import apply_affine
 
+import dependencies
+import patient as job
+import prepare
 from cpmlib.book.study_images import StudyImages, read_pictures
 from cpmlib.cpm.maps import PatientMaps
 from cpmlib.mri.images import write_image
 from cpmlib.roi.extraction import EXTRAPOLATION, extract_regions
 from cpmlib.study.files import find_patient
 from cpmlib.study.options import ImageOptions
-from studies import ROOT
-
-sys.path.insert(0, str(ROOT / "workflow"))
-import dependencies
-import patient as job
-import prepare
 
 TARGET = (-30.0, 24.0, 12.0)
 SHAPE, STEP = (40, 44, 40), 4.0

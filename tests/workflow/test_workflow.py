@@ -16,21 +16,6 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-
-from cpmlib.book.study_images import StudyImages
-from cpmlib.cpm.model_file import write_model
-from cpmlib.cpm.processors import available_processors, usable_processors
-from cpmlib.mri.images import write_image
-from cpmlib.mri.patient import PatientImages
-from cpmlib.roi.walkthrough import choose_patient
-from cpmlib.study.dataset import excluded_rows, read_tables
-from cpmlib.study.errors import DatasetError
-from cpmlib.study.files import unknown_patients
-from cpmlib.study.schemas import wanted
-from studies import ROOT, rewrite, set_cell
-
-sys.path.insert(0, str(ROOT / "workflow"))
-sys.path.insert(0, str(ROOT / "tests" / "cpm"))
 from toy import trained
 
 import build
@@ -40,6 +25,16 @@ import graph
 import patient
 import prepare
 import scheduler
+from cpmlib.book.study_images import StudyImages
+from cpmlib.cpm.model_file import write_model
+from cpmlib.cpm.processors import available_processors, usable_processors
+from cpmlib.mri.images import write_image
+from cpmlib.mri.patient import PatientImages
+from cpmlib.study.dataset import excluded_rows, read_tables
+from cpmlib.study.errors import DatasetError
+from cpmlib.study.files import unknown_patients
+from cpmlib.study.schemas import wanted
+from studies import ROOT, rewrite, set_cell
 
 RAW = (
     "{0}/anat/{0}_T1w",
@@ -57,24 +52,29 @@ def put_images(study: Path, patient: str, *names: str) -> None:
 
 
 def modules(script: str) -> set[str]:
-    return {path.removeprefix("src/cpmlib/") for path in dependencies.library_files(script)}
+    return {path.removeprefix("src/") for path in dependencies.library_files(script)}
 
 
 def test_a_notebook_needs_its_modules_and_theirs():
     needed = modules("notebooks/03_correlations.md")
-    assert {"rout.py", "correlation.py", "paper/correlations.py", "results.py"} <= needed
-    assert "mixed_model.py" not in needed
-    assert "group_comparison.py" not in needed
+    names = ("statistics/rout", "statistics/correlation", "paper/correlations")
+    assert {f"cpmlib/{name}.py" for name in names} <= needed
+    assert "cpmlib/statistics/mixed_model.py" not in needed
+    assert "cpmlib/statistics/group_comparison.py" not in needed
 
 
 def test_the_cohort_page_needs_no_statistics_of_association():
-    assert not {"rout.py", "meng.py", "mixed_model.py"} & modules("notebooks/01_cohort.md")
+    needed = modules("notebooks/01_cohort.md")
+    assert "cpmlib/statistics/descriptives.py" in needed
+    names = ("rout", "meng", "mixed_model")
+    assert not {f"cpmlib/statistics/{name}.py" for name in names} & needed
 
 
 def test_the_whole_library_is_every_module():
     listed = dependencies.library_files(None)
-    assert "src/cpmlib/rout.py" in listed
+    assert "src/cpmlib/statistics/rout.py" in listed
     assert "src/cpmlib/paper/groups.py" in listed
+    assert "src/cpmsurrogate/recipe.py" in listed
 
 
 def imports_of(name: str) -> str:
@@ -104,9 +104,9 @@ def test_real_imports_are_among_the_declared_ones():
     for name in dependencies.notebook_names():
         declared = modules(f"notebooks/{name}.md")
         for module in loaded(imports_of(name)):
-            if module.split(".")[0] == "cpmlib":
-                path = module.replace(".", "/").removeprefix("cpmlib").lstrip("/")
-                assert {f"{path}.py", f"{path}/__init__.py".lstrip("/")} & declared, (name, module)
+            if module.split(".")[0] in dependencies.PACKAGES:
+                path = module.replace(".", "/")
+                assert {f"{path}.py", f"{path}/__init__.py"} & declared, (name, module)
 
 
 HEAVY = {"SimpleITK", "numba", "skimage", "sklearn", "dipy", "nilearn"}
@@ -576,7 +576,7 @@ def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_cas
         samples = read_tables(study)[1]
         samples = samples[~excluded_rows(samples)]
         images = index_images(study, project / dependencies.BUILD_NAME)
-        assert [choose_patient(images, samples)] == dependencies.shown_patients("11_one_patient")
+        assert [images.choose_patient(samples)] == dependencies.shown_patients("11_one_patient")
         return dependencies.shown_patients("11_one_patient")[0]
 
     name_case(study, two)

@@ -88,8 +88,8 @@ class Page:
     image_options : ImageOptions
     build : pathlib.Path
         Where the workflow put what it made of the dataset's images; see
-        `cpmlib.book.study_images.StudyImages`. Not imported here, so that a page of statistics depends
-        on no module of images.
+        `cpmlib.book.study_images.StudyImages`. Not imported here, so that a page of statistics
+        depends on no module of images.
     """
 
     def __init__(self, name: str, dataset: str | None = None) -> None:

@@ -26,11 +26,10 @@ from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
 from cpmlib.histology.tiles import read_tile
 from cpmlib.mri.images import read_image
-from cpmlib.roi.spheres import COLUMNS as AXES
 from cpmlib.study.derivatives import FOLDER, MADE
 from cpmlib.study.files import PatientFiles, find_patient
 from cpmlib.study.names import KINDS
-from cpmlib.study.options import ROI_DIAMETER
+from cpmlib.study.options import AXES, ROI_DIAMETER
 from cpmlib.study.pseudonyms import replace_names
 
 if TYPE_CHECKING:
@@ -78,6 +77,18 @@ class StudyImages:
         index = self.build / "dataset" / "images.json"
         self._index = json.loads(index.read_text("utf-8")) if index.is_file() else {}
         self.patients: list[str] = list(self._index)
+
+    def choose_patient(self, samples: pd.DataFrame) -> str | None:
+        """Return the patient of the first case with images, or the first with images.
+
+        If there are exports alone, it is the first that has some; None without either.
+        """
+        chosen = self.patients
+        if "case" in samples.columns:
+            named = samples.dropna(subset="case").sort_values("case")["participant_id"]
+            chosen = [who for who in named if who in self.patients] + chosen
+        pictured = (who for who in chosen if self.files(who).images)
+        return next(pictured, chosen[0] if chosen else None)
 
     def files(self, patient: str) -> PatientFiles:
         """Return the study's files of a patient; samples go by their names in the files."""

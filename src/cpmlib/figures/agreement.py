@@ -27,7 +27,8 @@ def figure_agreement(ledger: pd.DataFrame, relation: str) -> Figure:
     Parameters
     ----------
     ledger
-        As `cpmlib.paper.ledger.make_ledger` returns it. Values printed only as a bound are left out.
+        As `cpmlib.paper.ledger.make_ledger` returns it. Values printed only as a bound are
+        left out.
     relation
         What the dataset is to the paper. The distance is in half-widths of the printed value's
         rounding interval; for another study, in those of the 95 % interval of its own value.

@@ -38,7 +38,7 @@ from cpmlib.figures.slices import (
     world_point,
 )
 from cpmlib.figures.style import figure_style, say
-from cpmlib.roi.spheres import EmptySphere, roi_mean
+from cpmlib.roi.means import EmptySphere, roi_mean
 from cpmlib.study.markup import escape
 from cpmlib.study.options import ROI_DIAMETER
 from cpmlib.study.schemas import SEX
@@ -303,8 +303,8 @@ def case_caption(row: Mapping[str, Any]) -> str:
     Parameters
     ----------
     row
-        With the columns of both tables (see `cpmlib.study.schemas`); absent ones count as n/a. IDH and
-        what `case_findings` gives are named if they are there.
+        With the columns of both tables (see `cpmlib.study.schemas`); absent ones count as n/a. IDH
+        and what `case_findings` gives are named if they are there.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 Vocabulary
 ----------
 - *ROI*: sphere of 5 mm diameter at a target; *target*: mm in scanner space, RAS+.
-- *flag*: why a sphere was only partly read (`cpmlib.roi.spheres.RoiValue`), or empty.
+- *flag*: why a sphere was only partly read (`cpmlib.roi.means.RoiValue`), or empty.
 - *change*: of a value against the default's, in per cent of the default.
 """
 
@@ -64,7 +64,7 @@ class RoiPanel:
     sample_id
         As printed.
     flag
-        As in `cpmlib.roi.spheres.RoiValue`.
+        As in `cpmlib.roi.means.RoiValue`.
     target : (3,)
         World, mm, RAS+.
     cut

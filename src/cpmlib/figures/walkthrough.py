@@ -20,7 +20,7 @@ from cpmlib.figures.slices import pixels
 from cpmlib.figures.style import PANEL, figure_style, say
 
 if TYPE_CHECKING:
-    from cpmlib.roi.walkthrough import Walk
+    from cpmlib.roi.walkthrough import Walkthrough
 
 SPHERE_SIZE = 3.0
 """Side of the panel with the one sphere, inches."""
@@ -36,26 +36,26 @@ def figure_absent(reason: str = NO_IMAGES) -> Figure:
     return figure
 
 
-def native_row(walk: Walk) -> QualityRow | None:
+def native_row(walk: Walkthrough) -> QualityRow | None:
     """Cut the contrasts as they came, each through the same point of scanner space."""
     return _row(walk, {kind: walk.images.volumes.get(kind) for kind in SHOWN}, None)
 
 
-def map_row(walk: Walk) -> QualityRow | None:
+def map_row(walk: Walkthrough) -> QualityRow | None:
     """Cut contrasts and maps on the reference grid."""
     shown = {kind: walk.pictures.get(kind) for kind in (*SHOWN, EXTRAPOLATION)}
     return _row(walk, shown, walk.maps.maps.get("mask"))
 
 
 def _row(
-    walk: Walk, shown: Mapping[str, nib.Nifti1Image | None], mask: nib.Nifti1Image | None
+    walk: Walkthrough, shown: Mapping[str, nib.Nifti1Image | None], mask: nib.Nifti1Image | None
 ) -> QualityRow | None:
     if walk.patient is None or walk.target is None or not any(shown.get(kind) for kind in SHOWN):
         return None
     return quality_row(walk.patient, shown, mask, [walk.target])
 
 
-def figure_row(row: QualityRow | None, walk: Walk) -> Figure:
+def figure_row(row: QualityRow | None, walk: Walkthrough) -> Figure:
     """Draw the slices of one patient, the brain's outline if there is one, and the target."""
     return figure_absent() if row is None else figure_quality([row], walk.options.roi_diameter)
 
@@ -65,7 +65,7 @@ def pixels_of_row(row: QualityRow | None) -> pd.DataFrame:
     return pixels({} if row is None else row.slices)
 
 
-def figure_alignment(walk: Walk) -> Figure:
+def figure_alignment(walk: Walkthrough) -> Figure:
     """Draw each contrast on the reference grid against the image after gadolinium."""
     aligned = dict(walk.maps.contrasts)
     reference = aligned.pop("T1wGd", None)
@@ -74,7 +74,7 @@ def figure_alignment(walk: Walk) -> Figure:
     return figure_registration(reference, aligned, walk.maps.maps.get("mask"), walk.maps.alignment)
 
 
-def pixels_of_alignment(walk: Walk) -> pd.DataFrame:
+def pixels_of_alignment(walk: Walkthrough) -> pd.DataFrame:
     """Return what `figure_alignment` draws."""
     aligned = dict(walk.maps.contrasts)
     reference = aligned.pop("T1wGd", None)
@@ -83,7 +83,7 @@ def pixels_of_alignment(walk: Walk) -> pd.DataFrame:
     return pixels_of_registration(reference, aligned, walk.maps.maps.get("mask"))
 
 
-def figure_leakage(walk: Walk) -> Figure:
+def figure_leakage(walk: Walkthrough) -> Figure:
     """Draw the curve of the voxel at the target, its correction, and the quality of the fit."""
     series, fit, voxel = walk.images.perfusion, walk.maps.perfusion, _perfusion_voxel(walk)
     if series is None or fit is None or voxel is None:
@@ -91,7 +91,7 @@ def figure_leakage(walk: Walk) -> Figure:
     return figure_perfusion(series.image, fit, series.echo_time, voxel)
 
 
-def data_of_leakage(walk: Walk) -> pd.DataFrame:
+def data_of_leakage(walk: Walkthrough) -> pd.DataFrame:
     """Return what `figure_leakage` draws: curves over time in panel A, pixels in panel B."""
     series, fit, voxel = walk.images.perfusion, walk.maps.perfusion, _perfusion_voxel(walk)
     if series is None or fit is None or voxel is None:
@@ -104,7 +104,7 @@ def data_of_leakage(walk: Walk) -> pd.DataFrame:
     return pd.concat([lines, pixels({"R2": cut}).assign(panel="B")], ignore_index=True)
 
 
-def _perfusion_voxel(walk: Walk) -> tuple[int, int, int] | None:
+def _perfusion_voxel(walk: Walkthrough) -> tuple[int, int, int] | None:
     """Return the voxel of the perfusion series at the shown target."""
     series = walk.images.perfusion
     if series is None or walk.target is None:
@@ -114,7 +114,7 @@ def _perfusion_voxel(walk: Walk) -> tuple[int, int, int] | None:
     return i, j, k
 
 
-def figure_sphere(walk: Walk) -> Figure:
+def figure_sphere(walk: Walkthrough) -> Figure:
     """Draw the sphere at the shown target on the cellularity map."""
     image = walk.maps.maps.get("CPM")
     if image is None or walk.target is None:

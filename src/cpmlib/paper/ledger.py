@@ -62,7 +62,8 @@ def make_ledger(
         As `cpmlib.study.published.read_published` returns it.
     regenerated
         Value of each id; a missing or NaN value is one that the dataset does not have. The ends of
-        its 95 % interval, if any, under the id with `cpmlib.statistics.results.CI_LOW` or `CI_HIGH` behind.
+        its 95 % interval, if any, under the id with `CI_LOW` or `CI_HIGH` of
+        `cpmlib.statistics.results` behind.
     bounds
         As `cpmlib.paper.feasibility.bounds` returns them.
     relation
@@ -138,8 +139,8 @@ def by_kind(ledger: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row for each of `cpmlib.study.published.KINDS`: ``kind``, ``printed`` (how many there are),
-        and a column for each of `VERDICTS`.
+        One row for each of `cpmlib.study.published.KINDS`: ``kind``, ``printed`` (how many there
+        are), and a column for each of `VERDICTS`.
 
     Examples
     --------

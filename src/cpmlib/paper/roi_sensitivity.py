@@ -22,10 +22,9 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.paper.subsets import PREDICTORS
-from cpmlib.roi.spheres import COLUMNS as COORDINATES
-from cpmlib.roi.spheres import EmptySphere, roi_mean, roi_table
+from cpmlib.roi.means import EmptySphere, roi_mean, roi_table
 from cpmlib.statistics.results import why_not_estimable
-from cpmlib.study.options import ImageOptions, RoiWeighting
+from cpmlib.study.options import AXES, ImageOptions, RoiWeighting
 from cpmlib.study.schemas import wanted
 
 DIAMETERS = tuple(float(d) for d in range(3, 11))
@@ -110,7 +109,7 @@ def sensitivity(
     Raises
     ------
     DatasetError
-        If a default cannot be read (see `cpmlib.roi.spheres.roi_table`).
+        If a default cannot be read (see `cpmlib.roi.means.roi_table`).
 
     Examples
     --------
@@ -125,7 +124,7 @@ def sensitivity(
     weighting     2  800.0  800.0
     """
     options = options or ImageOptions()
-    placed = targets.dropna(subset=list(COORDINATES)).reset_index(drop=True)
+    placed = targets.dropna(subset=list(AXES)).reset_index(drop=True)
     images = {key: maps[name] for key, name in PREDICTORS.items() if name in maps}
     mask = maps.get("mask")
     defaults = {
@@ -139,7 +138,7 @@ def sensitivity(
         for key, image in images.items()
     }
     rows: list[dict[str, object]] = []
-    for sample, *place in placed[["sample_id", *COORDINATES]].itertuples(index=False):
+    for sample, *place in placed[["sample_id", *AXES]].itertuples(index=False):
         point = np.array(place, dtype=float)
         for key in [key for key in images if sample in defaults[key].index]:
             image, default = images[key], float(defaults[key][sample])

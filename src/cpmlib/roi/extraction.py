@@ -19,11 +19,11 @@ import pandas as pd
 from cpmlib.histology.cellularity import CellCount, count_cells
 from cpmlib.histology.pixel_size import pixel_size_of
 from cpmlib.mri.grid import resample_to
-from cpmlib.roi.spheres import roi_table
+from cpmlib.roi.means import roi_table
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import COUNTED, SIDECARS
-from cpmlib.study.options import ImageOptions
+from cpmlib.study.options import AXES, ImageOptions
 from cpmlib.study.schemas import EXCLUSIONS, MEASURED, SAMPLES, wanted
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def extract_regions(
         For targets outside the map or the brain, and means that no sample can have, all of them
         named.
     """
-    placed = targets.dropna(subset=["target_x", "target_y", "target_z"])
+    placed = targets.dropna(subset=list(AXES))
     tables = []
     for column, kind in MAPS.items():
         read = placed[wanted(placed, column)]

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.mri.grid import resample_to
-from cpmlib.roi.spheres import (
+from cpmlib.roi.means import (
     EmptySphere,
     check_volume,
     in_mask,

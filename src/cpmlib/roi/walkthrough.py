@@ -1,33 +1,36 @@
 """One patient from raw images to rows of the sample table, every step kept to be looked at.
 
-The steps are those of `cpmlib.cpm.maps` and `cpmlib.roi.extraction`, which the workflow takes for every
-patient; this module only holds on to what they return.
+The steps are those of `cpmlib.cpm.maps` and `cpmlib.roi.extraction`, which the workflow takes
+for every patient; this module only holds on to what they return.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.book.study_images import StudyImages
 from cpmlib.cpm.maps import PatientMaps, make_maps
 from cpmlib.mri.grid import voxel_sizes
 from cpmlib.mri.patient import PatientImages, read_patient
 from cpmlib.roi.extraction import MAPS, extract_regions
-from cpmlib.roi.sphere_weights import sphere_weights
-from cpmlib.roi.spheres import COLUMNS as AXES
+from cpmlib.roi.sphere import sphere_weights
+from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import KINDS
-from cpmlib.study.options import ImageOptions
+from cpmlib.study.options import AXES, ImageOptions
+
+if TYPE_CHECKING:
+    from cpmlib.cpm.model_file import CpmModel
 
 INVENTORY = ("image", "grid", "voxel (mm)", "axes point to", "volumes")
 
 
 @dataclass(frozen=True)
-class Walk:
+class Walkthrough:
     """What was seen on the way.
 
     Parameters
@@ -70,51 +73,40 @@ class Walk:
         return target
 
 
-def choose_patient(images: StudyImages, samples: pd.DataFrame) -> str | None:
-    """Return the patient of the first representative case with images, or the first with images.
-
-    If there are exports alone, it is the first that has some.
-    """
-    chosen = list(images.patients)
-    if "case" in samples.columns:
-        named = samples.dropna(subset="case").sort_values("case")["participant_id"]
-        chosen = [who for who in named if who in images.patients] + chosen
-    pictured = (who for who in chosen if images.files(who).images)
-    return next(pictured, chosen[0] if chosen else None)
-
-
-def walk(
-    images: StudyImages,
+def process_patient(
+    patient: str,
+    files: PatientFiles,
+    model: CpmModel | None,
     samples: pd.DataFrame,
     options: ImageOptions | None = None,
-) -> Walk:
+) -> Walkthrough:
     """Take one patient through every step.
 
     Parameters
     ----------
-    images, samples
-        Of the study; a map is predicted by the model that predicted it in the workflow.
+    patient
+        Pseudonym.
+    files
+        The patient's images.
+    model
+        What predicts the map, if it has to be predicted.
+    samples
+        Of the study.
     options
-        How.
+        Choices of the image analysis.
 
-    Returns
-    -------
-    Walk
-        Empty where the dataset has no images.
-
-    Examples
-    --------
-    >>> walk(StudyImages("nowhere"), pd.DataFrame({"participant_id": ["P01"]})).patient
+    Raises
+    ------
+    DatasetError
+        As `cpmlib.mri.patient.read_patient`, `cpmlib.cpm.maps.make_maps` and
+        `cpmlib.roi.extraction.extract_regions` do.
     """
-    patient = choose_patient(images, samples)
-    if patient is None:
-        return Walk()
     rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
-    read = read_patient(images.files(patient))
+    read = read_patient(files)
     options = options or ImageOptions()
-    maps = make_maps(read, images.model(patient), options)
+    maps = make_maps(read, model, options)
     regions = extract_regions(maps, rows, options)
-    return Walk(patient, rows, read, maps, regions, options)
+    return Walkthrough(patient, rows, read, maps, regions, options)
 
 
 def inventory(images: PatientImages) -> pd.DataFrame:
@@ -150,7 +142,7 @@ def inventory(images: PatientImages) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(INVENTORY))
 
 
-def voxels_of_sphere(walk: Walk, options: ImageOptions) -> pd.DataFrame:
+def voxels_of_sphere(walk: Walkthrough, options: ImageOptions) -> pd.DataFrame:
     """List the voxels over which CPM and ADC are averaged at the shown target.
 
     Returns

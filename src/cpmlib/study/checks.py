@@ -1,6 +1,7 @@
 """The checks of a dataset's tables: text into the schema's types, and everything that can be wrong.
 
-Each fault becomes a `cpmlib.study.errors.Problem`; all faults that can be told at once are told at once.
+Each fault becomes a `cpmlib.study.errors.Problem`; all faults that can be told
+at once are told at once.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ Vocabulary
   or, for a minimal study, one table with a row for each sample.
 - *label*: what a dataset says of itself and wants shown with every result, such as that it is
   synthetic (``DataLabel`` in its description).
-- *pseudonym*: P01, P02, ... and S01, S02, ... (`cpmlib.study.pseudonyms`); `read_dataset` returns no
-  other identifier.
+- *pseudonym*: P01, P02, ... and S01, S02, ... (`cpmlib.study.pseudonyms`); `read_dataset` returns
+  no other identifier.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from cpmlib.roi.spheres import COLUMNS as AXES
 from cpmlib.study import delimited
 from cpmlib.study.checks import absent_columns, check_table, read_columns, relations, validate
 from cpmlib.study.delimited import TABLE_SUFFIXES, THOUSANDS_BY_POINT, TextTable
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.files import has_images
+from cpmlib.study.options import AXES
 from cpmlib.study.pseudonyms import Key, any_of, own_key, replaced
 from cpmlib.study.schemas import (
     DENSITY_UNIT,
@@ -426,7 +426,7 @@ def _to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
     systems = {str(system).upper().rstrip("+") for system in declared.values()}
     if systems == {"LPS"}:
         turned = samples.copy()
-        turned[["target_x", "target_y"]] = -turned[["target_x", "target_y"]] + 0.0
+        turned[list(AXES[:2])] = -turned[list(AXES[:2])] + 0.0
         return turned
     if systems != {"RAS"}:
         found = ", ".join(f"{axis}: {system}" for axis, system in declared.items())

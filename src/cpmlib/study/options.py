@@ -23,6 +23,9 @@ Registration = Literal["auto", "always", "never"]
 LeakageCorrection = Literal["bidirectional", "unidirectional", "none"]
 ReferenceRule = Literal["baseline", "circulation"]
 
+AXES = ("target_x", "target_y", "target_z")
+"""Columns of a target: mm, RAS+."""
+
 ROI_DIAMETER = 5.0
 """Of the sphere over which a map is averaged at a target, mm (the paper's methods)."""
 

@@ -31,7 +31,7 @@ class Plausibility:
     icc
         Bounds of the intraclass correlation of a patient's samples.
     rout_margin
-        Least relative distance of every ratio from 1 (see `cpmsurrogate.calibration.outlier_margin`).
+        Least relative distance of every ratio from 1 (see `outlier_margin`).
     bounds
         Least and greatest value of CPM, ADC and H&E, where not printed.
     """

@@ -1,8 +1,8 @@
 r"""How far every sample is from changing sides in ROUT, for many candidate cohorts at once.
 
-The library's `cpmlib.statistics.rout` decides who is an outlier. A search needs to know how *nearly* a sample
-is one: the ratio of its residual to the critical residual of its rank. A cohort in which all
-ratios stay clear of 1 keeps its outliers when a number is rounded differently.
+The library's `cpmlib.statistics.rout` decides who is an outlier. A search needs to know how
+*nearly* a sample is one: the ratio of its residual to the critical residual of its rank. A cohort
+in which all ratios stay clear of 1 keeps its outliers when a number is rounded differently.
 
 Vocabulary
 ----------

@@ -1,7 +1,7 @@
 r"""The mixed model of many candidate cohorts at once, with derivatives.
 
-The library's `cpmlib.statistics.mixed_model` fits one model and is the judge; here the same model (one
-predictor, one random intercept for each patient) is fitted for a stack of cohorts, and the
+The library's `cpmlib.statistics.mixed_model` fits one model and is the judge; here the same model
+(one predictor, one random intercept for each patient) is fitted for a stack of cohorts, and the
 derivatives of slope and p by each measurement follow from the implicit function theorem.
 
 Vocabulary

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cpmsurrogate.calibration.coordinates import place_targets
 from cpmsurrogate.calibration.rounding import count_nuclei
 from cpmsurrogate.calibration.rows import VARIABLES
 from cpmsurrogate.calibration.skeleton import Skeleton
+from cpmsurrogate.images.coordinates import place_targets
 
 
 def make_tables(

@@ -25,9 +25,9 @@ from scipy import ndimage
 from cpmlib.cpm.training import AutopsySlice
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.images import CONTRASTS
-from cpmsurrogate.calibration.coordinates import place_targets
 from cpmsurrogate.images.anatomy import Anatomy, make_anatomy
 from cpmsurrogate.images.contrasts import density, signal
+from cpmsurrogate.images.coordinates import place_targets
 from cpmsurrogate.images.head_size import draw_parenchyma
 from cpmsurrogate.images.lesion import Lesion, make_lesion
 from cpmsurrogate.images.profiles import FULL, LIGHT, Profile

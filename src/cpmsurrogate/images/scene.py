@@ -29,7 +29,7 @@ from cpmlib.mri.brain_mask import brain_mask
 from cpmlib.mri.grid import reference_grid, resample_to
 from cpmlib.mri.images import CONTRASTS, quantised
 from cpmlib.mri.patient import DiffusionSeries
-from cpmlib.roi.sphere_weights import sphere_weights
+from cpmlib.roi.sphere import sphere_weights
 from cpmlib.study.options import ImageOptions
 
 GRAIN = 0.125

@@ -99,8 +99,8 @@ COARSE_ENOUGH = 40.0
 go on for ever where targets are near each other: what brings one closer takes another away."""
 
 _Levels = tuple[float | None, ...]
-"""Level of each contrast, in the order of `cpmlib.mri.images.CONTRASTS`, and the number of a split of
-the ADC or None."""
+"""Level of each contrast, in the order of `cpmlib.mri.images.CONTRASTS`, and the number of a split
+of the ADC or None."""
 
 
 class UnreachableError(ValueError):

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpmsurrogate.calibration.coordinates import (
+from cpmsurrogate.calibration.rounding import count_nuclei, to_grid
+from cpmsurrogate.calibration.rows import Frame, Quantity, Row
+from cpmsurrogate.calibration.solve import Search, Settings
+from cpmsurrogate.calibration.system import System
+from cpmsurrogate.images.coordinates import (
     APART,
     DEPTH,
     FOCI,
@@ -19,10 +23,6 @@ from cpmsurrogate.calibration.coordinates import (
     inside_region,
     place_targets,
 )
-from cpmsurrogate.calibration.rounding import count_nuclei, to_grid
-from cpmsurrogate.calibration.rows import Frame, Quantity, Row
-from cpmsurrogate.calibration.solve import Search, Settings
-from cpmsurrogate.calibration.system import System
 
 BOUNDS = ((480.0, 2250.0), (560.0, 2240.0), (380.0, 7400.0))
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpmsurrogate.calibration.coordinates import inside_region
 from cpmsurrogate.images.contrasts import SIGNALS
+from cpmsurrogate.images.coordinates import inside_region
 from cpmsurrogate.images.patient import SyntheticPatient
 from cpmsurrogate.images.profiles import Profile
 from cpmsurrogate.images.write import draw_patient

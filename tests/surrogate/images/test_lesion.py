@@ -10,9 +10,9 @@ import pytest
 from scipy import ndimage
 
 from cpmlib.study.options import ROI_DIAMETER
-from cpmsurrogate.calibration.coordinates import MULTIFOCAL, place_targets
 from cpmsurrogate.images.anatomy import Anatomy, make_anatomy
 from cpmsurrogate.images.contrasts import density
+from cpmsurrogate.images.coordinates import MULTIFOCAL, place_targets
 from cpmsurrogate.images.lesion import DENSITY_RANGE, FIELDS, Lesion, make_lesion
 
 DATA = Path(__file__).parents[3] / "data" / "surrogate"

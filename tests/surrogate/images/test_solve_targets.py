@@ -11,10 +11,10 @@ from cpmlib.cpm.maps import make_maps
 from cpmlib.cpm.training import train
 from cpmlib.mri.patient import PatientImages
 from cpmlib.roi.extraction import extract_regions
-from cpmlib.roi.spheres import roi_mean
+from cpmlib.roi.means import roi_mean
 from cpmlib.study.options import ImageOptions
-from cpmsurrogate.calibration.coordinates import place_targets
 from cpmsurrogate.images.autopsy import autopsy_cohort
+from cpmsurrogate.images.coordinates import place_targets
 from cpmsurrogate.images.patient import make_patient
 from cpmsurrogate.images.profiles import FULL, LIGHT
 from cpmsurrogate.images.scene import REACH, Scene

@@ -25,7 +25,7 @@ from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike
 
 from cpmlib.mri.grid import invertible, volume
-from cpmlib.roi.sphere_weights import (
+from cpmlib.roi.sphere import (
     check_sphere,
     finite_point,
     on_grid,
@@ -33,9 +33,8 @@ from cpmlib.roi.sphere_weights import (
     sphere,
 )
 from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.options import ROI_DIAMETER, RoiWeighting
+from cpmlib.study.options import AXES, ROI_DIAMETER, RoiWeighting
 
-COLUMNS = ("target_x", "target_y", "target_z")
 OUTSIDE_VIEW = "partly outside the field of view"
 OUTSIDE_BRAIN = "partly outside the brain"
 WITHOUT_VALUES = "partly without values"
@@ -296,17 +295,17 @@ def in_mask(mask: nib.Nifti1Image, points: np.ndarray) -> np.ndarray:
 
 def target_points(targets: pd.DataFrame) -> np.ndarray:
     """Return the coordinates (N, 3) of a table of targets, each with its own name."""
-    missing = [name for name in ("sample_id", *COLUMNS) if name not in targets]
+    missing = [name for name in ("sample_id", *AXES) if name not in targets]
     if missing:
-        raise ValueError(f"targets have no column {missing[0]!r}; expected sample_id, {COLUMNS}")
+        raise ValueError(f"targets have no column {missing[0]!r}; expected sample_id, {AXES}")
     problems = []
     for sample in targets["sample_id"][targets["sample_id"].duplicated()].unique():
         problems.append(Problem("targets", f"{sample} twice", "each sample once", "remove one"))
-    points = targets[list(COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    points = targets[list(AXES)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     for i, j in np.argwhere(~np.isfinite(points)):
-        found = f"{targets['sample_id'].iloc[i]}: {targets[COLUMNS[j]].iloc[i]}"
+        found = f"{targets['sample_id'].iloc[i]}: {targets[AXES[j]].iloc[i]}"
         problems.append(
-            Problem("targets", found, "a coordinate in mm", "correct it", column=COLUMNS[j])
+            Problem("targets", found, "a coordinate in mm", "correct it", column=AXES[j])
         )
     if problems:
         raise DatasetError(problems)

@@ -17,14 +17,14 @@ from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 from nilearn.maskers import NiftiSpheresMasker
 from scipy.spatial.transform import Rotation
 
-from cpmlib.roi.sphere_weights import sphere_weights
-from cpmlib.roi.spheres import (
+from cpmlib.roi.means import (
     EmptySphere,
     RoiValue,
     lps_to_ras,
     roi_mean,
     roi_table,
 )
+from cpmlib.roi.sphere import sphere_weights
 from cpmlib.study.errors import DatasetError
 
 WEIGHTINGS = ("voxel-centre", "partial-volume")

@@ -3,10 +3,10 @@
 usage: python benchmarks/bench_roi.py [OUTPUT.json]
 
 66 targets in a 1-mm volume of a whole head, by `cpmlib.roi.means` and by nilearn's
-NiftiSpheresMasker. nilearn is timed once, for it takes about a minute; a call for one target
-would take nearly as long as one for all. Times are the processor's, which other work on the machine disturbs less than
-wall time; set OMP_NUM_THREADS=1, so that each uses one core. The ratio depends little on the
-machine, the times do.
+NiftiSpheresMasker. nilearn is timed once, for it takes about a minute; a call for one target would
+take nearly as long as one for all. Times are the processor's, which other work on the machine
+disturbs less than wall time; set OMP_NUM_THREADS=1, so that each uses one core. The ratio depends
+little on the machine, the times do.
 """
 
 from __future__ import annotations

@@ -171,12 +171,13 @@ def library_files(script: str | None) -> list[str]:
         if module not in found:
             found.add(module)
             if module.suffix == ".py":
-                waiting |= _imported_by(module) - found
+                waiting |= imported_by(module) - found
     return sorted(str(p.relative_to(ROOT)) for p in found)
 
 
 @cache
-def _imported_by(module: Path) -> frozenset[Path]:
+def imported_by(module: Path) -> frozenset[Path]:
+    """Return the library modules that a module imports, with their packages."""
     return frozenset(_imported(module.read_text(encoding="utf-8")))
 
 

@@ -25,6 +25,7 @@ from cpmlib.study import schemas
 from cpmlib.study.markup import escape, pipe_table
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
 from leaks import leaks, tell
+from library_pages import write_pages
 
 SITE = BUILD / "site"
 
@@ -34,6 +35,7 @@ def main() -> int:
     description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     _copy_book()
     _write_generated_pages()
+    write_pages(SITE / "book")
     _write_speed()
     _write_accuracy()
     _write_config(description)

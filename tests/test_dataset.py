@@ -171,6 +171,27 @@ def test_incomplete_target(study):
     assert "1 of 3 coordinates" in only_problem(study).found
 
 
+@pytest.mark.parametrize("text", ["12,5 mm", "left", "?"])
+def test_a_coordinate_that_is_no_number_is_called_so_and_nothing_else(study, text):
+    """The cell is there: that two of three coordinates are given would send its owner astray."""
+    for column in ("target_x", "target_y", "target_z"):
+        set_cell(study / "samples.tsv", 4, column, text if column == "target_z" else "12.5")
+    problem = only_problem(study)
+    assert (problem.row, problem.column, problem.found) == (4, "target_z", text)
+
+
+def test_a_density_that_is_no_number_is_called_so_and_nothing_else(study):
+    def add(rows):
+        rows[0] += ["he_nuclei", "he_tissue_area"]
+        for row in rows[1:]:
+            row += [str(round(2 * float(row[rows[0].index("he_cellularity")]))), "2.0"]
+
+    rewrite(study / "samples.tsv", add)
+    set_cell(study / "samples.tsv", 5, "he_cellularity", "many")
+    problem = only_problem(study)
+    assert (problem.row, problem.column, problem.found) == (5, "he_cellularity", "many")
+
+
 def test_density_that_contradicts_its_count(study):
     def add(rows):
         rows[0] += ["he_nuclei", "he_tissue_area"]

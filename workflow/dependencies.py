@@ -13,6 +13,7 @@ import pandas as pd
 
 from cpmlib.delimited import column_name
 from cpmlib.images import CONTRASTS
+from cpmlib.schemas import wanted
 from cpmlib.study_files import PatientFiles, find_patient
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,8 +79,10 @@ def read_calibrated(patient: str) -> pd.DataFrame:
 
 def study_patient(patient: str) -> PatientFiles:
     """Return the files of a patient of the prepared study."""
-    samples = read_targets(patient)["sample_id"]
-    return find_patient(BUILD / "study", patient, samples, checked=True)
+    targets = read_targets(patient)
+    counted = wanted(targets, "he_cellularity")
+    names, uncounted = targets.loc[counted, "sample_id"], targets.loc[~counted, "sample_id"]
+    return find_patient(BUILD / "study", patient, names, uncounted=uncounted, checked=True)
 
 
 def needs_model(files: PatientFiles) -> bool:

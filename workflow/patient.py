@@ -14,7 +14,6 @@ import json
 import shutil
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +31,11 @@ from cpmlib.options import ImageOptions
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.roi import COLUMNS as AXES
-from cpmlib.schemas import wanted
-from cpmlib.study_files import PatientFiles, find_patient
+from cpmlib.study_files import PatientFiles
 from cpmlib.study_images import PICTURES, write_pictures
 from cpmlib.study_names import NOT_NEEDED
 from cpmlib.tiles import count_tiles
-from dependencies import BUILD, model_scaling, needs_model, read_targets
+from dependencies import BUILD, model_scaling, needs_model, read_targets, study_patient
 
 
 def main(patient: str) -> int:
@@ -46,11 +44,10 @@ def main(patient: str) -> int:
     options = ImageOptions.from_mapping(json.loads((BUILD / "image_options.json").read_text()))
     problems: list[Problem] = []
     try:
-        files = find_patient(BUILD / "study", patient, targets["sample_id"], checked=True)
+        files = study_patient(patient)
     except DatasetError as error:
         print(f"{patient}: {error}")
         return 2
-    counted_here = _wanted_exports(files, targets)
     with collected(problems):
         images = read_patient(files)
         unpredicted = _without_map(images, targets)
@@ -64,9 +61,9 @@ def main(patient: str) -> int:
         regions = extract_regions(maps, targets, options)
         changes = sensitivity(maps.maps, targets, options)
     with collected(problems):
-        counts = count_samples(counted_here, options.histology_pixel_size_um or None)
+        counts = count_samples(files, options.histology_pixel_size_um or None)
     with collected(problems):
-        tiles = count_tiles(counted_here)
+        tiles = count_tiles(files)
     if problems:
         print(f"{patient}: {DatasetError(problems)}")
         return 2
@@ -114,12 +111,6 @@ def _pictures(
             if sample in flags.index:
                 panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
     return row, panels
-
-
-def _wanted_exports(files: PatientFiles, targets: pd.DataFrame) -> PatientFiles:
-    """Return the files without the exports of samples whose density the table leaves out."""
-    names = targets.loc[wanted(targets, "he_cellularity"), "sample_id"]
-    return replace(files, exports={name: files.exports[name] for name in names})
 
 
 def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,21 @@ def test_adc_in_another_unit_is_recognised(study, factor, unit):
     assert problem.column == "adc"
     assert unit in problem.found
     assert f"multiply by {1 / factor:g}" in problem.remedy
+
+
+@pytest.mark.parametrize(("b", "scale"), [(1000, 1), (600, 1), (1000, 1000)])
+def test_an_exponential_adc_in_the_table_is_no_adc(study, b, scale):
+    """exp(-b ADC), as scanners write it: times 1000 it would be no ADC either."""
+
+    def convert(rows):
+        at = rows[0].index("adc")
+        for row in rows[1:]:
+            row[at] = repr(math.exp(-b * 1e-6 * float(row[at])) * scale)
+
+    rewrite(study / "samples.tsv", convert)
+    problem = only_problem(study)
+    assert "exponential ADC" in problem.found or "no ADC of tissue" in problem.found
+    assert "multiply" not in problem.remedy
 
 
 def test_incomplete_target(study):

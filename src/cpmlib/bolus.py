@@ -41,6 +41,10 @@ ARRIVED = 0.05
 MOST_UNSTEADY = 5
 """Volumes at the start that may be left out because they are not steady."""
 
+JUMP = 0.1
+"""Share of the baseline signal by which one volume may differ from both beside it; one that is
+brighter by 20 % makes rCBV wrong by 8 %."""
+
 UNSTEADY = 0.01
 """Share of the baseline signal by which such a volume differs from those that follow."""
 
@@ -88,8 +92,8 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     Raises
     ------
     DatasetError
-        If the series is too short, shows no bolus that comes and goes, or begins or ends too close
-        to it.
+        If the series is too short, shows no bolus that comes and goes, begins or ends too close to
+        it, or jumps for one volume.
 
     Examples
     --------
@@ -126,7 +130,22 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     if after < LEAST_AFTER:
         found = f"a series that ends {after:.3g} s after the bolus arrives"
         raise _fault(name, found, f"at least {LEAST_AFTER:g} s", "name the whole series")
+    for volume in np.flatnonzero(_jumps(curve) > max(JUMP * level, NOISE_MARGIN * noise)):
+        if volume > end and volume != peak:
+            found = (
+                f"a mean signal of {curve[volume]:.4g} in volume {volume + 1}, unlike those beside"
+            )
+            expected = "a curve without jumps"
+            remedy = "take out a volume that is spoilt, or a map that the scanner added"
+            raise _fault(name, found, expected, remedy)
     return Bolus(start, end, peak, float(drop / level))
+
+
+def _jumps(curve: np.ndarray) -> np.ndarray:
+    """Return by how much each volume is brighter, or darker, than both beside it."""
+    beside = np.vstack([np.r_[curve[1], curve[:-1]], np.r_[curve[1:], curve[-2]]])
+    brighter, darker = curve - beside.max(axis=0), beside.min(axis=0) - curve
+    return np.asarray(np.maximum(np.maximum(brighter, darker), 0))
 
 
 def _passes(curve: np.ndarray, peak: int, level: float, drop: float, noise: float) -> bool:

@@ -220,10 +220,17 @@ def _problems(cases: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> lis
     return list(dict.fromkeys(problems))
 
 
+MULTIPLY = "multiply by 1000, unless these are logarithms or multiples of a standard deviation"
+
 _UNITS = {
     "adc": (
         f"ADC in {ADC_UNIT}",
-        [(1e-5, 1e-2, "mm2/s", "multiply by 1e+06"), (0.1, 10, "1e-3 mm2/s", "multiply by 1000")],
+        [
+            (1e-5, 1e-2, "mm2/s", "multiply by 1e+06"),
+            (0.1, 0.6, "an exponential ADC", f"give the ADC in {ADC_UNIT} instead"),
+            (0.6, 10, "1e-3 mm2/s", "multiply by 1000"),
+            (10, 400, "no ADC of tissue", f"give the ADC in {ADC_UNIT}"),
+        ],
     ),
     **dict.fromkeys(
         ("cpm", "he_cellularity"),
@@ -231,13 +238,14 @@ _UNITS = {
             f"a density in {DENSITY_UNIT}",
             [
                 (1e-5, 0.1, "cells/um2", "multiply by 1e+06"),
-                (0.1, 20, "1000 cells/mm2", "multiply by 1000, unless these are logarithms"),
+                (0.1, 20, "1000 cells/mm2", MULTIPLY),
             ],
         ),
     ),
 }
 """Per column: what it should hold, and where a median lies that betrays another unit. Tissue has
-an ADC near 1000e-6 mm2/s and, normal white matter included, hundreds of nuclei per mm2."""
+an ADC near 1000e-6 mm2/s, of which exp(-b ADC) is 0.2 to 0.6, and, normal white matter included,
+hundreds of nuclei per mm2."""
 
 
 def _wrong_units(frame: pd.DataFrame, file: str) -> list[Problem]:

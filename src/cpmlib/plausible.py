@@ -126,7 +126,8 @@ def check_brought(
         looks = f", which looks like {units[0][1]}" if units else ""
         remedy = f"multiply the map by {units[0][0]:g}" if units else f"bring it in {unit}"
         if units and units[0][0] > 1:
-            remedy += ", unless it holds logarithms"  # 7.1 is that of 1200, too
+            # 7.1 is the logarithm of 1200, too, and brains hold some SD of themselves.
+            remedy += ", unless it holds logarithms or multiples of a standard deviation"
         expected = f"{low:g} to {high:g} {unit}"
         found = f"a median of {median:.4g} in the brain{looks}"
         raise DatasetError(Problem(name, found, expected, remedy))

@@ -132,12 +132,7 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
         raise _fault(name, found, f"at least {LEAST_AFTER:g} s", "name the whole series")
     for volume in np.flatnonzero(_jumps(curve) > max(JUMP * level, NOISE_MARGIN * noise)):
         if volume > end and volume != peak:
-            found = (
-                f"a mean signal of {curve[volume]:.4g} in volume {volume + 1}, unlike those beside"
-            )
-            expected = "a curve without jumps"
-            remedy = "take out a volume that is spoilt, or a map that the scanner added"
-            raise _fault(name, found, expected, remedy)
+            raise _spoilt(name, curve[volume], volume)
     return Bolus(start, end, peak, float(drop / level))
 
 
@@ -164,6 +159,12 @@ def _steady(baseline: np.ndarray, noise: float) -> int:
         if abs(baseline[start] - level) <= max(UNSTEADY * level, 3 * noise):
             return start
     return min(MOST_UNSTEADY, max(len(baseline) - 1, 0))
+
+
+def _spoilt(name: str, signal: float, volume: int) -> DatasetError:
+    found = f"a mean signal of {signal:.4g} in volume {volume + 1}, unlike those beside it"
+    remedy = "take out a volume that is spoilt, or a map that the scanner added"
+    return _fault(name, found, "a curve without jumps", remedy)
 
 
 def _fault(name: str, found: str, expected: str, remedy: str) -> DatasetError:

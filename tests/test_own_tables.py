@@ -254,7 +254,7 @@ def test_a_density_in_thousands_is_recognised(tmp_path):
     text = MINIMAL.replace("2190", "2.19").replace("3310", "3.31").replace("2950", "2.95")
     (problem,) = refused(table(tmp_path, text))
     assert problem.column == "he_cellularity"
-    assert problem.remedy == "multiply by 1000, unless these are logarithms"
+    assert problem.remedy.startswith("multiply by 1000, unless these are logarithms or multiples")
 
 
 def test_a_date_that_a_spreadsheet_made_a_number_is_recognised(tmp_path):

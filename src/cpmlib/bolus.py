@@ -132,7 +132,7 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
         raise _fault(name, found, f"at least {LEAST_AFTER:g} s", "name the whole series")
     for volume in np.flatnonzero(_jumps(curve) > max(JUMP * level, NOISE_MARGIN * noise)):
         if volume > end and volume != peak:
-            raise _spoilt(name, curve[volume], volume)
+            raise _spoilt(name, float(curve[volume]), int(volume))
     return Bolus(start, end, peak, float(drop / level))
 
 

@@ -196,8 +196,12 @@ def _find_all(
             continue
         try:
             out = excluded_rows(rows)
-            kept, aside = rows.loc[~out, "sample_id"], rows.loc[out, "sample_id"]
-            files[str(who)] = found = find_patient(source, str(who), kept, excluded=aside)
+            counted = ~out & wanted(rows, "he_cellularity")
+            kept, aside = rows.loc[counted, "sample_id"], rows.loc[out, "sample_id"]
+            uncounted = rows.loc[~out & ~counted, "sample_id"]
+            files[str(who)] = found = find_patient(
+                source, str(who), kept, excluded=aside, uncounted=uncounted
+            )
         except DatasetError as error:
             problems += error.problems
             continue

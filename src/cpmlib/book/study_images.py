@@ -93,8 +93,10 @@ class StudyImages:
     def files(self, patient: str) -> PatientFiles:
         """Return the study's files of a patient; samples go by their names in the files."""
         entry = self._index[patient]
+        uncounted = set(entry.get("uncounted", []))
+        names = [name for name in entry["samples"].values() if name not in uncounted]
         return find_patient(
-            self.build / "study", entry["folder"], entry["samples"].values(), checked=True
+            self.build / "study", entry["folder"], names, uncounted=uncounted, checked=True
         )
 
     def image(self, patient: str, kind: str) -> nib.Nifti1Image | None:

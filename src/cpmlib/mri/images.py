@@ -46,6 +46,7 @@ OTHER_SPACES = {3: "Talairach's space", 4: "MNI152 space", 5: "a template's spac
 _HEADER_BYTES = 352
 _MOST_AFTER = 2**20
 """Bytes that may follow the last voxel."""
+_TOO_LONG = "more data than the header says"
 _COMPRESSION = 3
 _UNREADABLE = (
     ImageFileError,
@@ -100,6 +101,8 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     try:
         if path.suffix.lower() == ".gz":
             image = type(image).from_bytes(_decompressed(path, image))
+        elif path.stat().st_size > _bytes_of(image) + _MOST_AFTER:
+            raise ValueError(_TOO_LONG)
         with np.errstate(over="ignore", invalid="ignore"):
             values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
     except _UNREADABLE as error:
@@ -275,14 +278,18 @@ def _decompressed(path: Path, image: nib.Nifti1Image) -> bytes:
 
     nibabel stops at the last voxel and would take what a damaged file yields until then.
     """
+    with gzip.open(path, "rb") as stream:
+        content = stream.read(_bytes_of(image))
+        if stream.read(_MOST_AFTER + 1)[_MOST_AFTER:]:
+            raise ValueError(_TOO_LONG)
+    return content
+
+
+def _bytes_of(image: nib.Nifti1Image) -> int:
+    """Return how long a file is by its header, decompressed."""
     voxels = int(np.prod(image.shape, dtype=object))
     offset = image.dataobj.offset  # type: ignore[attr-defined]
-    expected = int(offset) + voxels * image.get_data_dtype().itemsize
-    with gzip.open(path, "rb") as stream:
-        content = stream.read(expected)
-        if stream.read(_MOST_AFTER + 1)[_MOST_AFTER:]:
-            raise ValueError("more data than the header says")
-    return content
+    return int(offset) + voxels * image.get_data_dtype().itemsize
 
 
 def _said(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +29,9 @@ THOUSAND_BESIDE = 100.0
 """Densities (cells/mm2): a number below, such as 1.215, beside others above may be 1215."""
 EXCEL_DAYS = (40_000, 50_000)
 """How Excel numbers the days from 2009 to 2036."""
+EMPTY = "an empty cell"
+AXES = ("target_x", "target_y", "target_z")
+COUNTED = ("he_nuclei", "he_tissue_area", "he_cellularity")
 SUMMARIES = {
     *("mean", "median", "average", "sum", "total", "sd", "min", "max"),
     *("mittelwert", "durchschnitt", "summe", "gesamt"),
@@ -128,9 +132,7 @@ def _parse(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, 
             if text in ("", MISSING):
                 value = None
                 if text == "" and Path(table.file).suffix.lower() not in TABLE_SUFFIXES:
-                    problems.append(
-                        _cell(table, row, name, "an empty cell", column, f"write {MISSING}")
-                    )
+                    problems.append(_cell(table, row, name, EMPTY, column, f"write {MISSING}"))
             elif free and delimited.means_missing(text, or_no=column.nullable):
                 value = None
                 remedy = f"write {MISSING} if nothing is meant, else other words"
@@ -219,10 +221,17 @@ def _problems(cases: pd.DataFrame, schema: pa.DataFrameSchema, file: str) -> lis
     return list(dict.fromkeys(problems))
 
 
+MULTIPLY = "multiply by 1000, unless these are logarithms or multiples of a standard deviation"
+
 _UNITS = {
     "adc": (
         f"ADC in {ADC_UNIT}",
-        [(1e-5, 1e-2, "mm2/s", "multiply by 1e+06"), (0.1, 10, "1e-3 mm2/s", "multiply by 1000")],
+        [
+            (1e-5, 1e-2, "mm2/s", "multiply by 1e+06"),
+            (0.1, 0.6, "an exponential ADC", f"give the ADC in {ADC_UNIT} instead"),
+            (0.6, 10, "1e-3 mm2/s", "multiply by 1000"),
+            (10, 400, "no ADC of tissue", f"give the ADC in {ADC_UNIT}"),
+        ],
     ),
     **dict.fromkeys(
         ("cpm", "he_cellularity"),
@@ -230,13 +239,14 @@ _UNITS = {
             f"a density in {DENSITY_UNIT}",
             [
                 (1e-5, 0.1, "cells/um2", "multiply by 1e+06"),
-                (0.1, 20, "1000 cells/mm2", "multiply by 1000, unless these are logarithms"),
+                (0.1, 20, "1000 cells/mm2", MULTIPLY),
             ],
         ),
     ),
 }
 """Per column: what it should hold, and where a median lies that betrays another unit. Tissue has
-an ADC near 1000e-6 mm2/s and, normal white matter included, hundreds of nuclei per mm2."""
+an ADC near 1000e-6 mm2/s, of which exp(-b ADC) is 0.2 to 0.6, and, normal white matter included,
+hundreds of nuclei per mm2."""
 
 
 def _wrong_units(frame: pd.DataFrame, file: str) -> list[Problem]:
@@ -253,9 +263,17 @@ def _wrong_units(frame: pd.DataFrame, file: str) -> list[Problem]:
 
 
 def relations(
-    participants: pd.DataFrame, samples: pd.DataFrame, people_file: str, sample_file: str
+    participants: pd.DataFrame,
+    samples: pd.DataFrame,
+    people_file: str,
+    sample_file: str,
+    told: Collection[Problem] = (),
 ) -> list[Problem]:
-    """Check what concerns both tables, or two columns; what is absent is not checked here."""
+    """Check what concerns both tables, or two columns; what is absent is not checked here.
+
+    A cell that is told to be no number is empty here, but not in the table: nothing is said about
+    its row.
+    """
     problems = []
     if "participant_id" in participants and "participant_id" in samples:
         problems += _strangers(participants, samples, people_file, sample_file)
@@ -270,7 +288,10 @@ def relations(
         found, expected = "a reason in every row and no sample left", "one sample or more"
         remedy = f"write {MISSING} where the sample is kept"
         problems.append(Problem(sample_file, found, expected, remedy, column="exclude_reason"))
-    problems += _check_targets(samples, sample_file) + _check_counts(samples, sample_file)
+    for check, columns in ((_check_targets, AXES), (_check_counts, COUNTED)):
+        mine = [p for p in told if p.file == sample_file and p.column in columns]
+        unread = [p.row for p in mine if p.found != EMPTY]
+        problems += check(samples.drop(index=unread, errors="ignore"), sample_file)
     if "case" in samples.columns:
         cases = samples["case"].dropna()
         for row, name in cases[cases.duplicated()].items():
@@ -352,13 +373,12 @@ def _check_names(names: pd.Series, file: str, owners: pd.Series) -> list[Problem
 
 
 def _check_targets(samples: pd.DataFrame, file: str) -> list[Problem]:
-    axes = ["target_x", "target_y", "target_z"]
-    if not set(axes) <= set(samples.columns):
+    if not set(AXES) <= set(samples.columns):
         return []
-    given = samples[axes].notna().sum(axis=1)
+    given = samples[list(AXES)].notna().sum(axis=1)
     return [
         Problem(
-            file, f"{count} of 3 coordinates", "all or none", "complete it", int(str(row)), axes[0]
+            file, f"{count} of 3 coordinates", "all or none", "complete it", int(str(row)), AXES[0]
         )
         for row, count in given.items()
         if count not in (0, 3)
@@ -366,7 +386,7 @@ def _check_targets(samples: pd.DataFrame, file: str) -> list[Problem]:
 
 
 def _check_counts(samples: pd.DataFrame, file: str) -> list[Problem]:
-    counts = ["he_nuclei", "he_tissue_area"]
+    counts = COUNTED[:2]
     given = [name for name in counts if name in samples.columns and samples[name].notna().any()]
     if not given:
         return []

@@ -16,7 +16,6 @@ import dataclasses
 import json
 import os
 import re
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,7 +32,7 @@ from cpmlib.study.delimited import TABLE_SUFFIXES, THOUSANDS_BY_POINT, TextTable
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.files import has_images
 from cpmlib.study.options import AXES
-from cpmlib.study.pseudonyms import Key, any_of, own_key, replaced
+from cpmlib.study.pseudonyms import Key, any_of, own_key, replace_samples
 from cpmlib.study.schemas import (
     DENSITY_UNIT,
     EXCLUSIONS,
@@ -168,32 +167,28 @@ def pseudonymised(
 def _with_pseudonyms(
     texts: pd.Series, own: pd.DataFrame, people: Mapping[str, str], numbered: list[str]
 ) -> list[object]:
-    """Put the book's names in place of the study's in a reason for each row of the samples.
-
-    Of two samples of one name, that of the row's patient is meant.
-    """
+    """Put the book's names in place of the study's in a reason for each row of the samples."""
     if texts.isna().all():
         return [None] * len(texts)
-    names, of_patient = dict(people), dict[str, dict[str, str]]()
+    patients = {name: who for who in people for name in _spellings(who)}
+    samples: dict[str, dict[str, str]] = {}
     for (who, sample), new in zip(own.itertuples(index=False, name=None), numbered, strict=True):
-        names.setdefault(sample, new)
-        of_patient.setdefault(who, {})[sample] = new
-    names = _with_short(names)
-    pattern = any_of(names)
+        for name in _spellings(sample):
+            samples.setdefault(name, {})[who] = new
+    pattern = any_of([*patients, *samples])
     return [
-        _clipped(replaced(text, pattern, ChainMap(_with_short(of_patient[who]), names)))
+        _clipped(replace_samples(text, pattern, who, patients, people, samples))
         if isinstance(text, str)
         else text
         for text, who in zip(texts, own["participant_id"], strict=True)
     ]
 
 
-def _with_short(names: Mapping[str, str]) -> dict[str, str]:
-    """Return names in small letters, and what stands after ``sub-`` or ``sample-``."""
+def _spellings(name: str) -> list[str]:
+    """Return a name in small letters, and what stands after ``sub-`` or ``sample-``."""
     # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
-    short = {old.split("-", 1)[1]: new for old, new in names.items()}
-    known = {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
-    return {old.lower(): new for old, new in {**names, **known}.items()}
+    short = name.split("-", 1)[1]
+    return [text.lower() for text in (name, short) if not re.fullmatch("[0-9]{1,3}|.", text)]
 
 
 def _clipped(text: str) -> str:
@@ -308,7 +303,7 @@ def _read_folder(
         frames.append(frame)
     if len(frames) == 2:
         participants, samples = frames
-        problems += relations(participants, samples, PARTICIPANTS.name, SAMPLES.name)
+        problems += relations(participants, samples, PARTICIPANTS.name, SAMPLES.name, problems)
         if set(AXES) <= set(samples.columns):
             samples = attempt(partial(_to_ras, samples, path / SAMPLES_SIDECAR))
     if problems:
@@ -320,7 +315,7 @@ def _read_minimal(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, obj
     reader = delimited.read_csv if path.suffix.lower() == ".csv" else read_xlsx
     table = reader(path)
     participants, samples, problems = _split_minimal(table)
-    problems += relations(participants, samples, path.name, path.name)
+    problems += relations(participants, samples, path.name, path.name, problems)
     if problems:
         raise DatasetError(problems)
     # Not called after the file, whose name may be that of a patient.

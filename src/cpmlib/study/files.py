@@ -105,6 +105,7 @@ def find_patient(
     sample_ids: Iterable[str],
     *,
     excluded: Iterable[str] = (),
+    uncounted: Iterable[str] = (),
     checked: bool = False,
 ) -> PatientFiles:
     """Find what a study has of one patient.
@@ -119,9 +120,11 @@ def find_patient(
         As in the tables.
     excluded
         Samples that the study leaves out; their exports are not read.
+    uncounted
+        Samples of which it leaves out the density; their exports are not read either.
     checked
-        Whether the study passed before: a file that looks like one that is missed is then no
-        error, but unused.
+        Whether the study passed before: a file that looks like one that is missed, or was not
+        fetched, is then no error, but unused.
 
     Returns
     -------
@@ -141,16 +144,22 @@ def find_patient(
     """
     root, samples = Path(root), list(sample_ids)
     raw, derived = _below(root, participant_id)
-    problems = [not_fetched(path, root) for path in raw + derived if is_placeholder(path)]
+    aside = dict.fromkeys(map(plain_name, uncounted), "its sample's density is left out")
+    aside |= dict.fromkeys(map(plain_name, excluded), "its sample is excluded")
+    exports_aside = [
+        Unused(path, "export", aside[sample])
+        for path in raw + derived
+        if (sample := plain_name(_export_of(path)[0])) in aside
+    ]
+    said = {one.path for one in exports_aside}
+    problems = [
+        not_fetched(path, root)
+        for path in raw + derived
+        if not checked and path not in said and is_placeholder(path)
+    ]
     problems += _misplaced(raw + derived, participant_id)
     if problems:
         raise DatasetError(problems)
-    aside = {plain_name(name) for name in excluded}
-    exports_aside = [
-        Unused(path, "export", "its sample is excluded")
-        for path in raw + derived
-        if plain_name(_export_of(path)[0]) in aside
-    ]
     images, from_derived = _images(raw, derived, participant_id, problems)
     exports = {sample: _exports(derived + raw, sample, problems) for sample in samples}
     series = {kind: path for kind, path in images.items() if kind in SERIES}

@@ -9,6 +9,7 @@ Vocabulary
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,15 @@ from cpmlib.study.schemas import MISSING
 COLUMNS = ("participant_id", "sample_id", "pseudonym")
 PREFIXES = {"participant_id": ("sub-", "P"), "sample_id": ("sample-", "S")}
 """Of an identifier in BIDS, and of its pseudonym."""
+
+PATIENT_AFTER = re.compile(r"\s*(?:\(|\[|,?\s*\b(?:of|from|in)\s)\s*(?:patient\s+)?", re.IGNORECASE)
+"""Between a sample's name and its patient's: ``sample-1 of sub-07``, ``sample-1 (sub-07)``."""
+
+PATIENT_BEFORE = re.compile(r"(?:['\u2019]s)?[\s_/-]*")
+"""Between a patient's name and that of a sample: ``sub-07_sample-1``, ``sub-07's sample-1``."""
+
+SOME_SAMPLE = "a sample"
+"""In place of a sample's name where it is not clear whose sample is meant."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,8 @@ def replace_names(text: str, names: Mapping[str, str]) -> str:
     >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
     'as S01 of P02, not sample-10'
     """
-    return replaced(text, any_of(names), {old.lower(): new for old, new in names.items()})
+    new = {old.lower(): name for old, name in names.items()}
+    return any_of(names).sub(lambda match: new[match[0].lower()], text)
 
 
 def any_of(names: Iterable[str]) -> re.Pattern[str]:
@@ -136,6 +147,65 @@ def any_of(names: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
 
 
-def replaced(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str:
-    """Replace what a pattern of `any_of` finds; the names are in small letters."""
-    return pattern.sub(lambda match: names[match[0].lower()], text)
+def replace_samples(
+    text: str,
+    pattern: re.Pattern[str],
+    own: str,
+    patients: Mapping[str, str],
+    people: Mapping[str, str],
+    samples: Mapping[str, Mapping[str, str]],
+) -> str:
+    """Replace the names of patients and samples in a text about one patient's sample.
+
+    A sample is that of the patient who is named beside it, else that of a patient whom the text
+    is about: its own, or one that it names. Where two of them have a sample of that name, the text
+    does not tell which is meant, and it becomes `SOME_SAMPLE`.
+
+    Parameters
+    ----------
+    text
+        Such as a reason to leave a value out.
+    pattern
+        Of all names, from `any_of`.
+    own
+        The participant_id of the row.
+    patients
+        participant_id by name, in small letters.
+    people
+        Pseudonym by participant_id.
+    samples
+        Pseudonym by name of a sample, in small letters, and participant_id.
+
+    Examples
+    --------
+    >>> pattern = any_of(["sub-a", "sub-b", "sample-1"])
+    >>> patients, people = {"sub-a": "sub-a", "sub-b": "sub-b"}, {"sub-a": "P01", "sub-b": "P02"}
+    >>> samples = {"sample-1": {"sub-a": "S01", "sub-b": "S07"}}
+    >>> for text in ("as sample-1", "as sample-1 of sub-b", "not in sub-b, but sample-1"):
+    ...     replace_samples(text, pattern, "sub-a", patients, people, samples)
+    'as S01'
+    'as S07 of P02'
+    'not in P02, but a sample'
+    """
+    found = list(pattern.finditer(text))
+    names = [match[0].lower() for match in found]
+    # A word that is both is a sample if the row's patient has it.
+    named = [None if own in samples.get(name, {}) else patients.get(name) for name in names]
+    gaps = [text[a.end() : b.start()] for a, b in itertools.pairwise(found)]
+    parts, end = [], 0
+    for i, match in enumerate(found):
+        new = people.get(named[i] or "")
+        if new is None:
+            new = SOME_SAMPLE
+            after = named[i + 1] if i < len(gaps) and PATIENT_AFTER.fullmatch(gaps[i]) else None
+            before = named[i - 1] if i and PATIENT_BEFORE.fullmatch(gaps[i - 1]) else None
+            meant = {who for who in (after or before,) if who} or {own, *filter(None, named)}
+            have = samples[names[i]]
+            possible = [have[who] for who in meant if who in have]
+            if not (possible or after or before):
+                possible = list(have.values())
+            if len(possible) == 1:
+                new = possible[0]
+        parts += [text[end : match.start()], new]
+        end = match.end()
+    return "".join([*parts, text[end:]])

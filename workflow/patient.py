@@ -23,7 +23,7 @@ import pandas as pd
 from cpmlib.derivatives import FOLDER, MADE, sidecar
 from cpmlib.errors import DatasetError, Problem, collected
 from cpmlib.extraction import count_samples, extract_regions
-from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
+from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.images import write_image
 from cpmlib.maps import PatientMaps, make_maps
@@ -100,6 +100,8 @@ def _pictures(
 ) -> tuple[QualityRow | None, list[RoiPanel]]:
     """Cut the slices of the quality figures."""
     shown = {**maps.contrasts, **maps.maps}
+    if maps.alignment is None or "dsc" not in maps.alignment.far:
+        shown.pop(PERFUSION, None)
     placed = targets.dropna(subset=list(AXES))
     row = None
     if set(shown) & set(SHOWN):

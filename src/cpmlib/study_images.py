@@ -25,6 +25,7 @@ from cpmlib.figures.representative import SHOWN, CaseImages
 from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
 from cpmlib.images import read_image
+from cpmlib.markup import typeset
 from cpmlib.options import ROI_DIAMETER
 from cpmlib.pseudonyms import replace_names
 from cpmlib.quality import several_origins, unlike_the_others
@@ -123,7 +124,7 @@ class StudyImages:
         if all(images[kind] is None for kind in SHOWN):
             return None
         tile = self.tile(patient, row["sample_id"])
-        name = str(row["case"]).removeprefix("fig")
+        name = str(row["case"])
         if tile is None:
             return CaseImages(name, target, images, diameter=diameter)
         return CaseImages(name, target, images, *tile, diameter)
@@ -198,7 +199,7 @@ class StudyImages:
         own = {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
         kinds = _kinds_of_names(self.files(patient))
         text = replace_names(text, {n: replace_names(kinds[n], own) for n in kinds} | own)
-        return _LIKE_A_NAME.sub("a file", _OWN_WORDS.sub("", text))
+        return typeset(_LIKE_A_NAME.sub("a file", _OWN_WORDS.sub("", text)))
 
     def notes(self) -> pd.DataFrame:
         """Return what was noted of every patient: ``participant_id`` and ``note``, one a row."""

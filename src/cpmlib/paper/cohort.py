@@ -7,7 +7,15 @@ import pandas as pd
 from cpmlib.dataset import Dataset
 from cpmlib.descriptives import count_with_share, describe
 from cpmlib.results import with_interval
-from cpmlib.schemas import DIAGNOSIS_CNS4, DIAGNOSIS_CNS5, ENHANCEMENT, LOCATION, SEX, TREATMENT
+from cpmlib.schemas import (
+    DIAGNOSIS_CNS4,
+    DIAGNOSIS_CNS5,
+    ENHANCEMENT,
+    LOCATION,
+    SEX,
+    SPELT_OUT,
+    TREATMENT,
+)
 
 SECTIONS = (
     ("Sex", "participants", "sex", SEX),
@@ -73,7 +81,8 @@ def table_1(dataset: Dataset) -> pd.DataFrame:
         part = table[table["section"] == section]
         shown = zip(part["category"], part["count"], part["percent"], strict=True)
         return [
-            (section, name, f"{count} ({percent:.0f}\u00a0%)") for name, count, percent in shown
+            (section, SPELT_OUT.get(name, name), f"{count} ({percent:.0f}\u00a0%)")
+            for name, count, percent in shown
         ]
 
     def mean_sd(name: str) -> tuple[str, str, str]:

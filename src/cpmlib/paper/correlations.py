@@ -157,7 +157,7 @@ def _cell(table: pd.DataFrame, key: str, predictor: str, statistic: str) -> str:
         return f"{row['r2']:.3f}"
     if statistic == "RMSE":
         return f"{row['estimate']:.0f}"
-    return f"{row['estimate']:.2f} ({format_p(row['p'])})"
+    return f"{row['estimate']:z.2f} ({format_p(row['p'])})"
 
 
 def intervals(table: pd.DataFrame) -> pd.DataFrame:
@@ -174,7 +174,7 @@ def intervals(table: pd.DataFrame) -> pd.DataFrame:
         if pd.isna(row["estimate"]):
             return str(row["note"])
         digits = 0 if row["statistic"] == "RMSE" else 2
-        value, low, high = (f"{row[key]:.{digits}f}" for key in ("estimate", "ci_low", "ci_high"))
+        value, low, high = (f"{row[key]:z.{digits}f}" for key in ("estimate", "ci_low", "ci_high"))
         return f"{value} ({low} to {high})"
 
     return pd.DataFrame(

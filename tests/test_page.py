@@ -51,6 +51,7 @@ def test_a_figure_that_is_not_there_has_neither_caption_nor_description_of_one(p
     data = pd.DataFrame({"x": [1.0]})
     for figure in (figure_absent("no image"), Figure()):
         page.figure("f", figure, title="Fig. 9", caption="Heads.", alt="Two heads.", data=data)
+    assert not figure_absent("no image").axes[0].axison
     assert "**Fig. 9.** No image." in shown[0]
     assert ":alt: No image." in shown[0]
     assert "heads" not in shown[0].lower()

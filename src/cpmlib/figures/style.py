@@ -75,5 +75,7 @@ def figure_absent(reason: str = NO_IMAGES) -> Figure:
     """
     with figure_style():
         figure = Figure(figsize=(2.4 * PANEL, 0.5 * PANEL), layout="constrained", label=reason)
-        say(figure.subplots(), reason)
+        ax = figure.subplots()
+        ax.set_axis_off()
+        say(ax, reason)
     return figure

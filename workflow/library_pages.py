@@ -11,15 +11,15 @@ import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import networkx as nx
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 
 from cpmlib.study.markup import pipe_table
 from dependencies import ROOT, imported_by
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 ROOMS = ("study", "mri", "cpm", "histology", "roi", "statistics", "paper", "figures", "book")
 """Of the library, from the bottom up."""
@@ -91,6 +91,8 @@ def rooms(modules: Iterable[Module]) -> pd.DataFrame:
 
 def room_graph(modules: Iterable[Module]) -> nx.DiGraph:
     """Return which room imports from which; what a longer way implies is left out."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     for module in modules:
         graph.add_node(module.room)
@@ -101,6 +103,10 @@ def room_graph(modules: Iterable[Module]) -> nx.DiGraph:
 
 def draw_rooms(modules: list[Module], target: Path) -> None:
     """Draw the rooms, the deepest lowest, with their modules and imports."""
+    import networkx as nx
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyBboxPatch
+
     graph = room_graph(modules)
     levels = list(nx.topological_generations(graph))[::-1]
     width, height, gap = 4.3, 1.05, 0.45

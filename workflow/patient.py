@@ -21,7 +21,7 @@ import pandas as pd
 
 from cpmlib.book.study_images import PICTURES, write_pictures
 from cpmlib.cpm.maps import PatientMaps, make_maps
-from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
+from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.histology.tiles import count_tiles
 from cpmlib.mri.images import write_image
@@ -96,6 +96,8 @@ def _pictures(
 ) -> tuple[QualityRow | None, list[RoiPanel]]:
     """Cut the slices of the quality figures."""
     shown = {**maps.contrasts, **maps.maps}
+    if maps.alignment is None or "dsc" not in maps.alignment.far:
+        shown.pop(PERFUSION, None)
     placed = targets.dropna(subset=list(AXES))
     row = None
     if set(shown) & set(SHOWN):

@@ -19,11 +19,13 @@ import patient as job
 import prepare
 from cpmlib.book.study_images import StudyImages, read_pictures
 from cpmlib.cpm.maps import PatientMaps
+from cpmlib.figures.quality import figure_quality
 from cpmlib.mri.images import write_image
+from cpmlib.mri.registration import AlignmentReport, RigidTransform
 from cpmlib.roi.extraction import EXTRAPOLATION, extract_regions
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.files import find_patient
-from cpmlib.study.options import ImageOptions
+from cpmlib.study.options import AXES, ImageOptions
 
 TARGET = (-30.0, 24.0, 12.0)
 SHAPE, STEP = (40, 44, 40), 4.0
@@ -300,3 +302,16 @@ def test_a_map_without_its_values_below_0_is_what_the_book_shows(build):
     said = json.loads(made.with_name(made.name.replace(".nii.gz", ".json")).read_text())
     assert said["Sources"] == ["bids:study:derivatives/mine/sub-01/sub-01_cpm.nii.gz"]
     assert "SkullStripped" not in said
+
+
+@pytest.mark.parametrize("distance", [0.0, 5.0, 15.0])
+def test_a_perfusion_map_is_drawn_where_its_series_was_moved_far(distance):
+    whole = nib.Nifti1Image(ball(1.0), AFFINE)
+    moved = RigidTransform(np.eye(4), 1, 1, 0, distance, distance)
+    done = AlignmentReport({"dsc": moved}, ("dsc",) if distance else ())
+    maps = PatientMaps({"mask": whole, "rCBV": whole}, {"T1w": whole}, alignment=done)
+    targets = pd.DataFrame([["s", *TARGET]], columns=["sample_id", *AXES])
+    row, _ = job._pictures("sub-01", maps, targets, pd.DataFrame({"sample_id": []}))
+    assert ("rCBV" in row.slices) == (distance > 10)
+    titles = [ax.get_title() for ax in figure_quality([row]).axes]
+    assert ("rCBV" in titles) == (distance > 10)

@@ -184,6 +184,17 @@ def viewer_grid(
     return affine, (int(count[0]), int(count[1]), int(count[2]))
 
 
+def has_base(images: Mapping[str, nib.Nifti1Image | None]) -> bool:
+    """Whether there is an image to lay a map over.
+
+    Examples
+    --------
+    >>> has_base({"CPM": None, "T1w": None})
+    False
+    """
+    return any(images.get(name) is not None for name in BASES)
+
+
 def viewer_html(
     case_name: str,
     images: Mapping[str, nib.Nifti1Image | None],

@@ -59,7 +59,7 @@ SAID: Mapping[str, Mapping[str, object]] = {
 }
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
-    "mask": ("mask", "T1w", "T1wGd"),
+    "mask": ("mask", "T1w", "T1wGd", "CPM", "ADC", "rCBV"),
     "CPM": ("T1w", "T1wGd", "FLAIR", "ADC", "mask"),
     "extrapolation": ("T1w", "T1wGd", "FLAIR", "ADC", "mask"),
     "ADC": ("ADC", "dwi"),
@@ -140,7 +140,7 @@ def sidecar(
     if kind == "ADC":  # fitted in the brain alone, or the scanner's
         content["SkullStripped"] = "ADC" not in files.images
     if "_space-" in MADE[kind]:
-        anatomy = [found for found in map(uri, ("T1wGd", "T1w", "ADC")) if found]
+        anatomy = [found for found in map(uri, ("T1wGd", "T1w")) if found]
         # Without anatomy a map stays where it was.
         content["SpatialReference"] = anatomy[0] if anatomy else sources[0]
     return content

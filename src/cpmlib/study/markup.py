@@ -26,6 +26,28 @@ _LATEX = {character: f"\\{character}" for character in "%&_#${}"} | {
 }
 
 
+_PAGES = (
+    (r"\b([mcµu]?m)2\b", lambda found: found[1].replace("u", "µ") + "²"),
+    (r"\b1e(-?)(\d)\b", lambda found: f"10{found[1] and '⁻'}{'⁰¹²³⁴⁵⁶⁷⁸⁹'[int(found[2])]}"),
+    (r"\bfig(\d+[a-z]?)\b", r"Fig. \1"),
+    (r"\btreatment-naive\b", "treatment-naïve"),
+)
+"""What files and messages write in ASCII, and how pages do."""
+
+
+def typeset(text: str) -> str:
+    """Write units and words of files and messages as pages do.
+
+    Examples
+    --------
+    >>> typeset("fig3a: ADC 900, 1e-6 mm2/s, treatment-naive")
+    'Fig. 3a: ADC 900, 10⁻⁶ mm²/s, treatment-naïve'
+    """
+    for pattern, replacement in _PAGES:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
 def escape(text: object) -> str:
     r"""Make a text safe to stand in a MyST page: no markup, no HTML, no directive, one line.
 

@@ -46,6 +46,13 @@ GRADE_GROUP = {"HGG": "WHO grade 3 or 4", "LGG": "WHO grade 2"}
 IDH = {"wild-type": "IDH wild-type", "mutant": "IDH mutant"}
 CODELETION = {"codeleted": "1p and 19q lost", "intact": "not codeleted"}
 SEX = {"M": "male", "F": "female"}
+SPELT_OUT = SEX | {
+    "CET": "contrast-enhancing tumour (CET)",
+    "nCET": "non-enhancing tumour (nCET)",
+    "NOS": "not otherwise specified (NOS)",
+}
+"""Levels that are abbreviations, as a page says them at first."""
+
 LOCATION = {
     name: f"{name} lobe" if name in ("frontal", "parietal", "temporal", "occipital") else name
     for name in (
@@ -251,6 +258,9 @@ SAMPLES = pa.DataFrameSchema(
 
 MEASURED = ("cpm", "adc", "he_cellularity")
 """What a study measured, or what is extracted from its images and counts."""
+
+NAMES = {"cpm": "CPM", "adc": "ADC", "he_cellularity": "H&E cellularity"}
+"""How pages call the measured columns."""
 
 EXCLUSIONS = {
     "cpm_exclude_reason": "cpm",

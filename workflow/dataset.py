@@ -16,10 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from cpmlib.roi.extraction import fill_measured
-from cpmlib.study.dataset import NOTES, PSEUDONYMISED, pseudonymised, read_tables, write_dataset
+from cpmlib.study.dataset import pseudonymised, read_tables, write_dataset
 from cpmlib.study.derivatives import FOLDER, IGNORED
 from cpmlib.study.derivatives import description as description_of_maps
 from cpmlib.study.errors import DatasetError
+from cpmlib.study.metadata import NOTES, PSEUDONYMISED
 from cpmlib.study.pseudonyms import read_key
 from cpmlib.study.schemas import RELATION
 from dependencies import BUILD, patients

@@ -1,4 +1,4 @@
-"""What is wrong with an input, said so that its owner can mend it.
+"""What is wrong with an input, said so that its owner can correct it.
 
 Vocabulary
 ----------
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-NAMED = 3
+MAX_NAMED = 3
 """How many characters that may look like others a message names."""
 
 USUAL = ("LATIN", "MICRO", "SUPERSCRIPT")
@@ -48,77 +48,13 @@ class Problem:
     column: str | None = None
 
     def __str__(self) -> str:
-        place = clip(self.file)
-        if self.row is not None:
-            place += f", row {self.row}"
-        return _message(place, self.column, _shown(self.found), self)
+        row = "" if self.row is None else f", row {self.row}"
+        return self._message(row, _shown(self.found))
 
-
-def _message(place: str, column: str | None, found: str, problem: Problem) -> str:
-    if column is not None:
-        place += f", column '{clip(column)}'"
-    return f"{place}: found {found}; expected {problem.expected}. Remedy: {problem.remedy}."
-
-
-def _shown(found: str) -> str:
-    """Show what was found; characters that only look like others are named."""
-    strange = {c: unicodedata.name(c, "unnamed") for c in found if not c.isascii()}
-    names = [f"U+{ord(c):04X} {name}" for c, name in strange.items() if not name.startswith(USUAL)]
-    names = names[:NAMED]
-    return clip(found) + (f" (which holds {', '.join(names)})" if names else "")
-
-
-def clip(text: str, longest: int = 160) -> str:
-    """Make a text of unknown origin fit to stand in a message: printable and not too long."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown if len(shown) <= longest else f"{shown[:longest]}..."
-
-
-def _lines(problems: Sequence[Problem]) -> list[str]:
-    """Write each problem on a line; those of one column that one remedy serves share it."""
-    groups: dict[object, list[Problem]] = {}
-    for problem in dict.fromkeys(problems):
-        place = (problem.file, problem.column, problem.expected, problem.remedy)
-        groups.setdefault(problem if problem.row is None else place, []).append(problem)
-    lines = []
-    for group in groups.values():
-        first = group[0]
-        if len(group) == 1:
-            lines.append(str(first))
-            continue
-        rows: dict[str, list[int]] = {}
-        for problem in group:
-            rows.setdefault(problem.found, []).append(problem.row or 0)
-        found = ", ".join(f"{_shown(value)} ({_rows(where)})" for value, where in rows.items())
-        lines.append(_message(clip(first.file), first.column, found, first))
-    return lines
-
-
-def _rows(numbers: Sequence[int]) -> str:
-    """Write row numbers, those that follow each other as a range.
-
-    >>> _rows([2, 3, 4, 9])
-    'rows 2-4, 9'
-    """
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
-    return f"row{'s' if len(numbers) > 1 else ''} {shown}"
-
-
-def own_words(text: str) -> str:
-    """Quote a name that a study's owner chose, for a note; pages leave out what stands in quotes.
-
-    Examples
-    --------
-    >>> own_words("Core of Hans")
-    '“Core of Hans”'
-    """
-    return f"“{clip(text).translate({ord(mark): None for mark in '“”'})}”"
+    def _message(self, row: str, found: str) -> str:
+        column = "" if self.column is None else f", column '{clip(self.column)}'"
+        place = f"{clip(self.file)}{row}{column}"
+        return f"{place}: found {found}; expected {self.expected}. Remedy: {self.remedy}."
 
 
 class DatasetError(ValueError):
@@ -139,6 +75,18 @@ class DatasetError(ValueError):
         super().__init__("\n".join([head, *(f"  - {line}" for line in _lines(self.problems))]))
 
 
+def fault(
+    file: str,
+    found: str,
+    expected: str,
+    remedy: str,
+    row: int | None = None,
+    column: str | None = None,
+) -> DatasetError:
+    """Return the error of one `Problem`."""
+    return DatasetError(Problem(file, found, expected, remedy, row, column))
+
+
 @contextmanager
 def collected(problems: list[Problem]) -> Iterator[None]:
     """Add the problems that a block raises to a list, so that others can be told with them.
@@ -147,7 +95,7 @@ def collected(problems: list[Problem]) -> Iterator[None]:
     --------
     >>> problems = []
     >>> with collected(problems):
-    ...     raise DatasetError(Problem("a.nii", "nothing", "an image", "add it"))
+    ...     raise fault("a.nii", "nothing", "an image", "add it")
     >>> len(problems)
     1
     """
@@ -155,3 +103,60 @@ def collected(problems: list[Problem]) -> Iterator[None]:
         yield
     except DatasetError as error:
         problems += error.problems
+
+
+def clip(text: str, longest: int = 160) -> str:
+    """Make a text of unknown origin fit to stand in a message: printable and not too long."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."
+
+
+def own_words(text: str) -> str:
+    """Quote a name that a study's owner chose, for a note; pages leave out what stands in quotes.
+
+    Examples
+    --------
+    >>> own_words("Core of Hans")
+    '“Core of Hans”'
+    """
+    return f"“{clip(text).translate({ord(mark): None for mark in '“”'})}”"
+
+
+def _shown(found: str) -> str:
+    """Show what was found; characters that only look like others are named."""
+    strange = {c: unicodedata.name(c, "unnamed") for c in found if not c.isascii()}
+    names = [f"U+{ord(c):04X} {name}" for c, name in strange.items() if not name.startswith(USUAL)]
+    return clip(found) + (f" (which holds {', '.join(names[:MAX_NAMED])})" if names else "")
+
+
+def _lines(problems: Sequence[Problem]) -> Iterator[str]:
+    """Write each problem on a line; those of one column that one remedy serves share it."""
+    groups: dict[object, list[Problem]] = {}
+    for problem in problems:
+        place = (problem.file, problem.column, problem.expected, problem.remedy)
+        groups.setdefault(problem if problem.row is None else place, []).append(problem)
+    for first, *others in groups.values():
+        if not others:
+            yield str(first)
+            continue
+        rows: dict[str, list[int]] = {}
+        for problem in (first, *others):
+            rows.setdefault(problem.found, []).append(problem.row or 0)
+        found = ", ".join(f"{_shown(value)} ({_rows(where)})" for value, where in rows.items())
+        yield first._message("", found)
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    """Write row numbers, those that follow each other as a range.
+
+    >>> _rows([2, 3, 4, 9])
+    'rows 2-4, 9'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    return f"row{'s' if len(numbers) > 1 else ''} {shown}"

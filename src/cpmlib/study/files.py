@@ -13,6 +13,7 @@ Vocabulary
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ from cpmlib.study.names import (
     SIDECARS,
     STANDS_FOR,
     TABLES,
+    entries,
     files_below,
     in_template,
     inherited,
@@ -72,8 +74,6 @@ class PatientFiles:
         As in ``participants.tsv``.
     images
         Path by kind; at most one of each.
-    derived
-        The kinds that are derivatives of the study.
     exports
         Path by sample and kind of export.
     texts
@@ -84,16 +84,15 @@ class PatientFiles:
 
     participant_id: str
     images: Mapping[str, Path] = field(default_factory=dict)
-    derived: frozenset[str] = frozenset()
     exports: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     texts: Mapping[str, Mapping[str, Sequence[Path]]] = field(default_factory=dict)
     unused: tuple[Unused, ...] = ()
 
     def all(self) -> list[Path]:
-        """Return every file that is used, with the texts that go with a series."""
-        paths = {*self.images.values()}
+        """Return every file that is used, with the texts that describe a series."""
+        paths = set(self.images.values())
         for texts in self.texts.values():
-            paths.update(path for found in texts.values() for path in found)
+            paths.update(*texts.values())
         for exports in self.exports.values():
             paths.update(exports.values())
         return sorted(paths - {unused.path for unused in self.unused})
@@ -139,37 +138,35 @@ def find_patient(
     >>> find_patient(Path("nowhere"), "sub-01", []).images
     {}
     """
-    root, samples = Path(root), list(sample_ids)
+    root = Path(root)
     raw, derived = _below(root, participant_id)
     problems = [not_fetched(path, root) for path in raw + derived if is_placeholder(path)]
     problems += _misplaced(raw + derived, participant_id)
     if problems:
         raise DatasetError(problems)
+    images = _images(raw, derived, participant_id, problems)
+    exports = {sample: _exports(derived + raw, sample, problems) for sample in sample_ids}
+    series = {kind: path for kind, path in images.items() if kind in SERIES}
+    texts = {kind: inherited(root, path, problems) for kind, path in series.items()}
+    found = PatientFiles(participant_id, images, exports, texts)
     aside = {plain_name(name) for name in excluded}
-    exports_aside = [
+    unused = [
         Unused(path, "export", "its sample is excluded")
         for path in raw + derived
         if plain_name(_export_of(path)[0]) in aside
     ]
-    images, from_derived = _images(raw, derived, participant_id, problems)
-    exports = {sample: _exports(derived + raw, sample, problems) for sample in samples}
-    series = {kind: path for kind, path in images.items() if kind in SERIES}
-    texts = {kind: inherited(root, path, problems) for kind, path in series.items()}
-    found = PatientFiles(participant_id, images, frozenset(from_derived), exports, texts)
-    unused = [*exports_aside, *_superseded(found)]
+    unused += _superseded(found)
     doubts: list[Problem] = []
     unused += _others(raw + derived, found, {one.path for one in unused}, doubts)
     problems += [] if checked else doubts
     if problems:
         raise DatasetError(problems)
     late = [kind for kind in SERIES if STANDS_FOR[kind] in images]
-    return PatientFiles(
-        participant_id,
-        {kind: path for kind, path in images.items() if kind not in late},
-        found.derived,
-        exports,
-        {kind: paths for kind, paths in texts.items() if kind not in late},
-        tuple(unused),
+    return dataclasses.replace(
+        found,
+        images={kind: path for kind, path in images.items() if kind not in late},
+        texts={kind: paths for kind, paths in texts.items() if kind not in late},
+        unused=tuple(unused),
     )
 
 
@@ -191,22 +188,19 @@ def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> li
     plain = {plain_name(name): name for name in known}
     unused, problems = [], []
     for path in _of_patients(root):
-        if path.name in known or not path.is_dir():
-            continue
-        if meant := plain.get(plain_name(path.name)):
-            expected = f"{meant}, as in the tables"
-            problems.append(Problem(path.name, "this name", expected, "rename the folder"))
-        unused.append(Unused(path, "folder of a patient", "the tables have no such patient"))
-    for path in _folders(root):
+        if path.name not in known and path.is_dir():
+            if meant := plain.get(plain_name(path.name)):
+                problems.append(_misnamed(path, f"{meant}, as in the tables"))
+            unused.append(Unused(path, "folder of a patient", "the tables have no such patient"))
+    for path in (path for path in entries(root) if path.is_dir()):
         if path.name.lower() == DERIVATIVES != path.name:
-            problems.append(Problem(path.name, "this name", DERIVATIVES, "rename the folder"))
-    if problems:
-        raise DatasetError(problems)
-    for path in _folders(root):
+            problems.append(_misnamed(path, DERIVATIVES))
         if path.name != DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
             reason = f"only the folders of patients and {DERIVATIVES} are read"
             unused.append(Unused(path, "folder", reason))
-    at_top = [path for path in sorted(root.iterdir()) if path.is_file()] if root.is_dir() else []
+    if problems:
+        raise DatasetError(problems)
+    at_top = [path for path in entries(root) if path.is_file()]
     for path in [*at_top, *files_below(root / DERIVATIVES)]:
         inside = path.relative_to(root).parts
         if any(part.lower().startswith("sub-") for part in inside) or path.name in OWN_TABLES:
@@ -217,26 +211,26 @@ def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> li
     return unused
 
 
+def _misnamed(path: Path, expected: str) -> Problem:
+    return Problem(path.name, "this name", expected, "rename the folder")
+
+
 def _of_patients(root: Path) -> Iterator[Path]:
     """Yield what is named after a patient, at the top and anywhere below the derivatives.
 
     Links to nowhere are yielded too: nobody knows what lies below them.
     """
-    for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if path.name.lower().startswith("sub-"):
-            yield path
+    yield from (path for path in entries(root) if path.name.lower().startswith("sub-"))
     waiting = [root / DERIVATIVES]
     while waiting:
         folder = waiting.pop()
         if is_placeholder(folder):
             yield folder
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if path.name.lower().startswith("sub-"):
+        for path in entries(folder):
+            if path.name.lower().startswith("sub-") or (path.is_symlink() and not path.exists()):
                 yield path
             elif path.is_dir() and not folder.resolve().is_relative_to(path.resolve()):
                 waiting.append(path)
-            elif path.is_symlink() and not path.exists():
-                yield path
 
 
 def _below(root: Path, who: str) -> tuple[list[Path], list[Path]]:
@@ -244,39 +238,35 @@ def _below(root: Path, who: str) -> tuple[list[Path], list[Path]]:
     raw: list[Path] = []
     derived: list[Path] = []
     for path in _of_patients(root):
-        mine = derived if path.is_relative_to(root / DERIVATIVES) else raw
-        if path.is_dir() and path.name == who:
+        name, mine = path.name, derived if path.is_relative_to(root / DERIVATIVES) else raw
+        if path.is_dir() and name == who:
             mine += files_below(path)
-        elif path.name == who or path.name.lower().startswith(f"{who.lower()}_"):
+        elif name == who or name.lower().startswith(f"{who.lower()}_"):
             mine.append(path)
-        elif not path.name.lower().startswith("sub-"):
+        elif not name.lower().startswith("sub-"):
             mine.append(path)  # a link to nowhere
     return raw, derived
 
 
 def _misplaced(paths: list[Path], who: str) -> list[Problem]:
     """Name the files that are named after another patient than their folder."""
-    problems = []
-    for path in paths:
-        name = path.name.lower()
-        if name.startswith("sub-") and not f"{name}_".startswith(f"{who.lower()}_"):
-            found = f"{path.name} in the folder of {who}"
-            expected = f"files whose names begin with {who}_"
-            remedy = "move it to its patient's folder or correct the name"
-            problems.append(Problem(path.name, found, expected, remedy))
-    return problems
+    expected = f"files whose names begin with {who}_"
+    remedy = "move it to its patient's folder or correct the name"
+    return [
+        Problem(path.name, f"{path.name} in the folder of {who}", expected, remedy)
+        for path in paths
+        if path.name.lower().startswith("sub-")
+        and not f"{path.name.lower()}_".startswith(f"{who.lower()}_")
+    ]
 
 
 def _images(
     raw: list[Path], derived: list[Path], who: str, problems: list[Problem]
-) -> tuple[dict[str, Path], set[str]]:
+) -> dict[str, Path]:
     images: dict[str, Path] = {}
-    used: set[str] = set()
     for kind in KINDS:
         found = _of_kind(derived, kind) if kind in DERIVED_KINDS else []
-        if found:
-            used.add(kind)
-        elif kind in RAW_KINDS:
+        if not found and kind in RAW_KINDS:
             found = _of_kind(raw, kind)
         if len(found) > 1:
             names = ", ".join("/".join(path.parts[-3:]) for path in found[:3])
@@ -285,7 +275,7 @@ def _images(
             problems.append(Problem(who, f"{len(found)} files ({names})", expected, remedy))
         if found:
             images[kind] = found[0]
-    return images, used
+    return images
 
 
 def _of_kind(paths: list[Path], kind: str) -> list[Path]:
@@ -402,7 +392,3 @@ def _other_export(path: Path, files: PatientFiles, problems: list[Problem]) -> U
     if sample and known is None:
         return Unused(path, "export", "the table of samples has no such sample")
     return Unused(path, "export", "not by its name; other exports are counted")
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import Problem, fault
 
 KINDS: Mapping[str, str] = {
     "T1w": "T1-weighted image",
@@ -97,35 +97,14 @@ NIFTI = (".nii.gz", ".nii")
 
 OTHER_FORMATS = (
     *(".nii.bz2", ".nii.xz", ".nii.zip", ".nii.zst", ".img.gz", ".img", ".hdr", ".mgz", ".mgh"),
-    *(
-        ".mha",
-        ".mhd",
-        ".nrrd",
-        ".nhdr",
-        ".mif",
-        ".mif.gz",
-        ".mnc",
-        ".dcm",
-        ".ima",
-        ".head",
-        ".brik",
-    ),
+    *(".mha", ".mhd", ".nrrd", ".nhdr", ".mif", ".mif.gz", ".mnc"),
+    *(".dcm", ".ima", ".head", ".brik"),
 )
 """Suffixes of images that are not read."""
 
 SET_ASIDE = (
-    "",
-    ".gz",
-    ".bz2",
-    ".xz",
-    ".zip",
-    ".bak",
-    ".old",
-    ".orig",
-    ".part",
-    ".tmp",
-    ".npy",
-    ".npz",
+    *("", ".gz", ".bz2", ".xz", ".zip"),
+    *(".bak", ".old", ".orig", ".part", ".tmp", ".npy", ".npz"),
 )
 """Suffixes of what may be an image that was packed, put aside or not copied to its end."""
 
@@ -177,8 +156,7 @@ EXPORT = r"annotation|detection|measurement|nuclei|outline|qupath"
 """Hints in the name of a table that it is an export of QuPath."""
 
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs.github.com/")
-_LONGEST_POINTER = 32768
-_BEGIN = 4096
+_MAX_POINTER_BYTES = 32768
 
 
 def stem_of(name: str) -> tuple[str, str]:
@@ -210,17 +188,9 @@ def plain_name(name: str) -> str:
 
 
 def looks_like(stem: str) -> str | None:
-    """Return the kind that a name hints at, whether or not it is a name that is used.
+    """Return the kind that a name without suffix hints at, whether or not it is a right name.
 
-    Parameters
-    ----------
-    stem
-        Without suffix.
-
-    Returns
-    -------
-    str or None
-        Kind; None where the name says something else or nothing.
+    None where the name says something else or nothing.
 
     Examples
     --------
@@ -266,16 +236,8 @@ def other_kind(stem: str) -> str | None:
 
 
 def is_geojson(path: Path) -> bool:
-    """Whether a JSON file holds outlines, whatever its name: a list, or features.
-
-    Only its beginning is read.
-    """
-    try:
-        stream = path.open("rb")
-    except OSError:  # whoever reads it says why
-        return False
-    with stream:
-        begin = stream.read(_BEGIN).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    """Whether a JSON file holds outlines, by its beginning: a list, or features."""
+    begin = _begin(path, 4096).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if begin.startswith("["):
         return True
     return bool(re.search(r'"type"\s*:\s*"Feature(Collection)?"|"features"\s*:\s*\[', begin))
@@ -285,13 +247,16 @@ def is_placeholder(path: Path) -> bool:
     """Whether a file's content was not fetched: a link to nowhere, or a pointer in its place."""
     if not path.exists():
         return path.is_symlink()
-    if not path.is_file() or not 0 < path.stat().st_size <= _LONGEST_POINTER:
-        return False
+    small = path.is_file() and 0 < path.stat().st_size <= _MAX_POINTER_BYTES
+    return small and _begin(path, len(max(_POINTERS, key=len))).startswith(_POINTERS)
+
+
+def _begin(path: Path, size: int) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(len(max(_POINTERS, key=len))).startswith(_POINTERS)
+            return stream.read(size)
     except OSError:  # whoever reads it says why
-        return False
+        return b""
 
 
 def not_fetched(path: Path, root: Path) -> Problem:
@@ -320,7 +285,7 @@ def inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, li
     inside = series.relative_to(root).parts[:-1]
     for folder in [root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]:
         here: dict[str, list[Path]] = {end: [] for end in TEXTS}
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        for path in entries(folder):
             stem, suffix = stem_of(path.name)
             *own, name = stem.lower().split("_")
             if suffix[1:] in here and name == last and set(own) <= set(entities):
@@ -335,6 +300,11 @@ def inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, li
     return found
 
 
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, sorted; nothing if there is none."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
 def files_below(folder: Path) -> list[Path]:
     """Return every file below a folder, through links and with links to nowhere; no hidden one.
 
@@ -347,7 +317,7 @@ def files_below(folder: Path) -> list[Path]:
     def unreadable(error: OSError) -> None:
         found = error.strerror or "a folder that cannot be read"
         name = Path(error.filename or folder).name
-        raise DatasetError(Problem(name, found, "a readable folder", "correct its permissions"))
+        raise fault(name, found, "a readable folder", "correct its permissions")
 
     if not folder.is_dir():
         return []

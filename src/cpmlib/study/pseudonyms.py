@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,9 @@ from typing import Any
 
 import pandas as pd
 
-from cpmlib.study.delimited import read_text
-from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.schemas import MISSING
+from cpmlib.study.errors import fault
+from cpmlib.study.schemas import MAX_TEXT, MISSING
+from cpmlib.study.text import read_text
 
 COLUMNS = ("participant_id", "sample_id", "pseudonym")
 PREFIXES = {"participant_id": ("sub-", "P"), "sample_id": ("sample-", "S")}
@@ -103,8 +104,7 @@ def read_key(path: str | os.PathLike[str]) -> Key:
     remedy = "put back the file as it was, or delete it: patients and samples get new numbers"
     header, *lines = [tuple(line.split("\t")) for line in read_text(path).split("\n")]
     if header != COLUMNS:
-        found, expected = "\t".join(header), "\t".join(COLUMNS)
-        raise DatasetError(Problem(path.name, found, expected, remedy, 1))
+        raise fault(path.name, "\t".join(header), "\t".join(COLUMNS), remedy, 1)
     for number, row in enumerate(lines, start=2):
         if row == ("",):  # below the last
             continue
@@ -113,10 +113,51 @@ def read_key(path: str | os.PathLike[str]) -> Key:
         who = row[0] if is_patient else row[:2]
         fits = len(row) == 3 and re.fullmatch(r"P\d{2,}" if is_patient else r"S\d{2,}", row[2])
         if not fits or who in known or row[2] in known.values():
-            found, expected = "\t".join(row), "one identifier and its own pseudonym, each once"
-            raise DatasetError(Problem(path.name, found, expected, remedy, number))
+            expected = "one identifier and its own pseudonym, each once"
+            raise fault(path.name, "\t".join(row), expected, remedy, number)
         known[who] = row[2]
     return Key(patients, samples)
+
+
+def rename_in_reasons(reasons: pd.Series, own: pd.DataFrame, key: Key) -> pd.Series:
+    """Put the book's names in place of the study's in a reason for each row of the samples.
+
+    Of two samples of one name, that of the row's patient is meant. What became too long is cut.
+
+    Parameters
+    ----------
+    reasons
+        Texts; others stay.
+    own
+        ``participant_id`` and ``sample_id`` of the same rows.
+    """
+    if reasons.isna().all():
+        return reasons
+    names, of_patient = dict(key.patients), dict[str, dict[str, str]]()
+    for who, sample in own.itertuples(index=False, name=None):
+        new = key.samples[who, sample]
+        names.setdefault(sample, new)
+        of_patient.setdefault(who, {})[sample] = new
+    names = _with_short(names)
+    pattern = _any_of(names)
+
+    def renamed(text: object, who: str) -> object:
+        if not isinstance(text, str):
+            return text
+        meant = ChainMap(_with_short(of_patient[who]), names)
+        new = pattern.sub(lambda match: meant[match[0].lower()], text)
+        return new if len(new) <= MAX_TEXT else new[: MAX_TEXT - 1] + "…"
+
+    texts = [renamed(*pair) for pair in zip(reasons, own["participant_id"], strict=True)]
+    return pd.Series(texts, index=reasons.index, dtype=object)
+
+
+def _with_short(names: Mapping[str, str]) -> dict[str, str]:
+    """Return names in small letters, and what stands after ``sub-`` or ``sample-``."""
+    # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
+    short = {old.split("-", 1)[1]: new for old, new in names.items()}
+    known = {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
+    return {old.lower(): new for old, new in {**names, **known}.items()}
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:
@@ -127,15 +168,11 @@ def replace_names(text: str, names: Mapping[str, str]) -> str:
     >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
     'as S01 of P02, not sample-10'
     """
-    return replaced(text, any_of(names), {old.lower(): new for old, new in names.items()})
+    small = {old.lower(): new for old, new in names.items()}
+    return _any_of(names).sub(lambda match: small[match[0].lower()], text)
 
 
-def any_of(names: Iterable[str]) -> re.Pattern[str]:
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
     """Return a pattern of any of the names as a whole word, whatever its capitals."""
     listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     return re.compile(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
-
-
-def replaced(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str:
-    """Replace what a pattern of `any_of` finds; the names are in small letters."""
-    return pattern.sub(lambda match: names[match[0].lower()], text)

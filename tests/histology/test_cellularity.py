@@ -298,7 +298,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         path.write_bytes(raw)
         with pytest.raises(DatasetError, match=message):
             count_cells(annotation=path)
-    with pytest.raises(DatasetError, match="No such file"):
+    with pytest.raises(DatasetError, match="no such file"):
         count_cells(annotation=tmp_path / "absent.tsv")
     with pytest.raises(DatasetError, match="readable"):
         count_cells(annotation=tmp_path)

@@ -67,18 +67,10 @@ def in_rows(
 def read_columns(
     table: TextTable, schema: pa.DataFrameSchema
 ) -> tuple[TextTable, list[str], list[Problem]]:
-    """Bring column names to the schema's spelling, and tell which columns it does not know.
+    """Bring column names to the schema's spelling; return those that it does not know, too.
 
-    Capitals, spaces and hyphens make no difference.
-
-    Returns
-    -------
-    table : TextTable
-        With the known columns under the schema's names; an unknown column keeps its own.
-    unknown : list of str
-        Columns that will not be used.
-    problems : list of Problem
-        Two columns of one name; an unknown one that looks like an optional one misspelt.
+    Capitals, spaces and hyphens make no difference. Problems are two columns of one name, and an
+    unknown one that looks like an optional one misspelt.
     """
     spelt = {name: delimited.column_name(name) for name in table.cells.columns}
     renamed = {own: name for own, name in spelt.items() if name in schema.columns}
@@ -102,14 +94,9 @@ def read_columns(
 
 
 def check_table(table: TextTable, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, list[Problem]]:
-    """Turn text into the schema's types and check it.
+    """Turn text into the schema's types, and tell everything that is wrong.
 
-    Returns
-    -------
-    frame : pandas.DataFrame
-        The columns that the table has of the schema; a cell that is no number is missing.
-    problems : list of Problem
-        Everything that is wrong.
+    Columns that the schema does not know are dropped; a cell that is no number is missing.
     """
     problems = absent_columns(table, [n for n, column in schema.columns.items() if column.required])
     present = [name for name in schema.columns if name in table.cells.columns]

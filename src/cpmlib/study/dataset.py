@@ -23,27 +23,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from cpmlib.study import delimited
-from cpmlib.study.checks import (
-    absent_columns,
-    breaches,
-    check_table,
-    in_rows,
-    read_columns,
-    relations,
-)
-from cpmlib.study.delimited import TABLE_SUFFIXES, THOUSANDS_BY_POINT, TextTable
+from cpmlib.study import checks, delimited, metadata
+from cpmlib.study.delimited import TextTable
 from cpmlib.study.errors import DatasetError, Problem, collected, fault
 from cpmlib.study.files import has_images
-from cpmlib.study.metadata import (
-    DESCRIPTION,
-    NOTES,
-    PSEUDONYMISED,
-    SAMPLES_SIDECAR,
-    read_description,
-    read_notes,
-    to_ras,
-)
 from cpmlib.study.options import AXES
 from cpmlib.study.pseudonyms import Key, own_key, rename_in_reasons
 from cpmlib.study.schemas import (
@@ -76,19 +59,17 @@ class Dataset:
 
     Parameters
     ----------
-    participants
-        One row a patient, columns of the schema, identifiers replaced by pseudonyms.
-    samples
-        One row a sample, the patient's columns joined to it.
+    participants, samples
+        One row a patient, and one a sample with the patient's columns; identified by pseudonyms.
     name, label
         The dataset's own name, and the label it wants shown ("" if none).
+    relation
+        What it is to the paper, one of `cpmlib.study.schemas.RELATIONS`.
     excluded
         ``sample_id``, ``participant_id``, ``quantity`` (``sample`` or a measured column) and
         ``reason`` of everything that the study leaves out and says why.
     notes
         What the study's tables hold and was not used.
-    relation
-        What it is to the paper, one of `cpmlib.study.schemas.RELATIONS`.
     """
 
     participants: pd.DataFrame
@@ -101,19 +82,11 @@ class Dataset:
 
 
 def read_dataset(path: str | os.PathLike[str]) -> Dataset:
-    """Read and check a dataset.
+    """Read and check a dataset: a BIDS folder, or one table (``.csv`` or ``.xlsx``).
 
-    Parameters
-    ----------
-    path
-        A BIDS folder, or one table (``.csv`` or ``.xlsx``).
-
-    Returns
-    -------
-    Dataset
-        Densities in cells/mm2, ADC in 1e-6 mm2/s, targets in mm RAS+; missing values are NaN, and
-        a column of the schema that the study leaves out is empty. What is excluded is listed and
-        in the tables no more.
+    Densities are in cells/mm2, ADC in 1e-6 mm2/s, targets in mm RAS+; missing values are NaN, and a
+    column of the schema that the study leaves out is empty. What is excluded is listed and in the
+    tables no more.
 
     Raises
     ------
@@ -122,7 +95,9 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
         expected, and the remedy.
     """
     participants, samples, description = read_tables(path)
-    key = own_key(participants, samples) if description.get(PSEUDONYMISED) is True else None
+    key = (
+        own_key(participants, samples) if description.get(metadata.PSEUDONYMISED) is True else None
+    )
     return _without_excluded(pseudonymised(participants, samples, description, key))
 
 
@@ -154,7 +129,7 @@ def pseudonymised(
         samples=joined,
         name=str(description.get("Name", "")),
         label=str(description.get("DataLabel", "")),
-        notes=read_notes(description),
+        notes=metadata.read_notes(description),
         relation=str(description.get(RELATION, OTHER_STUDY)),
     )
 
@@ -195,7 +170,7 @@ def _without_excluded(dataset: Dataset) -> Dataset:
 def read_tables(path: str | os.PathLike[str], extracted: bool | None = None) -> Tables:
     """Read and check the two tables and the description, with the study's own identifiers.
 
-    Use `read_dataset` for anything that is published.
+    Use `read_dataset` for anything that is published; errors are the same.
 
     Parameters
     ----------
@@ -210,13 +185,7 @@ def read_tables(path: str | os.PathLike[str], extracted: bool | None = None) -> 
     participants, samples : pandas.DataFrame
         As the schemas say; columns that a schema does not know are dropped.
     description : dict
-        The content of ``dataset_description.json``, and under `NOTES` what was not used, if
-        there is anything.
-
-    Raises
-    ------
-    DatasetError
-        As `read_dataset`.
+        Of the dataset; under `cpmlib.study.metadata.NOTES` what was not used, if there is anything.
     """
     path = Path(path)
     try:
@@ -226,7 +195,7 @@ def read_tables(path: str | os.PathLike[str], extracted: bool | None = None) -> 
         raise fault(path.name, reason, "a readable path", "correct it") from None
     if is_folder:
         return _read_folder(path, has_images(path) if extracted is None else extracted)
-    if path.suffix.lower() in TABLE_SUFFIXES and is_table:
+    if path.suffix.lower() in delimited.TABLE_SUFFIXES and is_table:
         return _read_minimal(path)
     expected = "a BIDS folder, or a table ending in .csv or .xlsx"
     raise fault(path.name or str(path), "no such folder or table", expected, "correct DATASET")
@@ -237,22 +206,22 @@ def _read_folder(path: Path, extracted: bool) -> Tables:
     description: dict[str, object] = {}
     notes, frames = [], []
     with collected(problems):
-        description = read_description(path / DESCRIPTION)
+        description = metadata.read_description(path / metadata.DESCRIPTION)
     for schema in (PARTICIPANTS, SAMPLES):
         with collected(problems):
             table = delimited.read_tsv(path / schema.name)
-            table, unknown, wrong = read_columns(table, schema)
+            table, unknown, wrong = checks.read_columns(table, schema)
             notes += [f"column '{name}' of {schema.name}" for name in unknown]
             if schema is SAMPLES and not extracted:
-                wrong += absent_columns(table, list(MEASURED))
-            frame, wrong_cells = check_table(table, schema)
+                wrong += checks.absent_columns(table, list(MEASURED))
+            frame, wrong_cells = checks.check_table(table, schema)
             problems += wrong + wrong_cells
             frames.append(frame)
     if len(frames) == 2:
-        problems += relations(frames[0], frames[1], PARTICIPANTS.name, SAMPLES.name)
+        problems += checks.relations(frames[0], frames[1], PARTICIPANTS.name, SAMPLES.name)
         if set(AXES) <= set(frames[1].columns):
             with collected(problems):
-                frames[1] = to_ras(frames[1], path / SAMPLES_SIDECAR)
+                frames[1] = metadata.to_ras(frames[1], path / metadata.SAMPLES_SIDECAR)
     if problems:
         raise DatasetError(problems)
     return frames[0], frames[1], _with_notes(description, notes)
@@ -261,7 +230,7 @@ def _read_folder(path: Path, extracted: bool) -> Tables:
 def _read_minimal(path: Path) -> Tables:
     table = delimited.read_csv(path) if path.suffix.lower() == ".csv" else read_xlsx(path)
     participants, samples, problems = _split_minimal(table)
-    problems += relations(participants, samples, path.name, path.name)
+    problems += checks.relations(participants, samples, path.name, path.name)
     if problems:
         raise DatasetError(problems)
     # Not called after the file, whose name may be that of a patient.
@@ -270,7 +239,11 @@ def _read_minimal(path: Path) -> Tables:
 
 
 def _with_notes(description: dict[str, object], notes: Sequence[str]) -> dict[str, object]:
-    return description | {NOTES: [*read_notes(description), *notes]} if notes else description
+    return (
+        description | {metadata.NOTES: [*metadata.read_notes(description), *notes]}
+        if notes
+        else description
+    )
 
 
 def write_dataset(
@@ -302,16 +275,16 @@ def dataset_texts(
     DatasetError
         If the tables break their schema.
     """
-    texts = {DESCRIPTION: _json_text(description)}
+    texts = {metadata.DESCRIPTION: _json_text(description)}
     problems = []
     for table, schema in ((participants, PARTICIPANTS), (samples, SAMPLES)):
         columns = [name for name in schema.columns if name in table.columns]
-        problems += breaches(table[columns], schema, schema.name)
+        problems += checks.breaches(table[columns], schema, schema.name)
         cells = table[columns].map(_cell_text)
         for name in columns:
             if schema.columns[name].metadata.get("unit") == DENSITY_UNIT:
                 # With a fourth decimal, no point of 45.125 can be taken for one of thousands.
-                in_threes = cells[name].str.fullmatch(THOUSANDS_BY_POINT.pattern)
+                in_threes = cells[name].str.fullmatch(delimited.THOUSANDS_BY_POINT.pattern)
                 cells[name] = cells[name].mask(in_threes, cells[name] + "0")
         texts[schema.name] = cells.to_csv(sep="\t", index=False, lineterminator="\n")
         entries = {name: entry for name, entry in sidecar(schema).items() if name in columns}
@@ -336,7 +309,7 @@ def _cell_text(value: object) -> str:
 def _split_minimal(table: TextTable) -> tuple[pd.DataFrame, pd.DataFrame, list[Problem]]:
     """Turn one table with a row a sample into the two tables of BIDS."""
     both = pa.DataFrameSchema({**PARTICIPANTS.columns, **SAMPLES.columns})
-    table, unknown, problems = read_columns(table, both)
+    table, unknown, problems = checks.read_columns(table, both)
     known = list(both.columns)
     expected = "one of " + ", ".join(known)
     told = {problem.column for problem in problems}
@@ -345,7 +318,7 @@ def _split_minimal(table: TextTable) -> tuple[pd.DataFrame, pd.DataFrame, list[P
         for name in unknown
         if name not in told
     ]
-    problems += absent_columns(table, list(MINIMAL_REQUIRED))
+    problems += checks.absent_columns(table, list(MINIMAL_REQUIRED))
     cells = table.cells.copy()
     for name, prefix in (("participant_id", "sub-"), ("sample_id", "sample-")):
         if name in cells.columns:
@@ -357,8 +330,10 @@ def _split_minimal(table: TextTable) -> tuple[pd.DataFrame, pd.DataFrame, list[P
             cells[name] = "tissue" if name == "sample_type" else MISSING
     table = dataclasses.replace(table, cells=cells)
     people, different = _one_row_each(table)
-    participants, of_people = check_table(dataclasses.replace(table, cells=people), PARTICIPANTS)
-    samples, of_samples = check_table(table, SAMPLES)
+    participants, of_people = checks.check_table(
+        dataclasses.replace(table, cells=people), PARTICIPANTS
+    )
+    samples, of_samples = checks.check_table(table, SAMPLES)
     absent = {problem.column for problem in problems if problem.row == 1}
     found = [p for p in of_people + of_samples if not (p.row == 1 and p.column in absent)]
     return participants, samples, problems + different + found
@@ -375,5 +350,5 @@ def _one_row_each(table: TextTable) -> tuple[pd.DataFrame, list[Problem]]:
         found = cells[name] + ", but " + first[name] + " in another row of " + who
         expected = "the same for all samples of a participant"
         differ = found[cells[name] != first[name]]
-        problems += in_rows(differ, table.file, expected, "make them agree", name)
+        problems += checks.in_rows(differ, table.file, expected, "make them agree", name)
     return cells.drop_duplicates("participant_id"), problems

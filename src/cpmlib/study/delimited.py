@@ -22,7 +22,6 @@ from cpmlib.study.text import read_text
 
 TABLE_SUFFIXES = {".csv", ".xlsx"}
 """Endings of a study that comes as one table."""
-
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 MAX_ROWS = 100_000
 MAX_COLUMNS = 200
@@ -55,18 +54,9 @@ _INFINITE = {"inf", "+inf", "-inf", "infinity", "-infinity", "+infinity"}
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table whose cells are still text.
+    """A table whose cells are still text, indexed by their row number in the file.
 
-    Parameters
-    ----------
-    cells
-        One row a record, indexed by its row number in the file.
-    file
-        The file's name.
-    decimal_comma
-        Whether numbers are written with a decimal comma.
-    notes
-        What the file holds besides the table and was not read.
+    The notes say what the file holds besides the table and was not read.
     """
 
     cells: pd.DataFrame
@@ -87,13 +77,7 @@ def column_name(name: str) -> str:
 
 
 def read_tsv(path: Path) -> TextTable:
-    """Read a tab-separated table, as BIDS prescribes.
-
-    Raises
-    ------
-    DatasetError
-        As `read_text` and for records that do not fit the header.
-    """
+    """Read a tab-separated table, as BIDS prescribes; errors as `read_text` and `to_frame`."""
     text = read_text(path)
     header = text.split("\n", 1)[0]
     other = next((mark for mark in ";," if mark in header and "\t" not in header), None)
@@ -196,19 +180,7 @@ def _header(rows: list[list[str]], file: str, first: int) -> tuple[list[str], li
 
 
 def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
-    """Turn text into a finite number, or say what to do with it.
-
-    Parameters
-    ----------
-    text
-        A cell; not one that means "missing".
-    decimal_comma
-        Whether the table writes 1,5 for one and a half.
-
-    Returns
-    -------
-    float or str
-        The number, or the remedy for a text that is none.
+    """Turn a cell that is not empty into a finite number, or return the remedy for its text.
 
     Examples
     --------

@@ -62,7 +62,6 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
 
 FOLDER = "derivatives/cpmlib"
 """Where they lie in the folder that the workflow builds."""
-
 IGNORED = """\
 # BIDS has no names yet for these maps
 **/*_cpm.*

@@ -14,25 +14,13 @@ from dataclasses import dataclass
 
 MAX_NAMED = 3
 """How many characters that may look like others a message names."""
-
 USUAL = ("LATIN", "MICRO", "SUPERSCRIPT")
 """How the names of characters begin that need no naming, such as those of ö, µ and ²."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in an input file.
-
-    Parameters
-    ----------
-    file
-        The file's name as its owner knows it.
-    found, expected, remedy
-        What stands there, what should, and what to do.
-    row
-        Line number in the file (the header is line 1), or None if the fault is not on one line.
-    column
-        Column name, or None.
+    """One fault in a file, by its owner's name for it; the header's row is 1.
 
     Examples
     --------
@@ -60,11 +48,8 @@ class Problem:
 class DatasetError(ValueError):
     """A dataset that cannot be analysed, with every problem that was found in it.
 
-    Parameters
-    ----------
-    problems
-        One or more problems. The message tells all of them, one a line; those of one column that
-        one remedy serves share a line, with each value and its rows.
+    The message tells all problems, one a line; those of one column that one remedy serves share a
+    line, with each value and its rows.
     """
 
     def __init__(self, problems: Problem | Sequence[Problem]) -> None:
@@ -83,7 +68,7 @@ def fault(
     row: int | None = None,
     column: str | None = None,
 ) -> DatasetError:
-    """Return the error of one `Problem`."""
+    """Return the error of one problem."""
     return DatasetError(Problem(file, found, expected, remedy, row, column))
 
 

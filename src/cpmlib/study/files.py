@@ -20,36 +20,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cpmlib.study import names
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.names import (
-    COUNTED,
-    DERIVATIVES,
-    DERIVED_KINDS,
-    EXPORT,
-    EXPORTS,
-    KINDS,
-    NIFTI,
-    NOT_NEEDED,
-    OTHER_FORMATS,
-    OWN_TABLES,
-    PATTERNS,
-    PICTURES,
-    RAW_KINDS,
-    RIGHT_NAMES,
-    SERIES,
-    SET_ASIDE,
-    SIDECARS,
-    STANDS_FOR,
-    TABLES,
     entries,
     files_below,
-    in_template,
-    inherited,
-    is_geojson,
     is_placeholder,
-    looks_like,
     not_fetched,
-    other_kind,
     plain_name,
     stem_of,
 )
@@ -70,8 +47,6 @@ class PatientFiles:
 
     Parameters
     ----------
-    participant_id
-        As in ``participants.tsv``.
     images
         Path by kind; at most one of each.
     exports
@@ -110,22 +85,15 @@ def find_patient(
 
     Names are compared without regard to capitals, those of samples also without leading zeros.
 
+    Derivatives go before raw files of the same kind.
+
     Parameters
     ----------
-    root
-        The BIDS folder.
-    participant_id, sample_ids
-        As in the tables.
     excluded
         Samples that the study leaves out; their exports are not read.
     checked
         Whether the study passed before: a file that looks like one that is missed is then no
         error, but unused.
-
-    Returns
-    -------
-    PatientFiles
-        Without a kind that is not there; derivatives go before raw files of the same kind.
 
     Raises
     ------
@@ -146,8 +114,8 @@ def find_patient(
         raise DatasetError(problems)
     images = _images(raw, derived, participant_id, problems)
     exports = {sample: _exports(derived + raw, sample, problems) for sample in sample_ids}
-    series = {kind: path for kind, path in images.items() if kind in SERIES}
-    texts = {kind: inherited(root, path, problems) for kind, path in series.items()}
+    series = {kind: path for kind, path in images.items() if kind in names.SERIES}
+    texts = {kind: names.inherited(root, path, problems) for kind, path in series.items()}
     found = PatientFiles(participant_id, images, exports, texts)
     aside = {plain_name(name) for name in excluded}
     unused = [
@@ -161,7 +129,7 @@ def find_patient(
     problems += [] if checked else doubts
     if problems:
         raise DatasetError(problems)
-    late = [kind for kind in SERIES if STANDS_FOR[kind] in images]
+    late = [kind for kind in names.SERIES if names.STANDS_FOR[kind] in images]
     return dataclasses.replace(
         found,
         images={kind: path for kind, path in images.items() if kind not in late},
@@ -193,19 +161,22 @@ def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> li
                 problems.append(_misnamed(path, f"{meant}, as in the tables"))
             unused.append(Unused(path, "folder of a patient", "the tables have no such patient"))
     for path in (path for path in entries(root) if path.is_dir()):
-        if path.name.lower() == DERIVATIVES != path.name:
-            problems.append(_misnamed(path, DERIVATIVES))
-        if path.name != DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
-            reason = f"only the folders of patients and {DERIVATIVES} are read"
+        if path.name.lower() == names.DERIVATIVES != path.name:
+            problems.append(_misnamed(path, names.DERIVATIVES))
+        if path.name != names.DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
+            reason = f"only the folders of patients and {names.DERIVATIVES} are read"
             unused.append(Unused(path, "folder", reason))
     if problems:
         raise DatasetError(problems)
     at_top = [path for path in entries(root) if path.is_file()]
-    for path in [*at_top, *files_below(root / DERIVATIVES)]:
+    for path in [*at_top, *files_below(root / names.DERIVATIVES)]:
         inside = path.relative_to(root).parts
-        if any(part.lower().startswith("sub-") for part in inside) or path.name in OWN_TABLES:
+        if any(part.lower().startswith("sub-") for part in inside) or path.name in names.OWN_TABLES:
             continue
-        for what, ends in (("image", (*NIFTI, *OTHER_FORMATS)), ("table or outline", TABLES)):
+        for what, ends in (
+            ("image", (*names.NIFTI, *names.OTHER_FORMATS)),
+            ("table or outline", names.TABLES),
+        ):
             if stem_of(path.name)[1] in ends:
                 unused.append(Unused(path, what, "neither name nor folder tells whose it is"))
     return unused
@@ -221,7 +192,7 @@ def _of_patients(root: Path) -> Iterator[Path]:
     Links to nowhere are yielded too: nobody knows what lies below them.
     """
     yield from (path for path in entries(root) if path.name.lower().startswith("sub-"))
-    waiting = [root / DERIVATIVES]
+    waiting = [root / names.DERIVATIVES]
     while waiting:
         folder = waiting.pop()
         if is_placeholder(folder):
@@ -238,7 +209,7 @@ def _below(root: Path, who: str) -> tuple[list[Path], list[Path]]:
     raw: list[Path] = []
     derived: list[Path] = []
     for path in _of_patients(root):
-        name, mine = path.name, derived if path.is_relative_to(root / DERIVATIVES) else raw
+        name, mine = path.name, derived if path.is_relative_to(root / names.DERIVATIVES) else raw
         if path.is_dir() and name == who:
             mine += files_below(path)
         elif name == who or name.lower().startswith(f"{who.lower()}_"):
@@ -264,15 +235,15 @@ def _images(
     raw: list[Path], derived: list[Path], who: str, problems: list[Problem]
 ) -> dict[str, Path]:
     images: dict[str, Path] = {}
-    for kind in KINDS:
-        found = _of_kind(derived, kind) if kind in DERIVED_KINDS else []
-        if not found and kind in RAW_KINDS:
+    for kind in names.KINDS:
+        found = _of_kind(derived, kind) if kind in names.DERIVED_KINDS else []
+        if not found and kind in names.RAW_KINDS:
             found = _of_kind(raw, kind)
         if len(found) > 1:
-            names = ", ".join("/".join(path.parts[-3:]) for path in found[:3])
+            listed = ", ".join("/".join(path.parts[-3:]) for path in found[:3])
             remedy = "leave one in place, or move the others out of the dataset"
-            expected = f"one {KINDS[kind]} of a patient"
-            problems.append(Problem(who, f"{len(found)} files ({names})", expected, remedy))
+            expected = f"one {names.KINDS[kind]} of a patient"
+            problems.append(Problem(who, f"{len(found)} files ({listed})", expected, remedy))
         if found:
             images[kind] = found[0]
     return images
@@ -282,10 +253,10 @@ def _of_kind(paths: list[Path], kind: str) -> list[Path]:
     found = []
     for path in paths:
         stem, suffix = stem_of(path.name)
-        named = re.fullmatch(PATTERNS[kind], stem, re.IGNORECASE)
+        named = re.fullmatch(names.PATTERNS[kind], stem, re.IGNORECASE)
         # A name may have the last part of one kind and say that it is another.
-        other = kind == "T1w" and looks_like(stem) == "T1wGd"
-        if suffix in NIFTI and named and not other and not in_template(stem):
+        other = kind == "T1w" and names.looks_like(stem) == "T1wGd"
+        if suffix in names.NIFTI and named and not other and not names.in_template(stem):
             found.append(path)
     return found
 
@@ -295,14 +266,14 @@ def _exports(paths: list[Path], sample: str, problems: list[Problem]) -> dict[st
     for path in paths:
         name, kind = _export_of(path)
         if kind and plain_name(name) == plain_name(sample):
-            if kind in SIDECARS and is_geojson(path):
+            if kind in names.SIDECARS and names.is_geojson(path):
                 kind = "geojson"
             by_kind.setdefault(kind, []).append(path)
     for kind, found in by_kind.items():
         if len(found) > 1:
-            names = ", ".join(sorted(path.name for path in found)[:3])
+            listed = ", ".join(sorted(path.name for path in found)[:3])
             expected = f"one file of {kind} for a sample"
-            problems.append(Problem(sample, names, expected, "leave one in place"))
+            problems.append(Problem(sample, listed, expected, "leave one in place"))
     return {kind: found[0] for kind, found in by_kind.items()}
 
 
@@ -312,22 +283,22 @@ def _export_of(path: Path) -> tuple[str, str | None]:
     match = re.fullmatch(r"(?:sub-[a-z0-9]+_)?(sample-[a-z0-9]+)(.*)", path.name.lower())
     if match is None:
         return "", None
-    return match[1], next((kind for kind, ends in EXPORTS.items() if match[2] in ends), None)
+    return match[1], next((kind for kind, ends in names.EXPORTS.items() if match[2] in ends), None)
 
 
 def _superseded(files: PatientFiles) -> Iterator[Unused]:
     """Yield what was found by its name, but is not read since something else goes before it."""
-    for kind in SERIES:
-        made = STANDS_FOR[kind]
+    for kind in names.SERIES:
+        made = names.STANDS_FOR[kind]
         if kind in files.images and made in files.images:
-            reason = f"the study has the {KINDS[made]} already"
-            yield Unused(files.images[kind], KINDS[kind], reason)
+            reason = f"the study has the {names.KINDS[made]} already"
+            yield Unused(files.images[kind], names.KINDS[kind], reason)
             for path in (path for found in files.texts[kind].values() for path in found):
-                yield Unused(path, f"text of a {KINDS[kind]}", reason)
+                yield Unused(path, f"text of a {names.KINDS[kind]}", reason)
     for exports in files.exports.values():
-        counted = set(exports) & set(COUNTED)
+        counted = set(exports) & set(names.COUNTED)
         for kind, path in exports.items():
-            if kind in SIDECARS and not counted:
+            if kind in names.SIDECARS and not counted:
                 yield Unused(path, "text of an export", "the sample has no export")
             elif kind == "tile" and "tile_sidecar" not in exports:
                 yield Unused(path, "picture of a section", "no JSON beside it gives its pixel size")
@@ -342,44 +313,47 @@ def _others(
     for path in sorted(set(paths) - set(files.all()) - said):
         name = path.name.lower()
         suffix = stem_of(name)[1]
-        if suffix in (*NIFTI, *OTHER_FORMATS):
+        if suffix in (*names.NIFTI, *names.OTHER_FORMATS):
             yield _other_image(path, files, problems)
         elif suffix == ".geojson" or (
-            is_geojson(path) if suffix == ".json" else suffix in TABLES and re.search(EXPORT, name)
+            names.is_geojson(path)
+            if suffix == ".json"
+            else suffix in names.TABLES and re.search(names.EXPORT, name)
         ):
             yield _other_export(path, files, problems)
-        elif suffix in SET_ASIDE and looks_like(stem_of(path.name)[0]):
+        elif suffix in names.SET_ASIDE and names.looks_like(stem_of(path.name)[0]):
             yield _other_image(path, files, problems)
-        elif suffix in PICTURES:
+        elif suffix in names.PICTURES:
             yield Unused(path, "picture", "no picture of a section by its name")
         elif suffix in (".json", ".bval", ".bvec"):
-            yield Unused(path, "text of an image", NOT_NEEDED)
+            yield Unused(path, "text of an image", names.NOT_NEEDED)
         else:
             yield Unused(path, "file of another kind", "nothing here reads it")
 
 
 def _other_image(path: Path, files: PatientFiles, problems: list[Problem]) -> Unused:
     stem, suffix = stem_of(path.name)
-    kind = looks_like(stem)
+    kind = names.looks_like(stem)
     if kind is None:
-        return Unused(path, other_kind(stem) or "image of an unknown kind", "nothing here needs it")
-    for one in (kind, STANDS_FOR.get(kind, "")):
+        what = names.other_kind(stem) or "image of an unknown kind"
+        return Unused(path, what, "nothing here needs it")
+    for one in (kind, names.STANDS_FOR.get(kind, "")):
         if one in files.images:
-            return Unused(path, KINDS[kind], f"another file gives the {KINDS[one]}")
-    found = f"what may be the {KINDS[kind]}, by its name, and no other"
-    expected = RIGHT_NAMES[kind].format(files.participant_id)
+            return Unused(path, names.KINDS[kind], f"another file gives the {names.KINDS[one]}")
+    found = f"what may be the {names.KINDS[kind]}, by its name, and no other"
+    expected = names.RIGHT_NAMES[kind].format(files.participant_id)
     remedy = "give it that name if it is one, or move it out of the patient's folders"
-    if in_template(stem):
-        found = f"the {KINDS[kind]} in a template's space, by its name"
+    if names.in_template(stem):
+        found = f"the {names.KINDS[kind]} in a template's space, by its name"
         remedy = "bring it to scanner space, where the targets are, or move it out"
-    elif suffix not in NIFTI:
+    elif suffix not in names.NIFTI:
         remedy = f"convert it to NIfTI; {remedy}"
     problems.append(Problem(path.name, found, expected, remedy))
-    return Unused(path, KINDS[kind], "not by its name")
+    return Unused(path, names.KINDS[kind], "not by its name")
 
 
 def _other_export(path: Path, files: PatientFiles, problems: list[Problem]) -> Unused:
-    without = [name for name, found in files.exports.items() if not set(found) & set(COUNTED)]
+    without = [name for name, found in files.exports.items() if not set(found) & set(names.COUNTED)]
     sample = _export_of(path)[0]
     known = {plain_name(name): name for name in files.exports}.get(plain_name(sample))
     if without and (known is None or known in without):

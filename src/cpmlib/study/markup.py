@@ -118,22 +118,10 @@ def figure_block(
     *,
     wide: bool = True,
 ) -> str:
-    """Write a figure with its caption, alternative text and downloads.
+    """Write a figure with its caption (Markdown, one paragraph), alternative text and downloads.
 
-    Parameters
-    ----------
-    key
-        Its target, such as ``fig-2``.
-    image
-        Path relative to the page.
-    caption
-        Markdown, one paragraph.
-    alt
-        What a reader who does not see the figure should know, one line.
-    links
-        As `downloads` takes them.
-    wide
-        Whether a phone should scroll the figure rather than shrink it.
+    The key is its target, such as ``fig-2``; the image's path is relative to the page. A phone
+    scrolls a wide figure rather than shrink it.
     """
     return (
         f"::::{{figure}} {image}\n:name: {key}\n:alt: {' '.join(alt.split())}\n:width: 100%\n"

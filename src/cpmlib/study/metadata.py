@@ -65,17 +65,10 @@ def read_notes(description: Mapping[str, object]) -> tuple[str, ...]:
 def to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return targets in RAS+; a study whose planning software wrote LPS says so in a sidecar.
 
-    Parameters
-    ----------
-    samples
-        With the columns `cpmlib.study.options.AXES`, mm.
-    path
-        The sidecar; RAS+ is the default.
-
     Raises
     ------
     DatasetError
-        For any other or mixed systems, and for another unit.
+        For other or mixed systems, and for units other than mm.
     """
     if not os.path.lexists(path):  # a link to nowhere may stand for a file that says LPS
         return samples

@@ -28,7 +28,6 @@ KINDS: Mapping[str, str] = {
     "CPM": "cellularity prediction map",
     "mask": "brain mask",
 }
-"""Kind of an image and its name."""
 
 PATTERNS: Mapping[str, str] = {
     "T1w": r"(?!.*_ce-)(?!.*_space-)sub-[^_]+(_.+)?_T1w",
@@ -72,35 +71,24 @@ RIGHT_NAMES: Mapping[str, str] = {
     "CPM": "derivatives/<pipeline>/{0}/{0}_cpm.nii.gz",
     "mask": "derivatives/<pipeline>/{0}/{0}_desc-brain_mask.nii.gz",
 }
-"""Where a file of a kind belongs."""
 
 DERIVATIVES = "derivatives"
-"""Folder of what a study computed already."""
-
 COUNTED = ("annotations", "detections", "geojson")
 """Kinds of export that cells are counted from."""
-
 STANDS_FOR = {"dwi": "ADC", "dsc": "rCBV", "T1w": "CPM", "T1wGd": "CPM", "FLAIR": "CPM"}
 """Kind that is not missed where the study has what would be made of it."""
-
 NOT_NEEDED = "nothing in it is needed"
 """Why the texts beside images are not read."""
-
 SERIES = ("dwi", "dsc")
-"""Kinds that are series, described by texts."""
-
 TEXTS = ("json", "bval", "bvec")
-"""Suffixes of the texts that go with a series."""
-
+"""Suffixes of the texts that describe a series."""
 NIFTI = (".nii.gz", ".nii")
-"""Suffixes of images that are read, in small letters; a name may have capitals."""
 
 OTHER_FORMATS = (
     *(".nii.bz2", ".nii.xz", ".nii.zip", ".nii.zst", ".img.gz", ".img", ".hdr", ".mgz", ".mgh"),
     *(".mha", ".mhd", ".nrrd", ".nhdr", ".mif", ".mif.gz", ".mnc"),
     *(".dcm", ".ima", ".head", ".brik"),
 )
-"""Suffixes of images that are not read."""
 
 SET_ASIDE = (
     *("", ".gz", ".bz2", ".xz", ".zip"),
@@ -110,8 +98,6 @@ SET_ASIDE = (
 
 TABLES = (".tsv", ".csv", ".txt", ".xlsx", ".xls", ".geojson")
 OWN_TABLES = ("participants.tsv", "samples.tsv")
-"""A study's tables, which are read."""
-
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".qptiff", ".svg")
 
 _T1 = r"t1|t1w|mprage|mp2rage|spgr|bravo"
@@ -132,7 +118,6 @@ LOOKS: Mapping[str, str] = {
 
 TEMPLATE = r"_space-(mni|icbm|tal|oasis|nki|fsaverage|fslr|uncinfant|suit|colin|template)"
 """A space that is no patient's scanner, in which no target lies."""
-
 _OTHER_MASK = r"^(?!.*brain).*\b(desc|label|roi)-"
 
 OTHERS: Mapping[str, str] = {
@@ -154,7 +139,6 @@ OTHERS: Mapping[str, str] = {
 
 EXPORT = r"annotation|detection|measurement|nuclei|outline|qupath"
 """Hints in the name of a table that it is an export of QuPath."""
-
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs.github.com/")
 _MAX_POINTER_BYTES = 32768
 

@@ -30,15 +30,7 @@ PREFIXES = {"participant_id": ("sub-", "P"), "sample_id": ("sample-", "S")}
 
 @dataclass(frozen=True)
 class Key:
-    """Who is who.
-
-    Parameters
-    ----------
-    patients
-        Pseudonym by participant_id.
-    samples
-        Pseudonym by participant_id and sample_id.
-    """
+    """Pseudonyms of patients by participant_id, of samples by participant_id and sample_id."""
 
     patients: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -123,13 +115,7 @@ def rename_in_reasons(reasons: pd.Series, own: pd.DataFrame, key: Key) -> pd.Ser
     """Put the book's names in place of the study's in a reason for each row of the samples.
 
     Of two samples of one name, that of the row's patient is meant. What became too long is cut.
-
-    Parameters
-    ----------
-    reasons
-        Texts; others stay.
-    own
-        ``participant_id`` and ``sample_id`` of the same rows.
+    The columns of ``own`` are the rows' participant_id and sample_id.
     """
     if reasons.isna().all():
         return reasons

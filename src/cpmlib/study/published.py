@@ -25,21 +25,16 @@ from cpmlib.study.delimited import read_tsv
 from cpmlib.study.errors import DatasetError, Problem
 
 COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
-
 COUNT = "counts and percentages"
 CASE = "values of cases"
 BOUND = "bounds such as p > 0.05"
 STATISTIC = "statistics"
 KINDS = (COUNT, CASE, BOUND, STATISTIC)
 """What a printed value can be; a *bound* is printed behind > or <, the rest are statistics."""
-
 PERCENTAGE = "percent of "
 """How the table's name of a share in percent begins."""
-
 NUMBER_OR_BOUND = "a number, or > or < and a number"
-
 _UNIT = re.compile(r" \((?:cells|1e-6|years)[^)]*\)")
-
 REPRESENTATION_SLACK = 1e-12
 """Relative slack for decimal bounds and sums held in binary, far below any rounding."""
 

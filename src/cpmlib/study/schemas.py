@@ -14,7 +14,7 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -22,10 +22,8 @@ import pandera.pandas as pa
 
 MISSING = "n/a"
 """How BIDS tables write a missing value."""
-
 RELATION = "RelationToPaper"
 """Key of the relation in ``dataset_description.json``."""
-
 SAME_STUDY = "same study"
 CALIBRATED = "calibrated"
 OTHER_STUDY = "another study"
@@ -101,7 +99,7 @@ def _column(
     description: str,
     fits: Callable[[pd.Series], pd.Series],
     expected: str,
-    metadata: Mapping[str, Any] = MappingProxyType({}),
+    metadata: Mapping[str, Any],
     *,
     kind: type = str,
     nullable: bool = True,
@@ -110,11 +108,11 @@ def _column(
     expected += f", or {MISSING}" if nullable else ""
     metadata = {**metadata, "expected": expected}
     options |= {"nullable": nullable, "description": description, "metadata": metadata}
-    return pa.Column(kind, pa.Check(fits, error=expected), **options)
+    return pa.Column(kind, pa.Check(fits), **options)
 
 
 def _text(description: str, pattern: str, expected: str, **options: Any) -> pa.Column:
-    return _column(description, lambda texts: texts.str.fullmatch(pattern), expected, **options)
+    return _column(description, lambda v: v.str.fullmatch(pattern), expected, {}, **options)
 
 
 def _name(description: str, prefix: str, **options: Any) -> pa.Column:
@@ -124,9 +122,7 @@ def _name(description: str, prefix: str, **options: Any) -> pa.Column:
 
 def _reason(what: str) -> pa.Column:
     description = f"Why {what}. Shown in the book as it stands, without names of samples."
-    return _column(
-        description, lambda texts: texts.map(is_fit_to_show), FIT_TO_SHOW, required=False
-    )
+    return _column(description, lambda v: v.map(is_fit_to_show), FIT_TO_SHOW, {}, required=False)
 
 
 def _category(description: str, levels: Mapping[str, str], **options: Any) -> pa.Column:
@@ -165,6 +161,7 @@ PARTICIPANTS = pa.DataFrameSchema(
 """Schema of ``participants.tsv``: one row a patient."""
 
 _DENSITIES = (DENSITY_UNIT, 1, 50000)
+_measured = partial(_number, required=False)
 
 SAMPLES = pa.DataFrameSchema(
     {
@@ -178,19 +175,13 @@ SAMPLES = pa.DataFrameSchema(
         "target_x": _number("Target, left to right (RAS+).", "mm", -500, 500),
         "target_y": _number("Target, posterior to anterior (RAS+).", "mm", -500, 500),
         "target_z": _number("Target, inferior to superior (RAS+).", "mm", -500, 500),
-        "cpm": _number(
-            "Mean predicted cellularity in the 5-mm sphere.", *_DENSITIES, required=False
+        "cpm": _measured("Mean predicted cellularity in the 5-mm sphere.", *_DENSITIES),
+        "adc": _measured(
+            "Mean apparent diffusion coefficient in the 5-mm sphere.", ADC_UNIT, 50, 5000
         ),
-        "adc": _number(
-            "Mean apparent diffusion coefficient in the 5-mm sphere.",
-            *(ADC_UNIT, 50, 5000),
-            required=False,
-        ),
-        "he_cellularity": _number(
-            "Nuclei counted on H&E per tissue area.", *_DENSITIES, required=False
-        ),
-        "he_nuclei": _number("Nuclei counted.", "count", 1, 1e8, whole=True, required=False),
-        "he_tissue_area": _number("Tissue area counted.", "mm2", 1e-4, 1e4, required=False),
+        "he_cellularity": _measured("Nuclei counted on H&E per tissue area.", *_DENSITIES),
+        "he_nuclei": _measured("Nuclei counted.", "count", 1, 1e8, whole=True),
+        "he_tissue_area": _measured("Tissue area counted.", "mm2", 1e-4, 1e4),
         "case": _text(
             "Name of a representative case, for the samples that the paper shows.",
             "[a-z0-9]{1,20}",

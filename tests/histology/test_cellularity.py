@@ -244,8 +244,8 @@ def test_detections_need_an_area() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("{", "broken JSON"),
+        ("[" * 100_000, "JSON that cannot be read"),
         ("[]", "no GeoJSON feature"),
         ("3", "no GeoJSON feature"),
         ('{"type": "FeatureCollection"}', "no GeoJSON feature"),

@@ -237,7 +237,7 @@ def test_a_density_in_thousands_is_recognised(tmp_path):
     text = MINIMAL.replace("2190", "2.19").replace("3310", "3.31").replace("2950", "2.95")
     (problem,) = refused(table(tmp_path, text))
     assert problem.column == "he_cellularity"
-    assert problem.remedy == "multiply by 1000, unless these are logarithms"
+    assert problem.remedy.startswith("multiply by 1000, unless these are logarithms or multiples")
 
 
 def test_a_date_that_a_spreadsheet_made_a_number_is_recognised(tmp_path):
@@ -491,6 +491,35 @@ def test_exclusions_are_listed_with_their_reasons_and_leave_the_tables(study, co
         ["S01", "P01", "sample", "core lost, see S03 of P01"],
         ["S02", "P01", "adc", "5 mm slab ends here"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("as sample-1", "as S01"),
+        ("mixed up with sample-1 of sub-B12", "mixed up with S03 of P02"),
+        ("tube said Sample-1 (SUB-B12)", "tube said S03 (P02)"),
+        ("see sub-B12_sample-1 and sub-B12's sample-2", "see P02_S03 and P02's S04"),
+        ("B12 sample-1, not sub-A", "P02 S03, not P01"),
+        ("sample-1 of B12 or of sub-A", "S03 of P02 or of P01"),
+        # Only one of the patients whom the text is about has it.
+        ("like sample-2, B12", "like S04, P02"),
+        ("like sample-3", "like S05"),
+        # The text does not tell whose.
+        ("as in sub-B12: swapped with sample-1", "as in P02: swapped with a sample"),
+        ("like sample-3 of sub-A", "like a sample of P01"),
+        ("like sample-2", "like a sample"),
+    ],
+)
+def test_a_sample_in_a_reason_is_that_of_the_patient_named_beside_it(reason, shown):
+    """Names of samples count within a patient: another's sample of that name is another number."""
+    people = pd.DataFrame({"participant_id": ["sub-A", "sub-B12", "sub-C"]})
+    rows = [("sub-A", 1), ("sub-A", 4), ("sub-B12", 1), ("sub-B12", 2), ("sub-C", 3), ("sub-C", 2)]
+    samples = pd.DataFrame(rows, columns=["participant_id", "sample_id"])
+    samples["sample_id"] = "sample-" + samples["sample_id"].astype(str)
+    samples["exclude_reason"] = [reason, *[None] * 5]
+    found = pseudonymised(people, samples, {"Name": "x"}).samples
+    assert found["exclude_reason"][0] == shown
 
 
 def test_a_patient_without_samples_is_no_longer_in_the_cohort(study):

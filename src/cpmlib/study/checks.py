@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +31,7 @@ THOUSAND_BESIDE = 100.0
 """Densities (cells/mm2): a number below, such as 1.215, beside others above may be 1215."""
 EXCEL_DAYS = (40_000, 50_000)
 """How Excel numbers the days from 2009 to 2036."""
+COUNTS = ("he_nuclei", "he_tissue_area")
 SUMMARIES = {
     *("mean", "median", "average", "sum", "total", "sd", "min", "max"),
     *("mittelwert", "durchschnitt", "summe", "gesamt"),
@@ -39,19 +41,29 @@ _DENSITIES = (
     f"a density in {DENSITY_UNIT}",
     [
         (1e-5, 0.1, "cells/um2", "multiply by 1e+06"),
-        (0.1, 20, "1000 cells/mm2", "multiply by 1000, unless these are logarithms"),
+        (
+            *(0.1, 20, "1000 cells/mm2"),
+            "multiply by 1000, unless these are logarithms or multiples of a standard deviation",
+        ),
     ],
 )
 _UNITS = {
     "adc": (
         f"ADC in {ADC_UNIT}",
-        [(1e-5, 1e-2, "mm2/s", "multiply by 1e+06"), (0.1, 10, "1e-3 mm2/s", "multiply by 1000")],
+        [
+            (1e-5, 1e-2, "mm2/s", "multiply by 1e+06"),
+            (0.1, 0.6, "an exponential ADC", f"give the ADC in {ADC_UNIT} instead"),
+            (0.6, 10, "1e-3 mm2/s", "multiply by 1000"),
+            (10, 400, "no ADC of tissue", f"give the ADC in {ADC_UNIT}"),
+        ],
     ),
     "cpm": _DENSITIES,
     "he_cellularity": _DENSITIES,
 }
 """Per column: what it should hold, and where a median lies that betrays another unit. Tissue has
-an ADC near 1000e-6 mm2/s and, normal white matter included, hundreds of nuclei per mm2."""
+an ADC near 1000e-6 mm2/s, of which exp(-b ADC) is 0.2 to 0.6, and, normal white matter included,
+hundreds of nuclei per mm2."""
+EMPTY = "an empty cell"
 
 
 def in_rows(
@@ -141,7 +153,7 @@ def _parse(table: TextTable, name: str, column: pa.Column) -> tuple[pd.Series, l
             value = delimited.parse_number(written, decimal_comma=comma)
             remedy = value if isinstance(value, str) else ""
         if remedy:
-            found = text or "an empty cell"
+            found = text or EMPTY
             expected = column.metadata["expected"]
             problems.append(Problem(table.file, found, expected, remedy, int(str(row)), name))
         values[row] = None if remedy else value
@@ -214,9 +226,17 @@ def _wrong_units(frame: pd.DataFrame, file: str) -> list[Problem]:
 
 
 def relations(
-    participants: pd.DataFrame, samples: pd.DataFrame, people_file: str, sample_file: str
+    participants: pd.DataFrame,
+    samples: pd.DataFrame,
+    people_file: str,
+    sample_file: str,
+    told: Collection[Problem] = (),
 ) -> list[Problem]:
-    """Check what concerns both tables, or two columns; what is absent is not checked here."""
+    """Check what concerns both tables, or two columns; what is absent is not checked here.
+
+    A cell that is told to be no number is empty here, but not in the table: nothing is said about
+    its row.
+    """
     problems = []
     if "participant_id" in participants and "participant_id" in samples:
         people, owners = (table["participant_id"].dropna() for table in (participants, samples))
@@ -245,7 +265,12 @@ def relations(
         expected, remedy = "each sample of a participant once", "remove or rename one"
         problems += in_rows(again, sample_file, expected, remedy, "sample_id")
         problems += _check_names(names, sample_file, owners)
-    return problems + _check_samples(samples, sample_file) + _check_counts(samples, sample_file)
+    problems += _check_cases(samples, sample_file)
+    for check, columns in ((_check_targets, AXES), (_check_counts, (*COUNTS, "he_cellularity"))):
+        mine = [p for p in told if p.file == sample_file and p.column in columns]
+        unread = [p.row for p in mine if p.found != EMPTY]
+        problems += check(samples.drop(index=unread, errors="ignore"), sample_file)
+    return problems
 
 
 def _check_names(names: pd.Series, file: str, owners: pd.Series) -> list[Problem]:
@@ -256,17 +281,13 @@ def _check_names(names: pd.Series, file: str, owners: pd.Series) -> list[Problem
     return in_rows(found[names != first], file, "names that differ", remedy, str(names.name))
 
 
-def _check_samples(samples: pd.DataFrame, file: str) -> list[Problem]:
-    """Check what is left out, the targets and the cases."""
+def _check_cases(samples: pd.DataFrame, file: str) -> list[Problem]:
+    """Check that a sample is left, and that each case is one sample."""
     problems = []
     if "exclude_reason" in samples.columns and samples["exclude_reason"].notna().all():
         found, expected = "a reason in every row and no sample left", "one sample or more"
         remedy = f"write {MISSING} where the sample is kept"
         problems.append(Problem(file, found, expected, remedy, column="exclude_reason"))
-    if set(AXES) <= set(samples.columns):
-        given = samples[list(AXES)].notna().sum(axis=1)
-        part = given[~given.isin([0, 3])].astype(str) + " of 3 coordinates"
-        problems += in_rows(part, file, "all or none", "complete it", AXES[0])
     if "case" in samples.columns:
         cases = samples["case"].dropna()
         again = cases[cases.duplicated()] + " again"
@@ -275,13 +296,20 @@ def _check_samples(samples: pd.DataFrame, file: str) -> list[Problem]:
     return problems
 
 
+def _check_targets(samples: pd.DataFrame, file: str) -> list[Problem]:
+    if not set(AXES) <= set(samples.columns):
+        return []
+    given = samples[list(AXES)].notna().sum(axis=1)
+    part = given[~given.isin([0, 3])].astype(str) + " of 3 coordinates"
+    return in_rows(part, file, "all or none", "complete it", AXES[0])
+
+
 def _check_counts(samples: pd.DataFrame, file: str) -> list[Problem]:
     """Compare densities with the count and the area given beside them."""
-    counts = ["he_nuclei", "he_tissue_area"]
-    given = [name for name in counts if name in samples.columns and samples[name].notna().any()]
+    given = [name for name in COUNTS if name in samples.columns and samples[name].notna().any()]
     if not given:
         return []
-    absent = [name for name in counts if name not in given]
+    absent = [name for name in COUNTS if name not in given]
     absent += [name for name in ("he_cellularity",) if name not in samples.columns]
     if absent:
         names = " and ".join(given)

@@ -218,7 +218,9 @@ def _read_folder(path: Path, extracted: bool) -> Tables:
             problems += wrong + wrong_cells
             frames.append(frame)
     if len(frames) == 2:
-        problems += checks.relations(frames[0], frames[1], PARTICIPANTS.name, SAMPLES.name)
+        problems += checks.relations(
+            frames[0], frames[1], PARTICIPANTS.name, SAMPLES.name, problems
+        )
         if set(AXES) <= set(frames[1].columns):
             with collected(problems):
                 frames[1] = metadata.to_ras(frames[1], path / metadata.SAMPLES_SIDECAR)
@@ -230,7 +232,7 @@ def _read_folder(path: Path, extracted: bool) -> Tables:
 def _read_minimal(path: Path) -> Tables:
     table = delimited.read_csv(path) if path.suffix.lower() == ".csv" else read_xlsx(path)
     participants, samples, problems = _split_minimal(table)
-    problems += checks.relations(participants, samples, path.name, path.name)
+    problems += checks.relations(participants, samples, path.name, path.name, problems)
     if problems:
         raise DatasetError(problems)
     # Not called after the file, whose name may be that of a patient.

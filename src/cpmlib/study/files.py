@@ -79,6 +79,7 @@ def find_patient(
     sample_ids: Iterable[str],
     *,
     excluded: Iterable[str] = (),
+    uncounted: Iterable[str] = (),
     checked: bool = False,
 ) -> PatientFiles:
     """Find what a study has of one patient.
@@ -91,9 +92,11 @@ def find_patient(
     ----------
     excluded
         Samples that the study leaves out; their exports are not read.
+    uncounted
+        Samples of which it leaves out the density; their exports are not read either.
     checked
-        Whether the study passed before: a file that looks like one that is missed is then no
-        error, but unused.
+        Whether the study passed before: a file that looks like one that is missed, or was not
+        fetched, is then no error, but unused.
 
     Raises
     ------
@@ -108,8 +111,17 @@ def find_patient(
     """
     root = Path(root)
     raw, derived = _below(root, participant_id)
-    problems = [not_fetched(path, root) for path in raw + derived if is_placeholder(path)]
-    problems += _misplaced(raw + derived, participant_id)
+    aside = dict.fromkeys(map(plain_name, uncounted), "its sample's density is left out")
+    aside |= dict.fromkeys(map(plain_name, excluded), "its sample is excluded")
+    unused = [
+        Unused(path, "export", aside[sample])
+        for path in raw + derived
+        if (sample := plain_name(_export_of(path)[0])) in aside
+    ]
+    problems = _misplaced(raw + derived, participant_id)
+    if not checked:
+        read = [path for path in raw + derived if path not in {one.path for one in unused}]
+        problems = [not_fetched(path, root) for path in read if is_placeholder(path)] + problems
     if problems:
         raise DatasetError(problems)
     images = _images(raw, derived, participant_id, problems)
@@ -117,12 +129,6 @@ def find_patient(
     series = {kind: path for kind, path in images.items() if kind in names.SERIES}
     texts = {kind: names.inherited(root, path, problems) for kind, path in series.items()}
     found = PatientFiles(participant_id, images, exports, texts)
-    aside = {plain_name(name) for name in excluded}
-    unused = [
-        Unused(path, "export", "its sample is excluded")
-        for path in raw + derived
-        if plain_name(_export_of(path)[0]) in aside
-    ]
     unused += _superseded(found)
     doubts: list[Problem] = []
     unused += _others(raw + derived, found, {one.path for one in unused}, doubts)

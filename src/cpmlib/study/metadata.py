@@ -19,7 +19,7 @@ SAMPLES_SIDECAR = "samples.json"
 COORDINATE_SYSTEM = "CoordinateSystem"
 """Key of a target's column in `SAMPLES_SIDECAR`: RAS (the default) or LPS."""
 NOTES = "TableNotes"
-"""Key in a description: what of a study's tables was not used, as texts."""
+"""Key of a description: what of a study's tables was not used, as texts."""
 PSEUDONYMISED = "Pseudonymised"
 """Key of a description: true where the tables' identifiers are pseudonyms already."""
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,12 @@ from cpmlib.study.text import read_text
 COLUMNS = ("participant_id", "sample_id", "pseudonym")
 PREFIXES = {"participant_id": ("sub-", "P"), "sample_id": ("sample-", "S")}
 """Of an identifier in BIDS, and of its pseudonym."""
+PATIENT_AFTER = re.compile(r"\s*(?:\(|\[|,?\s*\b(?:of|from|in)\s)\s*(?:patient\s+)?", re.IGNORECASE)
+"""Between a sample's name and its patient's: ``sample-1 of sub-07``, ``sample-1 (sub-07)``."""
+PATIENT_BEFORE = re.compile(r"(?:['\u2019]s)?[\s_/-]*")
+"""Between a patient's name and that of a sample: ``sub-07_sample-1``, ``sub-07's sample-1``."""
+SOME_SAMPLE = "a sample"
+"""In place of a sample's name where it is not clear whose sample is meant."""
 
 
 @dataclass(frozen=True)
@@ -114,36 +119,79 @@ def read_key(path: str | os.PathLike[str]) -> Key:
 def rename_in_reasons(reasons: pd.Series, own: pd.DataFrame, key: Key) -> pd.Series:
     """Put the book's names in place of the study's in a reason for each row of the samples.
 
-    Of two samples of one name, that of the row's patient is meant. What became too long is cut.
-    The columns of ``own`` are the rows' participant_id and sample_id.
+    A sample is that of the patient who is named beside it, else that of a patient whom the text
+    is about: its own, or one that it names. Where two of them have a sample of that name, the text
+    does not tell which is meant, and it becomes `SOME_SAMPLE`. What became too long is cut.
+
+    Parameters
+    ----------
+    reasons
+        Texts; others stay.
+    own
+        The rows' ``participant_id`` and ``sample_id``.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"participant_id": ["sub-a", "sub-b"], "sample_id": ["sample-1"] * 2})
+    >>> reasons = pd.Series(["as sample-1 of sub-b", "not in sub-a, but sample-1"])
+    >>> rename_in_reasons(reasons, rows, Key().extended(rows, rows)).tolist()
+    ['as S02 of P02', 'not in P01, but a sample']
     """
     if reasons.isna().all():
         return reasons
-    names, of_patient = dict(key.patients), dict[str, dict[str, str]]()
+    patients = {name: who for who in key.patients for name in _spellings(who)}
+    samples: dict[str, dict[str, str]] = {}
     for who, sample in own.itertuples(index=False, name=None):
-        new = key.samples[who, sample]
-        names.setdefault(sample, new)
-        of_patient.setdefault(who, {})[sample] = new
-    names = _with_short(names)
-    pattern = _any_of(names)
+        for name in _spellings(sample):
+            samples.setdefault(name, {})[who] = key.samples[who, sample]
+    pattern = _any_of([*patients, *samples])
 
-    def renamed(text: object, who: str) -> object:
-        if not isinstance(text, str):
-            return text
-        meant = ChainMap(_with_short(of_patient[who]), names)
-        new = pattern.sub(lambda match: meant[match[0].lower()], text)
+    def renamed(text: str, own: str) -> str:
+        found = list(pattern.finditer(text))
+        names = [match[0].lower() for match in found]
+        # A word that is both is a sample if the row's patient has it.
+        named = [None if own in samples.get(name, {}) else patients.get(name) for name in names]
+        parts, end = [], 0
+        for i, match in enumerate(found):
+            new = key.patients.get(named[i] or "")
+            if new is None:
+                beside = _patient_beside(text, found, named, i)
+                new = _meant(samples[names[i]], beside, {own, *filter(None, named)})
+            parts += [text[end : match.start()], new]
+            end = match.end()
+        new = "".join([*parts, text[end:]])
         return new if len(new) <= MAX_TEXT else new[: MAX_TEXT - 1] + "…"
 
-    texts = [renamed(*pair) for pair in zip(reasons, own["participant_id"], strict=True)]
+    pairs = zip(reasons, own["participant_id"], strict=True)
+    texts = [renamed(text, who) if isinstance(text, str) else text for text, who in pairs]
     return pd.Series(texts, index=reasons.index, dtype=object)
 
 
-def _with_short(names: Mapping[str, str]) -> dict[str, str]:
-    """Return names in small letters, and what stands after ``sub-`` or ``sample-``."""
+def _spellings(name: str) -> list[str]:
+    """Return a name in small letters, and what stands after ``sub-`` or ``sample-``."""
     # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
-    short = {old.split("-", 1)[1]: new for old, new in names.items()}
-    known = {old: new for old, new in short.items() if not re.fullmatch("[0-9]{1,3}|.", old)}
-    return {old.lower(): new for old, new in {**names, **known}.items()}
+    short = name.split("-", 1)[1]
+    return [text.lower() for text in (name, short) if not re.fullmatch("[0-9]{1,3}|.", text)]
+
+
+def _patient_beside(
+    text: str, found: Sequence[re.Match[str]], named: Sequence[str | None], i: int
+) -> str | None:
+    """Return the patient who is named right after or before the name i of those found."""
+    for other, between in ((i + 1, PATIENT_AFTER), (i - 1, PATIENT_BEFORE)):
+        if 0 <= other < len(found) and named[other]:
+            gap = text[found[min(i, other)].end() : found[max(i, other)].start()]
+            if between.fullmatch(gap):
+                return named[other]
+    return None
+
+
+def _meant(have: Mapping[str, str], beside: str | None, about: set[str]) -> str:
+    """Choose among the samples of one name, given by patient."""
+    possible = [new for who, new in have.items() if who in ({beside} if beside else about)]
+    if not possible and not beside:
+        possible = list(have.values())
+    return possible[0] if len(possible) == 1 else SOME_SAMPLE
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:

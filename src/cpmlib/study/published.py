@@ -32,7 +32,6 @@ STATISTIC = "statistics"
 KINDS = (COUNT, CASE, BOUND, STATISTIC)
 """What a printed value can be; a *bound* is printed behind > or <, the rest are statistics."""
 PERCENTAGE = "percent of "
-"""How the table's name of a share in percent begins."""
 NUMBER_OR_BOUND = "a number, or > or < and a number"
 _UNIT = re.compile(r" \((?:cells|1e-6|years)[^)]*\)")
 REPRESENTATION_SLACK = 1e-12
@@ -174,10 +173,7 @@ def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:
 def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the table of printed values: tab-separated, columns as in `COLUMNS`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Those columns as text, and ``low`` and ``high`` of the rounding interval; indexed by id.
+    Returns those columns as text, and ``low`` and ``high`` of the rounding interval, by id.
 
     Raises
     ------
@@ -188,9 +184,7 @@ def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
     cells, file = table.cells, table.file
     absent = [name for name in COLUMNS if name not in cells.columns]
     if absent:
-        raise DatasetError(
-            [Problem(file, "no such column", "it", "add it", 1, name) for name in absent]
-        )
+        raise DatasetError([Problem(file, "no such column", "it", "add it", 1, n) for n in absent])
     problems = [
         Problem(file, f"{id} again", "each id once", "rename", int(str(row)), "id")
         for row, id in cells.loc[cells["id"].duplicated(), "id"].items()

@@ -158,7 +158,6 @@ PARTICIPANTS = pa.DataFrameSchema(
     },
     name="participants.tsv",
 )
-"""Schema of ``participants.tsv``: one row a patient."""
 
 _DENSITIES = (DENSITY_UNIT, 1, 50000)
 _measured = partial(_number, required=False)
@@ -195,7 +194,6 @@ SAMPLES = pa.DataFrameSchema(
     },
     name="samples.tsv",
 )
-"""Schema of ``samples.tsv``: one row a biopsy sample."""
 
 MEASURED = ("cpm", "adc", "he_cellularity")
 """What a study measured, or what is extracted from its images and counts."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cpmlib.study.errors import DatasetError, fault
 from cpmlib.study.names import is_placeholder, not_fetched
@@ -62,21 +64,34 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> dict[str, object]:
     """Read a JSON object; raise a DatasetError if the file holds anything else."""
-    text, row = read_text(path), None
+    expected, remedy = "a JSON object", "correct it"
+    content = parse_json(read_text(path), path.name, expected, remedy, hook=_without_repeats)
+    if not isinstance(content, dict):
+        raise fault(path.name, f"a {type(content).__name__}", expected, remedy)
+    return content
+
+
+def parse_json(
+    text: str, file: str, expected: str, remedy: str, hook: Callable[..., Any] | None = None
+) -> Any:
+    """Parse JSON; raise a DatasetError that says what was expected and the remedy.
+
+    Examples
+    --------
+    >>> parse_json("[1, 2]", "x.json", "JSON", "correct it")
+    [1, 2]
+    """
+    row = None
     try:
-        content = json.loads(text, object_pairs_hook=without_repeats)
-        if isinstance(content, dict):
-            return content
-        found = f"a {type(content).__name__}"
+        return json.loads(text, object_pairs_hook=hook)
     except json.JSONDecodeError as error:
         found, row = f"broken JSON ({error.msg})", error.lineno
     except (ValueError, RecursionError) as error:
         found = f"JSON that cannot be read ({error})"
-    raise fault(path.name, found, "a JSON object", "correct it", row)
+    raise fault(file, found, expected, remedy, row)
 
 
-def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make an object of JSON; raise a ValueError if it has a name twice."""
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     content = dict(pairs)
     if len(content) < len(pairs):
         raise ValueError("a name stands twice in one object")

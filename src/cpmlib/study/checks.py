@@ -60,7 +60,7 @@ _UNITS = {
     "cpm": _DENSITIES,
     "he_cellularity": _DENSITIES,
 }
-"""Per column: what it should hold, and where a median lies that betrays another unit. Tissue has
+"""Per column: what it should hold, and where a median lies that shows another unit. Tissue has
 an ADC near 1000e-6 mm2/s, of which exp(-b ADC) is 0.2 to 0.6, and, normal white matter included,
 hundreds of nuclei per mm2."""
 EMPTY = "an empty cell"

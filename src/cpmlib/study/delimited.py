@@ -33,17 +33,21 @@ _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _MONTH = "(jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*[.]?"
-_REMEDIES = {
-    r"[+-]?[1-9][0-9]{0,2},[0-9]{3}": "leave the comma out if it separates thousands, write a point"
-    " if it marks decimals",
-    r"[+-]?[0-9]{1,3}([ .,'\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]*)?": "leave the thousands"
-    " separator out, write decimals with a point",
-    _DECIMAL_COMMA.pattern: "write decimals with a point",
+_DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}|[0-9]+(:[0-9]{2})+"
-    rf"|[0-9]{{1,2}}[. -]+{_MONTH}|{_MONTH}[ -][0-9]+": "write the number again, in a cell that is"
-    " not formatted as a date",
+    rf"|[0-9]{{1,2}}[. -]+{_MONTH}|{_MONTH}[ -][0-9]+",
+    re.IGNORECASE,
+)
+_COMMA_FOR_EITHER = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}([ .,'\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]*)?")
+_REMEDIES = {
+    _COMMA_FOR_EITHER: "leave the comma out if it separates thousands, write a point if it marks"
+    " decimals",
+    _GROUPED: "leave the thousands separator out, write decimals with a point",
+    _DECIMAL_COMMA: "write decimals with a point",
+    _DATE: "write the number again, in a cell that is not formatted as a date",
 }
-"""Text that is no number, and how it has to be written; the first that fits."""
+"""What a text that is no number may be, and how it has to be written; the first that fits."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
 MINUS = "\u2212"
 """The sign that typeset text has for minus; other dashes are refused and named."""
@@ -206,8 +210,8 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
         return "write a finite number, or n/a for a missing value"
     if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
-    for like, remedy in _REMEDIES.items():
-        if re.fullmatch(like, text, re.IGNORECASE):
+    for pattern, remedy in _REMEDIES.items():
+        if pattern.fullmatch(text):
             return remedy
     if not text.isascii():
         return "write it with digits, point and hyphen alone"

@@ -43,7 +43,7 @@ def read_xlsx(path: Path) -> TextTable:
         ["" if cell is None else _as_text(cell) for cell in row]
         for row in sheet.iter_rows(values_only=True)
     ]
-    notes = [  # by number: what a sheet is called may be nobody's business
+    notes = [  # by number: what a sheet is called may be private
         f"sheet {values.sheetnames.index(other.title) + 1} of the workbook"
         for other in values.worksheets[1:]
         if any(cell is not None for row in other.iter_rows(values_only=True) for cell in row)

@@ -160,7 +160,7 @@ def stem_of(name: str) -> tuple[str, str]:
 
 
 def plain_name(name: str) -> str:
-    """Return a name so that it agrees with the same one in other letters or with fewer zeros.
+    """Bring names that differ in capitals or leading zeros to one spelling.
 
     Examples
     --------

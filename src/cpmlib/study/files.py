@@ -82,11 +82,9 @@ def find_patient(
     uncounted: Iterable[str] = (),
     checked: bool = False,
 ) -> PatientFiles:
-    """Find what a study has of one patient.
+    """Find what a study has of one patient; derivatives go before raw files of the same kind.
 
     Names are compared without regard to capitals, those of samples also without leading zeros.
-
-    Derivatives go before raw files of the same kind.
 
     Parameters
     ----------
@@ -111,13 +109,7 @@ def find_patient(
     """
     root = Path(root)
     raw, derived = _below(root, participant_id)
-    aside = dict.fromkeys(map(plain_name, uncounted), "its sample's density is left out")
-    aside |= dict.fromkeys(map(plain_name, excluded), "its sample is excluded")
-    unused = [
-        Unused(path, "export", aside[sample])
-        for path in raw + derived
-        if (sample := plain_name(_export_of(path)[0])) in aside
-    ]
+    unused = _set_aside(raw + derived, excluded, uncounted)
     problems = _misplaced(raw + derived, participant_id)
     if not checked:
         read = [path for path in raw + derived if path not in {one.path for one in unused}]
@@ -130,9 +122,8 @@ def find_patient(
     texts = {kind: names.inherited(root, path, problems) for kind, path in series.items()}
     found = PatientFiles(participant_id, images, exports, texts)
     unused += _superseded(found)
-    doubts: list[Problem] = []
-    unused += _others(raw + derived, found, {one.path for one in unused}, doubts)
-    problems += [] if checked else doubts
+    said = {one.path for one in unused}
+    unused += _others(raw + derived, found, said, [] if checked else problems)
     if problems:
         raise DatasetError(problems)
     late = [kind for kind in names.SERIES if names.STANDS_FOR[kind] in images]
@@ -142,6 +133,16 @@ def find_patient(
         texts={kind: paths for kind, paths in texts.items() if kind not in late},
         unused=tuple(unused),
     )
+
+
+def _set_aside(
+    paths: list[Path], excluded: Iterable[str], uncounted: Iterable[str]
+) -> list[Unused]:
+    """Return the exports of samples that are left out, with the reason."""
+    why = dict.fromkeys(map(plain_name, uncounted), "its sample's density is left out")
+    why |= dict.fromkeys(map(plain_name, excluded), "its sample is excluded")
+    owned = [(path, plain_name(_export_of(path)[0])) for path in paths]
+    return [Unused(path, "export", why[name]) for path, name in owned if name in why]
 
 
 def has_images(root: str | os.PathLike[str]) -> bool:

@@ -17,8 +17,6 @@ import pandas as pd
 
 from cpmlib.roi.extraction import fill_measured
 from cpmlib.study.dataset import (
-    NOTES,
-    PSEUDONYMISED,
     excluded_rows,
     pseudonymised,
     read_tables,
@@ -27,6 +25,7 @@ from cpmlib.study.dataset import (
 from cpmlib.study.derivatives import FOLDER, IGNORED
 from cpmlib.study.derivatives import description as description_of_maps
 from cpmlib.study.errors import DatasetError
+from cpmlib.study.metadata import NOTES, PSEUDONYMISED
 from cpmlib.study.pseudonyms import read_key
 from cpmlib.study.schemas import RELATION, wanted
 from dependencies import BUILD, patients

@@ -29,7 +29,7 @@ def exports(folder: Path, density: float = 2000.0) -> dict[str, Path]:
 
 
 def files(found: dict[str, Path]) -> PatientFiles:
-    return PatientFiles("sub-01", {}, frozenset(), {"sample-1": found, "sample-2": {}})
+    return PatientFiles("sub-01", {}, {"sample-1": found, "sample-2": {}})
 
 
 def test_the_tile_agrees_with_the_export(tmp_path):

@@ -314,9 +314,9 @@ def test_a_column_without_a_name_is_refused(tmp_path):
 
 
 def test_tables_that_are_far_too_long_or_wide(tmp_path):
-    rows = "01,01a,recurrent,1215,1040,2190\n" * (delimited.MAXIMUM_ROWS + 1)
+    rows = "01,01a,recurrent,1215,1040,2190\n" * (delimited.MAX_ROWS + 1)
     assert "at most 100000 rows" in message(table(tmp_path, f"{HEADER}\n{rows}"))
-    wide = "\t".join(f"c{i}" for i in range(delimited.MAXIMUM_COLUMNS + 1))
+    wide = "\t".join(f"c{i}" for i in range(delimited.MAX_COLUMNS + 1))
     assert "at most 100000 rows and 200 columns" in message(table(tmp_path, f"{wide}\n{wide}\n"))
 
 

@@ -5,15 +5,13 @@ resampling; images of several examinations, or a patient who moved, do.
 
 Vocabulary
 ----------
-- *fixed*, *moving*: the image that stays, and the one that is brought to it.
 - *rigid transform*: 4 x 4 matrix of a rotation and a translation, from the moving image's world to
   the fixed image's world (mm, RAS+): a point p of the moving image lies at ``matrix @ p``.
 - *NMI*: normalised mutual information (H(A) + H(B)) / H(A, B), between 1 (nothing in common) and 2.
 
 References
 ----------
-Mattes D et al. (2003) IEEE Trans Med Imaging 22:120 (the metric); Studholme C et al. (1999)
-Pattern Recognition 32:71 (NMI); Lowekamp BC et al. (2013) Front Neuroinform 7:45 (SimpleITK).
+Studholme C et al. (1999) Pattern Recognition 32:71 (NMI).
 """
 
 from __future__ import annotations
@@ -25,20 +23,28 @@ from typing import Literal
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 from skimage.metrics import normalized_mutual_information
 
-from cpmlib.mri.grid import make_image, resample_to, volume
-from cpmlib.mri.rigid_search import BINS, Sampled, descend, euler, matrix_of, search
+from cpmlib.mri.multiresolution import (
+    BINS,
+    Level,
+    best_start,
+    euler_transform,
+    matrix_of,
+    optimise,
+)
+from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
 
-FINE, COARSE = 2.0, 4.0
-"""Voxel sizes at which a registration ends and at which a check ends, mm."""
+COARSE, FINE = 4.0, 2.0
+"""Voxel sizes of the levels after the coarsest, mm; a check of the headers ends at the first."""
 
 MOVED = 2.0
 """Mean displacement over the brain up to which "auto" trusts the headers, mm: about one voxel."""
 
-GAIN = 0.10
+MIN_GAIN = 0.10
 """Relative rise of NMI - 1 from which "auto" registers."""
 
 FAR = 10.0
@@ -110,7 +116,7 @@ class AlignmentReport:
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The contrasts that were searched in full, and for which nothing better was found."""
+        """The contrasts that were registered in full without a better place being found."""
         return tuple(k for k, found in self.transforms.items() if found.is_identity)
 
     @property
@@ -144,56 +150,45 @@ class AlignmentReport:
         >>> AlignmentReport(coverage={"FLAIR": 1.0}).table()["registered"].tolist()
         [False]
         """
+        measured = {
+            "nmi_before": "metric_before",
+            "nmi_after": "metric_after",
+            "rotation_deg": "rotation_deg",
+            "translation_mm": "translation_mm",
+            "displacement_mm": "displacement_mm",
+        }
         rows = []
         for contrast, covered in self.coverage.items():
             found = self.transforms.get(contrast)
-            rows.append(
-                {
-                    "contrast": contrast,
-                    "registered": contrast in self.registered,
-                    "coverage": covered,
-                    "nmi_before": found.metric_before if found else np.nan,
-                    "nmi_after": found.metric_after if found else np.nan,
-                    "rotation_deg": found.rotation_deg if found else np.nan,
-                    "translation_mm": found.translation_mm if found else np.nan,
-                    "displacement_mm": found.displacement_mm if found else np.nan,
-                }
-            )
+            row = {"contrast": contrast, "registered": contrast in self.registered}
+            values = {name: getattr(found, key, np.nan) for name, key in measured.items()}
+            rows.append({**row, "coverage": covered, **values})
         return pd.DataFrame(rows)
 
 
 def register_rigid(
-    moving: nib.Nifti1Image,
-    fixed: nib.Nifti1Image,
-    mask: nib.Nifti1Image | None = None,
+    moving: nib.Nifti1Image | Volume,
+    fixed: nib.Nifti1Image | Volume,
+    mask: nib.Nifti1Image | Volume | None = None,
     *,
-    voxel_size: float = FINE,
     name: str = "the moving image",
 ) -> RigidTransform:
     """Find the rotation and translation that bring an image to another.
 
     SimpleITK maximises Mattes' mutual information with regular-step gradient descent at 8, 4 and
     2 mm, on one thread and with a fixed seed. At 8 mm it starts from the headers and from equal
-    centres of gravity, each as it is and turned by 20 degrees to either side about each axis; the
-    start that ends with the most mutual information is followed. If its end is no better than the
-    headers by NMI, the search is repeated from the headers alone; if that is no better either, the
-    headers are kept.
+    centres of mass, each as it is and turned by 20 degrees to either side about each axis; the
+    best end is refined. If that is no better than the headers by NMI, the same is done from the
+    headers alone; if that is no better either, the headers are kept.
 
     Parameters
     ----------
     moving, fixed
-        3-D images in any orientation, of the same or of different contrast.
+        3-D images in any orientation, of the same or of different contrast; the moving one is
+        called `name` in messages.
     mask
         Where in the fixed image the metric is computed, best the brain; 6 mm around it are used as
         well. None takes every voxel of the fixed image with a value.
-    voxel_size
-        At which the search ends, mm; the result is finer than that.
-    name
-        What to call the moving image in a message.
-
-    Returns
-    -------
-    RigidTransform
 
     Raises
     ------
@@ -202,32 +197,27 @@ def register_rigid(
 
     Examples
     --------
+    >>> from cpmlib.mri.volume import Grid
     >>> rng = np.random.default_rng(0)
-    >>> coarse = make_image(rng.normal(size=(8, 8, 8)).astype(np.float32), np.diag([8.0, 8, 8, 1]))
-    >>> fixed = resample_to(coarse, np.diag([2.0, 2, 2, 1]), (29, 29, 29))
-    >>> shifted = fixed.affine.copy()
-    >>> shifted[:3, 3] += [3, 0, -2]
-    >>> found = register_rigid(make_image(fixed.get_fdata(), shifted), fixed)
-    >>> found.matrix[:3, 3].round().astype(int).tolist()
+    >>> coarse = Volume(rng.normal(size=(8, 8, 8)), np.diag([8.0, 8, 8, 1]))
+    >>> fixed = coarse.resampled(Grid(np.diag([2.0, 2, 2, 1]), (29, 29, 29)))
+    >>> shift = np.eye(4)
+    >>> shift[:3, 3] = [3, 0, -2]
+    >>> register_rigid(fixed.moved(shift), fixed).matrix[:3, 3].round().astype(int).tolist()
     [-3, 0, 2]
     """
-    sizes = sorted({max(COARSE, voxel_size), voxel_size}, reverse=True)
-    levels = [
-        (Sampled.of(fixed, size, mask, "the fixed image"), Sampled.of(moving, size, None, name))
-        for size in sizes
-    ]
+    moving, fixed = as_volume(moving, name), as_volume(fixed, "the fixed image")
+    mask = None if mask is None else as_volume(mask, "the mask")
+    levels = [(Level.of(fixed, size, mask), Level.of(moving, size)) for size in (COARSE, FINE)]
     target = levels[-1][0]
     found = None
-    for first in (
-        lambda: search(moving, fixed, mask, name),
-        lambda: euler(np.zeros(3), np.zeros(3), target.points().mean(axis=0)),
-    ):
+    for several_starts in (True, False):
         try:
-            transform = first()
-            for fine, source in levels:
-                descend(transform, fine, source)
-        except RuntimeError as error:  # no overlap
-            failure = error
+            from_headers = euler_transform(target.centre)
+            transform = best_start(moving, fixed, mask) if several_starts else from_headers
+            for level in levels:
+                optimise(transform, *level)
+        except RuntimeError:  # no overlap
             continue
         found = _describe(np.linalg.inv(matrix_of(transform)), moving, target)
         if found.metric_after > found.metric_before:
@@ -236,28 +226,16 @@ def register_rigid(
         return _describe(np.eye(4), moving, target)
     raise DatasetError(
         Problem(
-            name,
+            moving.name,
             "no overlap with the image that it should be brought to",
             "two images of the same head",
             "check that both are of the same patient and that their headers are intact",
         )
-    ) from failure
+    )
 
 
 def apply_rigid(image: nib.Nifti1Image, transform: RigidTransform) -> nib.Nifti1Image:
-    """Move an image by changing its affine; no value is interpolated.
-
-    Parameters
-    ----------
-    image
-        The moving image, or another in its space.
-    transform
-        As `register_rigid` returns it.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        The same values, now in the fixed image's world.
+    """Move an image, or a series, by changing its affine; no value is interpolated.
 
     Examples
     --------
@@ -273,16 +251,16 @@ def apply_rigid(image: nib.Nifti1Image, transform: RigidTransform) -> nib.Nifti1
 
 def align(
     images: Mapping[str, nib.Nifti1Image],
-    reference: nib.Nifti1Image,
+    reference: nib.Nifti1Image | Volume,
     register: bool | Literal["auto"] = "auto",
-    mask: nib.Nifti1Image | None = None,
+    mask: nib.Nifti1Image | Volume | None = None,
     *,
     stay: Sequence[str] = ("T1wGd",),
 ) -> tuple[dict[str, nib.Nifti1Image], AlignmentReport]:
     """Bring all contrasts to the reference's grid.
 
     Resampling is always done, and once: a registration only changes the affine before it. With
-    ``"auto"`` a quick descent from the headers at 4 mm is the check. If it ends within 2 mm of
+    ``"auto"`` a quick registration from the headers at 4 mm is the check. If it ends within 2 mm of
     them (mean over the brain), the headers are trusted, since a needless registration adds its own
     error to each target. Otherwise the contrast is registered in full, and moved if that raises
     NMI - 1 by more than a tenth.
@@ -322,66 +300,60 @@ def align(
     """
     if register not in (True, False, "auto"):
         raise ValueError(f"register is {register!r}; expected True, False or 'auto'")
-    data = volume(reference, "the reference")
-    inside = data > np.nanmean(data)  # bright enough to be head, not air
-    if not inside.any():
-        inside = ~np.isnan(data)
-    if mask is not None:
-        own = resample_to(mask, reference.affine, reference.shape, "nearest", "the mask")
-        inside = np.asarray(own.dataobj) > 0.5
+    reference = as_volume(reference, "the reference")
+    mask = None if mask is None else as_volume(mask, "the mask")
+    head = _head(reference, mask)
     aligned, coverage, transforms, registered = {}, {}, {}, []
     for contrast, image in images.items():
+        volume = as_volume(image, contrast)
         if register and contrast not in stay:
-            found = None if register is True else _stays(image, reference, mask, contrast)
+            found = None if register is True else _small_move(volume, reference, mask)
             if found is None:
-                found = register_rigid(image, reference, mask, name=contrast)
-                if not found.is_identity and (register is True or found.gain > GAIN):
-                    image = apply_rigid(image, found)
+                found = register_rigid(volume, reference, mask)
+                if not found.is_identity and (register is True or found.gain > MIN_GAIN):
+                    volume = volume.moved(found.matrix)
                     registered.append(contrast)
             transforms[contrast] = found
-        aligned[contrast] = resample_to(image, reference.affine, reference.shape, name=contrast)
-        covered = ~np.isnan(np.asarray(aligned[contrast].dataobj)[inside])
-        coverage[contrast] = float(covered.mean()) if covered.size else 0.0
+        volume = volume.resampled(reference.grid)
+        aligned[contrast] = volume.to_image()
+        coverage[contrast] = float((~np.isnan(volume.data[head])).mean()) if head.any() else 0.0
     return aligned, AlignmentReport(transforms, tuple(registered), coverage)
 
 
-def _stays(
-    image: nib.Nifti1Image,
-    reference: nib.Nifti1Image,
-    mask: nib.Nifti1Image | None,
-    contrast: str,
-) -> RigidTransform | None:
+def _head(reference: Volume, mask: Volume | None) -> np.ndarray:
+    """Return the mask, or without one what is bright enough to be head and not air."""
+    if mask is not None:
+        return mask.resampled(reference.grid, "nearest").inside
+    bright: np.ndarray = reference.data > np.nanmean(reference.data)
+    return bright if bright.any() else ~np.isnan(reference.data)
+
+
+def _small_move(moving: Volume, fixed: Volume, mask: Volume | None) -> RigidTransform | None:
     """Return the small transform that a quick check found, or None if it is not small."""
-    target = Sampled.of(reference, COARSE, mask, "the reference")
-    start = euler(np.zeros(3), np.zeros(3), target.points().mean(axis=0))
+    target = Level.of(fixed, COARSE, mask)
+    transform = euler_transform(target.centre)
     try:
-        descend(start, target, Sampled.of(image, COARSE, None, contrast))
+        optimise(transform, target, Level.of(moving, COARSE))
     except RuntimeError:  # no overlap where the headers put it
         return None
-    found = _describe(np.linalg.inv(matrix_of(start)), image, target)
+    found = _describe(np.linalg.inv(matrix_of(transform)), moving, target)
     return found if found.displacement_mm <= MOVED else None
 
 
-def _describe(matrix: np.ndarray, moving: nib.Nifti1Image, target: Sampled) -> RigidTransform:
-    points = target.points()
-    distance = points - nib.affines.apply_affine(matrix, points)
-    centre = points.mean(axis=0)
-    before, after = _read(moving, np.eye(4), target), _read(moving, matrix, target)
+def _describe(matrix: np.ndarray, moving: Volume, target: Level) -> RigidTransform:
+    distance = target.points - apply_affine(matrix, target.points)
+    before, after = (moving.moved(m).resampled(target.grid).data for m in (np.eye(4), matrix))
     # The same voxels for both: one that moves out of sight must not drop out of the comparison.
     seen = target.inside & ~(np.isnan(before) & np.isnan(after))
+    centre = target.centre
     return RigidTransform(
         matrix=matrix,
         metric_before=_nmi(target.data[seen], before[seen]),
         metric_after=_nmi(target.data[seen], after[seen]),
         rotation_deg=float(np.degrees(Rotation.from_matrix(matrix[:3, :3]).magnitude())),
-        translation_mm=float(np.linalg.norm(centre - nib.affines.apply_affine(matrix, centre))),
+        translation_mm=float(np.linalg.norm(centre - apply_affine(matrix, centre))),
         displacement_mm=float(np.linalg.norm(distance, axis=1).mean()),
     )
-
-
-def _read(moving: nib.Nifti1Image, matrix: np.ndarray, target: Sampled) -> np.ndarray:
-    moved = make_image(np.asarray(moving.dataobj), matrix @ moving.affine)
-    return volume(resample_to(moved, target.affine, target.data.shape))
 
 
 def _nmi(a: np.ndarray, b: np.ndarray) -> float:

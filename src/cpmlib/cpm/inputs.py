@@ -30,7 +30,7 @@ NEEDS: Mapping[str, InputScaling] = {
 }
 """How the model's training inputs must have been scaled for each normalisation."""
 
-SAME_VOXEL_SIZE = 0.10
+MAX_VOXEL_DIFFERENCE = 0.10
 """In-plane voxels may differ from the model's by this share."""
 
 SAME_GRID = 1e-3
@@ -107,11 +107,6 @@ def model_inputs(
             found = f"a grid of {target_shape} that is not the mask's of {shape}"
             raise _fault(name, found, "all contrasts on one grid", "resample them to one grid")
         target[:] = as_volume(image, name).data
-        infinite = np.isinf(target)
-        if infinite.any():
-            where = tuple(int(i) for i in np.argwhere(infinite)[0])
-            found = f"an infinite value at voxel {where}"
-            raise _fault(name, found, "finite values, or NaN for none", "write the image again")
     return volumes, inside
 
 
@@ -189,9 +184,9 @@ def _check_grid(card: ModelCard, affine: np.ndarray) -> None:
         expected = "axes that run to right, anterior and superior"
         raise _fault("grid", f"axes {axes}", expected, "reorder the axes of all images")
     size = nib.affines.voxel_sizes(affine)[:2]
-    if (np.abs(size / card.voxel_size - 1) > SAME_VOXEL_SIZE).any():
+    if (np.abs(size / card.voxel_size - 1) > MAX_VOXEL_DIFFERENCE).any():
         found = f"voxels of {size[0]:.3g} x {size[1]:.3g} mm in the plane"
-        expected = f"the model's {card.voxel_size:.3g} mm to within {SAME_VOXEL_SIZE:.0%}"
+        expected = f"the model's {card.voxel_size:.3g} mm to within {MAX_VOXEL_DIFFERENCE:.0%}"
         raise _fault("grid", found, expected, "resample the images to the model's voxel size")
 
 

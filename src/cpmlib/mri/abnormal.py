@@ -17,11 +17,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from cpmlib.mri.grid import reference_grid
+from cpmlib.mri.grid import WORKING_VOXEL, reference_grid
 from cpmlib.mri.volume import Volume, as_volume, make_image
-
-WORKING_VOXEL = 2.0
-"""The tissue is found at this voxel size, mm."""
 
 MIN_EXCESS = 0.15
 """Relative excess on FLAIR of tissue that looks like white matter on T1."""

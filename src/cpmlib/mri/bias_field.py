@@ -12,16 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 
+from cpmlib.mri.multiresolution import itk_image
 from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk  # noqa: N813 (its usual name)
 
 FIELD_VOXEL = 6.0
 """Voxel size at which the field is estimated, mm; it varies over centimetres."""
@@ -78,14 +75,13 @@ def _field(data: np.ndarray, inside: np.ndarray, size: np.ndarray) -> np.ndarray
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
     # N4 knows only voxels and their spacing; orientation plays no part in it.
-    whole = _itk(np.where(np.isnan(data), 0, data).astype(np.float32), size)
+    whole = itk_image(np.where(np.isnan(data), 0, data).astype(np.float32), size)
     shrink = [int(n) for n in np.maximum(np.rint(FIELD_VOXEL / size), 1)]
     with _one_thread():
         corrector = sitk.N4BiasFieldCorrectionImageFilter()
         corrector.SetMaximumNumberOfIterations(list(ITERATIONS))
-        corrector.Execute(
-            sitk.Shrink(whole, shrink), sitk.Shrink(_itk(inside.astype(np.uint8), size), shrink)
-        )
+        where = itk_image(inside.astype(np.uint8), size)
+        corrector.Execute(sitk.Shrink(whole, shrink), sitk.Shrink(where, shrink))
         logarithm = sitk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(whole))
     return np.exp(logarithm.transpose(2, 1, 0))
 
@@ -104,11 +100,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
-
-
-def _itk(array: np.ndarray, size: np.ndarray) -> sitk.Image:
-    import SimpleITK as sitk  # noqa: N813 (its usual name)
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
-    image.SetSpacing(size.tolist())
-    return image

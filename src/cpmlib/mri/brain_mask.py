@@ -2,9 +2,9 @@
 morphology; where a study brings its own mask, that is checked and used instead.
 
 The brain is the largest piece of tissue that stays in one piece when everything thinner than a few
-mm (vessels, meninges, optic nerves, skin) is worn away, and that keeps clear of the skin. No
-trained network is involved, so a lesion of any look or place is judged as the rest is. Where the
-head has its skull, the mask must agree with that of a template; else the latter is taken.
+mm (vessels, meninges, optic nerves, skin) is eroded, and that does not reach the skin. No trained
+network is used, so a lesion of any kind is treated as the rest is. Where the head has its skull,
+the mask must agree with that of a template; else that of the template is taken.
 
 Vocabulary
 ----------
@@ -24,14 +24,11 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from cpmlib.mri.grid import reference_grid
+from cpmlib.mri.grid import WORKING_VOXEL, reference_grid
 from cpmlib.mri.multiresolution import lowest_value
 from cpmlib.mri.template_mask import template_mask
 from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
-
-WORKING_VOXEL = 2.0
-"""The mask is found at this voxel size, mm: fine enough for its edge, and quick."""
 
 MIN_BRAIN, MAX_BRAIN = 500.0, 2300.0
 """Volumes between which an intracranial content of a child or an adult lies, ml."""
@@ -40,7 +37,7 @@ MIN_INSIDE = 0.5
 """A study's mask of which a smaller share lies in the reference does not belong to it."""
 
 RADII = (2.5, 3.5, 4.5, 5.5, 6.5, 8.0)
-"""How thick tissue must be to belong to a core, mm; the first that frees the brain is taken."""
+"""Radii of erosion, mm; the first that separates the brain from the skin is taken."""
 
 SKIN_AND_SKULL = 5.0
 """A core that reaches nearer than this to the air is not all brain, mm."""
@@ -108,7 +105,7 @@ def find_brain(
     # Stripped images hold no value, or the lowest one, outside the brain.
     outside = np.isnan(coarse.data) | (coarse.data == lowest)
     head = replace(coarse, data=np.where(outside, 0, coarse.data - lowest))
-    found, skull = _find(head.data, outside)
+    found, skull = _segment(head.data, outside)
     found, notes = _checked(found, head) if skull else (found, [])
     # A smoothed edge lets the mask follow it on a finer grid without steps.
     soft = ndimage.gaussian_filter(found.astype(np.float32), 0.7)
@@ -198,13 +195,13 @@ def _checked(found: np.ndarray, head: Volume) -> tuple[np.ndarray, list[str]]:
     return other, [f"brain mask: that of the MNI152 template, brought over; {said}; {remedy}"]
 
 
-def _find(work: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, bool]:
+def _segment(work: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return the brain, and whether there is a skull around it."""
     head = _head(work)
     inside = _distance(head)
     if (inside > DEEP).sum() < 2:
         return np.zeros_like(head), False
-    flat = _flatten(work, head)
+    flat = _without_shading(work, head)
     level = FLUID * float(np.median(flat[inside > DEEP]))
     tissue = head & (flat > level)
     inner = _distance(tissue)
@@ -214,7 +211,7 @@ def _find(work: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, bool]:
     if core.any():  # once more, with the brain's own brightness
         tissue = head & (flat > FLUID * float(np.median(flat[core])))
         core, radius = _core(_distance(tissue), inside)
-    return _fill(_regrow(core, radius, tissue)), True
+    return _fill(_dilate_in_tissue(core, radius, tissue)), True
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:
@@ -231,7 +228,7 @@ def _head(work: np.ndarray) -> np.ndarray:
     return _fill(_largest(smooth > level))
 
 
-def _flatten(work: np.ndarray, head: np.ndarray) -> np.ndarray:
+def _without_shading(work: np.ndarray, head: np.ndarray) -> np.ndarray:
     """Divide by the local mean of what is neither dark nor very bright."""
     inside = work[head]
     middle = threshold_otsu(np.clip(inside, 0, np.percentile(inside, 98)))
@@ -248,12 +245,12 @@ def _is_stripped(head: np.ndarray, tissue: np.ndarray, inner: np.ndarray) -> boo
     """Say whether nearly all of the head is one piece of tissue of a brain's size."""
     if head.sum() * WORKING_VOXEL**3 / 1000 > MAX_BRAIN:
         return False
-    piece = _fill(_regrow(_largest(inner > RADII[0]), RADII[0], tissue))
+    piece = _fill(_dilate_in_tissue(_largest(inner > RADII[0]), RADII[0], tissue))
     return bool(piece.sum() > MIN_ONE_PIECE * head.sum())
 
 
 def _core(inner: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the first core that keeps clear of the skin, and its radius."""
+    """Return the first core that does not reach the skin, and its radius."""
     best, least, taken = inner > RADII[0], np.inf, RADII[0]
     for radius in RADII:
         core = _largest(inner > radius)
@@ -267,8 +264,8 @@ def _core(inner: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
     return best, taken
 
 
-def _regrow(core: np.ndarray, radius: float, tissue: np.ndarray) -> np.ndarray:
-    """Give a core back what was worn away, and a little more."""
+def _dilate_in_tissue(core: np.ndarray, radius: float, tissue: np.ndarray) -> np.ndarray:
+    """Dilate a core, within tissue, by a little more than it was eroded."""
     result = np.zeros_like(core)
     if core.any():
         box = _around(core, radius + 1)

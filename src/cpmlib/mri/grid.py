@@ -17,6 +17,9 @@ from cpmlib.mri.volume import Grid, Volume, as_volume, check_geometry, invertibl
 SAME_VOXEL_SIZE = 0.01
 """Voxel sizes that differ by no more than this share are taken as equal."""
 
+WORKING_VOXEL = 2.0
+"""Masks of tissue are found at this voxel size, mm: fine enough for their edge, and quick."""
+
 
 def reference_grid(t1gd: nib.Nifti1Image | Volume, voxel_size: float | None = None) -> Grid:
     """Return the grid on which a patient's contrasts are compared.
@@ -31,9 +34,9 @@ def reference_grid(t1gd: nib.Nifti1Image | Volume, voxel_size: float | None = No
     Returns
     -------
     Grid
-        If all voxel edges of the image are within 1 % of `voxel_size`, its own grid with the axes
-        ordered and flipped, on which the image needs no interpolation. Else a grid of that size
-        with the same centre and directions, which covers the image's field of view.
+        The image's own with the axes ordered and flipped, if all voxel edges are within 1 % of
+        `voxel_size`: it needs no interpolation. Else one of that size with the same centre and
+        directions, which covers the image's field of view.
 
     Raises
     ------
@@ -80,19 +83,8 @@ def resample_to(
 ) -> nib.Nifti1Image:
     """Read an image at the voxels of another grid; see `cpmlib.mri.resampling.resample`.
 
-    Parameters
-    ----------
-    image
-        3-D image, called `name` in messages; NaN means that a voxel has no value.
-    affine, shape
-        The target grid: (4, 4), voxel to world, mm, RAS+, and numbers of voxels.
-    interpolation
-        ``"linear"`` or ``"nearest"`` (for masks and labels).
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        float32, NaN where there is no value.
+    `affine` (4, 4) and `shape` are those of the target grid; the image is called `name` in
+    messages. Returns float32, NaN where there is no value.
 
     Raises
     ------

@@ -14,6 +14,7 @@ Neuroinform 7:45 (SimpleITK).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ image is not counted, and few voxels agree by chance."""
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """An image at one level, on an axis-aligned grid, so that ITK can take RAS+ for its own world.
+    """An image at one level, on an axis-aligned grid.
 
     ITK calls its axes L, P, S, but computes with whatever coordinates it is given: with RAS+ on
     both sides and no direction cosines, no sign has to be turned anywhere.
@@ -96,6 +97,10 @@ class Level:
         low, high = np.percentile(values[inside], [0.1, 99.5])
         return cls(np.clip(np.nan_to_num(values, nan=low), low, high), inside, grid)
 
+    def to_itk(self, array: np.ndarray) -> sitk.Image:
+        """Return an array on this grid for ITK, its world in RAS+."""
+        return itk_image(array, np.diag(self.grid.affine)[:3], self.grid.affine[:3, 3])
+
     @cached_property
     def points(self) -> np.ndarray:
         """World coordinates of the voxels inside (N, 3)."""
@@ -118,15 +123,6 @@ class Level:
         there = (voxels > -0.5) & (voxels < np.array(self.data.shape) - 0.5)
         return float(there.all(axis=1).mean())
 
-    def to_itk(self, array: np.ndarray) -> sitk.Image:
-        """Return an array on this grid for ITK, its world in RAS+."""
-        import SimpleITK as sitk  # noqa: N813 (its usual name)
-
-        image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
-        image.SetSpacing(np.diag(self.grid.affine)[:3].tolist())
-        image.SetOrigin(self.grid.affine[:3, 3].tolist())
-        return image
-
 
 def lowest_value(volume: Volume, expected: str) -> float:
     """Return the lowest value, or raise a DatasetError if the values do not differ."""
@@ -135,6 +131,19 @@ def lowest_value(volume: Volume, expected: str) -> float:
         found = "no contrast at all"
         raise DatasetError(Problem(volume.name, found, expected, "check the export"))
     return float(np.nanmin(data))
+
+
+def itk_image(
+    array: np.ndarray, voxel_sizes: np.ndarray, origin: np.ndarray | None = None
+) -> sitk.Image:
+    """Return an array (X, Y, Z) for ITK, without direction cosines."""
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    image.SetSpacing(voxel_sizes.tolist())
+    if origin is not None:
+        image.SetOrigin(origin.tolist())
+    return image
 
 
 def _axis_aligned(grid: Grid, voxel_size: float) -> Grid:
@@ -159,7 +168,7 @@ def best_start(moving: Volume, fixed: Volume, mask: Volume | None) -> sitk.Euler
     ends = []
     for shift in (np.zeros(3), source.centre_of_mass - target.centre_of_mass):
         for turn in turns:
-            transform = euler_transform(target.centre, turn, shift)
+            transform = euler_transform(target.centre.tolist(), turn.tolist(), shift.tolist())
             try:
                 value = optimise(transform, target, source)
             except RuntimeError:  # no overlap from here
@@ -207,24 +216,18 @@ def optimise(transform: sitk.Transform, fixed: Level, moving: Level) -> float:
 
 
 def euler_transform(
-    centre: np.ndarray, angles: np.ndarray | None = None, shift: np.ndarray | None = None
+    centre: Sequence[float], angles: Sequence[float] = (0, 0, 0), shift: Sequence[float] = (0, 0, 0)
 ) -> sitk.Euler3DTransform:
     """Return ITK's transform of angles (radians) about a centre and a shift (mm).
 
     Examples
     --------
-    >>> matrix_of(euler_transform(np.ones(3), shift=np.array([1.0, 2, 3])))[:3, 3]
+    >>> matrix_of(euler_transform([1, 1, 1], shift=[1, 2, 3]))[:3, 3]
     array([1., 2., 3.])
     """
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
-    transform = sitk.Euler3DTransform()
-    transform.SetCenter(centre.tolist())
-    if angles is not None:
-        transform.SetRotation(*angles.tolist())
-    if shift is not None:
-        transform.SetTranslation(shift.tolist())
-    return transform
+    return sitk.Euler3DTransform(list(centre), *angles, list(shift))
 
 
 def matrix_of(transform: sitk.Euler3DTransform | sitk.AffineTransform) -> np.ndarray:

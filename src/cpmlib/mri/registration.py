@@ -17,7 +17,7 @@ Studholme C et al. (1999) Pattern Recognition 32:71 (NMI).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import nibabel as nib
@@ -59,21 +59,21 @@ class RigidTransform:
     Parameters
     ----------
     matrix : (4, 4)
-        From the moving image's world to the fixed image's world, mm, RAS+.
-    metric_before, metric_after : float
-        NMI of both images without and with the transform, over the voxels in and 6 mm around the
-        fixed image's mask at which the moving image has a value in either case.
-    rotation_deg : float
+        The rigid transform.
+    nmi_before, nmi_after
+        Of both images without and with the transform, over the voxels in and 6 mm around the fixed
+        image's mask at which the moving image has a value in either case.
+    rotation_deg
         Angle of the rotation about its own axis.
-    translation_mm : float
+    translation_mm
         How far the centre of the fixed image's mask moves.
-    displacement_mm : float
+    displacement_mm
         Mean distance that the voxels of the mask move.
     """
 
     matrix: np.ndarray
-    metric_before: float
-    metric_after: float
+    nmi_before: float
+    nmi_after: float
     rotation_deg: float
     translation_mm: float
     displacement_mm: float
@@ -86,8 +86,8 @@ class RigidTransform:
     @property
     def gain(self) -> float:
         """Relative rise of NMI - 1; infinite if the images had nothing in common before."""
-        before = self.metric_before - 1
-        return (self.metric_after - 1) / before - 1 if before > 0 else np.inf
+        before = self.nmi_before - 1
+        return (self.nmi_after - 1) / before - 1 if before > 0 else np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +110,11 @@ class AlignmentReport:
     coverage: dict[str, float] = field(default_factory=dict)
 
     @property
-    def far(self) -> tuple[str, ...]:
-        """The contrasts that were moved by more than 10 mm on average."""
-        return tuple(k for k in self.registered if self.transforms[k].displacement_mm > FAR)
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """The contrasts that were registered in full without a better place being found."""
-        return tuple(k for k, found in self.transforms.items() if found.is_identity)
-
-    @property
     def moves(self) -> list[str]:
         """What its owner should know of the registrations, a sentence a contrast."""
         said = []
         for contrast, found in self.transforms.items():
-            if contrast in self.kept:
+            if found.is_identity:
                 said.append(
                     f"{contrast}: no registration was better than the headers, which were kept;"
                     " check that it lies on the reference"
@@ -134,12 +124,12 @@ class AlignmentReport:
                     f"{contrast} was registered: {found.rotation_deg:.1f} degrees,"
                     f" {found.translation_mm:.1f} mm; on average {found.displacement_mm:.1f} mm"
                 )
-            if contrast in self.far:
-                said[-1] += (
-                    f", more than {FAR:.0f} mm: compare it with the outline of the brain in the"
-                    " figure of quality control, and check that the image is of this patient and"
-                    " its header intact"
-                )
+                if found.displacement_mm > FAR:
+                    said[-1] += (
+                        f", more than {FAR:.0f} mm: compare it with the outline of the brain in the"
+                        " figure of quality control, and check that the image is of this patient"
+                        " and its header intact"
+                    )
         return said
 
     def table(self) -> pd.DataFrame:
@@ -150,18 +140,12 @@ class AlignmentReport:
         >>> AlignmentReport(coverage={"FLAIR": 1.0}).table()["registered"].tolist()
         [False]
         """
-        measured = {
-            "nmi_before": "metric_before",
-            "nmi_after": "metric_after",
-            "rotation_deg": "rotation_deg",
-            "translation_mm": "translation_mm",
-            "displacement_mm": "displacement_mm",
-        }
+        measured = [f.name for f in fields(RigidTransform) if f.name != "matrix"]
         rows = []
         for contrast, covered in self.coverage.items():
-            found = self.transforms.get(contrast)
             row = {"contrast": contrast, "registered": contrast in self.registered}
-            values = {name: getattr(found, key, np.nan) for name, key in measured.items()}
+            found = self.transforms.get(contrast)
+            values = {name: getattr(found, name, np.nan) for name in measured}
             rows.append({**row, "coverage": covered, **values})
         return pd.DataFrame(rows)
 
@@ -184,8 +168,7 @@ def register_rigid(
     Parameters
     ----------
     moving, fixed
-        3-D images in any orientation, of the same or of different contrast; the moving one is
-        called `name` in messages.
+        In any orientation, of any contrast; the moving one is called `name` in messages.
     mask
         Where in the fixed image the metric is computed, best the brain; 6 mm around it are used as
         well. None takes every voxel of the fixed image with a value.
@@ -213,25 +196,20 @@ def register_rigid(
     found = None
     for several_starts in (True, False):
         try:
-            from_headers = euler_transform(target.centre)
+            from_headers = euler_transform(target.centre.tolist())
             transform = best_start(moving, fixed, mask) if several_starts else from_headers
             for level in levels:
                 optimise(transform, *level)
         except RuntimeError:  # no overlap
             continue
         found = _describe(np.linalg.inv(matrix_of(transform)), moving, target)
-        if found.metric_after > found.metric_before:
+        if found.nmi_after > found.nmi_before:
             return found
     if found is not None:
         return _describe(np.eye(4), moving, target)
-    raise DatasetError(
-        Problem(
-            moving.name,
-            "no overlap with the image that it should be brought to",
-            "two images of the same head",
-            "check that both are of the same patient and that their headers are intact",
-        )
-    )
+    problem = "no overlap with the image that it should be brought to"
+    remedy = "check that both are of the same patient and that their headers are intact"
+    raise DatasetError(Problem(moving.name, problem, "two images of the same head", remedy))
 
 
 def apply_rigid(image: nib.Nifti1Image, transform: RigidTransform) -> nib.Nifti1Image:
@@ -271,8 +249,6 @@ def align(
         Contrast name -> 3-D image in its own grid.
     reference
         T1wGd on the reference grid.
-    register
-        True, False or ``"auto"``.
     mask
         Brain mask in the reference's world; with it, skin, jaw and neck cannot mislead.
     stay
@@ -287,7 +263,7 @@ def align(
     Raises
     ------
     DatasetError
-        As `resample_to` and `register_rigid` do.
+        As `register_rigid` does.
     ValueError
         If `register` is none of the three.
 
@@ -307,13 +283,11 @@ def align(
     for contrast, image in images.items():
         volume = as_volume(image, contrast)
         if register and contrast not in stay:
-            found = None if register is True else _small_move(volume, reference, mask)
-            if found is None:
-                found = register_rigid(volume, reference, mask)
-                if not found.is_identity and (register is True or found.gain > MIN_GAIN):
-                    volume = volume.moved(found.matrix)
-                    registered.append(contrast)
+            found, better = _find(volume, reference, mask, register is True)
             transforms[contrast] = found
+            if better:
+                volume = volume.moved(found.matrix)
+                registered.append(contrast)
         volume = volume.resampled(reference.grid)
         aligned[contrast] = volume.to_image()
         coverage[contrast] = float((~np.isnan(volume.data[head])).mean()) if head.any() else 0.0
@@ -328,10 +302,21 @@ def _head(reference: Volume, mask: Volume | None) -> np.ndarray:
     return bright if bright.any() else ~np.isnan(reference.data)
 
 
+def _find(
+    moving: Volume, fixed: Volume, mask: Volume | None, always: bool
+) -> tuple[RigidTransform, bool]:
+    """Return the transform that a check or a registration found, and whether to apply it."""
+    small = None if always else _small_move(moving, fixed, mask)
+    if small is not None:
+        return small, False
+    found = register_rigid(moving, fixed, mask)
+    return found, not found.is_identity and (always or found.gain > MIN_GAIN)
+
+
 def _small_move(moving: Volume, fixed: Volume, mask: Volume | None) -> RigidTransform | None:
     """Return the small transform that a quick check found, or None if it is not small."""
     target = Level.of(fixed, COARSE, mask)
-    transform = euler_transform(target.centre)
+    transform = euler_transform(target.centre.tolist())
     try:
         optimise(transform, target, Level.of(moving, COARSE))
     except RuntimeError:  # no overlap where the headers put it
@@ -348,8 +333,8 @@ def _describe(matrix: np.ndarray, moving: Volume, target: Level) -> RigidTransfo
     centre = target.centre
     return RigidTransform(
         matrix=matrix,
-        metric_before=_nmi(target.data[seen], before[seen]),
-        metric_after=_nmi(target.data[seen], after[seen]),
+        nmi_before=_nmi(target.data[seen], before[seen]),
+        nmi_after=_nmi(target.data[seen], after[seen]),
         rotation_deg=float(np.degrees(Rotation.from_matrix(matrix[:3, :3]).magnitude())),
         translation_mm=float(np.linalg.norm(centre - apply_affine(matrix, centre))),
         displacement_mm=float(np.linalg.norm(distance, axis=1).mean()),

@@ -35,13 +35,12 @@ def resample(
 ) -> np.ndarray:
     """Read an array at the voxels of another grid.
 
-    Where both grids fall together the values are copied, so that turning, flipping, cropping and
-    padding lose nothing. Otherwise each target voxel takes the trilinear interpolation of its
-    eight neighbours, or the nearest voxel. With a step of 1.5 or more, linear interpolation would
-    skip voxels and fold fine detail and noise into the result; the array is then first smoothed
-    along that axis with the Gaussian that turns a resolution of one source voxel into one step
-    (full width at half maximum ``sqrt(step ** 2 - 1)`` source voxels), which is nearly what a
-    scanner would have measured in voxels of that size. Nearest never smooths: labels do not mix.
+    Where both grids fall together the values are copied: turning, flipping, cropping and padding
+    lose nothing. Otherwise each target voxel takes the trilinear interpolation of its eight
+    neighbours, or the nearest voxel. From a step of 1.5 on, linear interpolation would skip voxels
+    and keep their noise; the array is then first smoothed along that axis with a Gaussian of full
+    width at half maximum ``sqrt(step ** 2 - 1)`` source voxels, which gives nearly what a scanner
+    would have measured in voxels of that size. Nearest never smooths: labels do not mix.
 
     Parameters
     ----------
@@ -57,8 +56,8 @@ def resample(
     Returns
     -------
     float32 array of `shape`
-        NaN outside the source's field of view, and where voxels without a value carry more than
-        half of the weight; where they carry less, the others are re-weighted.
+        NaN outside the source's field of view, and where voxels without a value have more than
+        half of the weight; where they have less, the others are re-weighted.
 
     Examples
     --------

@@ -23,6 +23,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
+from cpmlib.mri.grid import WORKING_VOXEL
 from cpmlib.mri.multiresolution import COARSEST, Level, matrix_of, optimise
 from cpmlib.mri.volume import Volume, as_volume, make_image
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 """The template, without its skull, in nilearn's wheel."""
-
-WORKING_VOXEL = 2.0
-"""Voxel size of the template's mask, mm."""
 
 COARSE = 4.0
 """Voxel size at which the registration ends, mm; finer ones hardly move the mask."""
@@ -70,8 +68,7 @@ def template_mask(
     Parameters
     ----------
     t1
-        T1-weighted image of a head with its skull, 3-D, in any orientation and unit; called `name`
-        in messages.
+        T1-weighted head with its skull, in any orientation and unit; called `name` in messages.
     quick
         Try only where the header says: good enough to check another mask.
 
@@ -83,7 +80,7 @@ def template_mask(
     Raises
     ------
     DatasetError
-        If the image is not 3-D or is constant.
+        If the image is constant.
 
     Examples
     --------
@@ -93,10 +90,9 @@ def template_mask(
     """
     head = as_volume(t1, name)
     target, source = _template_at(COARSE), Level.of(head, COARSE)
-    if quick:
-        starts = [_start(target, np.zeros(3), START_SCALE)]
-    else:
-        starts = [_start(target, shift, START_SCALE) for shift in _shifts(target, source)]
+    shifts = [np.zeros(3)] if quick else _shifts(target, source)
+    starts = [_start(target, shift, START_SCALE) for shift in shifts]
+    if not quick:
         starts.append(_best_start(_template_at(COARSEST), Level.of(head, COARSEST)))
     ends = [(_information(start, target, source), start) for start in starts]
     fit, transform = max(ends, key=lambda end: end[0])

@@ -15,12 +15,9 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_multiotsu
 
-from cpmlib.mri.grid import reference_grid
+from cpmlib.mri.grid import WORKING_VOXEL, reference_grid
 from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
-
-WORKING_VOXEL = 2.0
-"""The mask is found at this voxel size, mm."""
 
 SURFACE = 6.0
 """White matter nearer than this to the brain's surface is left out, mm."""
@@ -56,8 +53,7 @@ def white_matter_mask(
     mask
         Brain.
     exclude
-        What is not normal: lesion, oedema, cavity. None excludes nothing but what looks unlike
-        white matter on `t1`.
+        What is not normal: lesion, oedema, cavity.
 
     Returns
     -------
@@ -87,28 +83,29 @@ def white_matter_mask(
     depth = ndimage.distance_transform_edt(np.pad(brain, 1))[1:-1, 1:-1, 1:-1] * WORKING_VOXEL
     usable = brain & (depth > SURFACE)
     if exclude is not None:
-        lesion = as_volume(exclude, "the lesion").resampled(grid, "nearest").inside
-        if lesion.any():
-            usable &= ndimage.distance_transform_edt(~lesion) * WORKING_VOXEL > AROUND_LESION
+        usable &= _away(as_volume(exclude, "the lesion").resampled(grid, "nearest").inside)
     white = np.zeros(grid.shape, dtype=bool)
     if usable.any() and np.ptp(work[usable]) > 0:
-        white[usable] = _white(_flatten(work, brain)[usable])
+        white[usable] = _white(_without_shading(work, brain)[usable])
     # Single voxels are noise, or edges of partial volume.
     white = ndimage.binary_opening(white)
     if white.sum() * WORKING_VOXEL**3 / 1000 < MIN_ML:
-        raise DatasetError(
-            Problem(
-                volume.name,
-                "hardly any normal-appearing white matter",
-                f"at least {MIN_ML:.0f} ml",
-                "check that the image is T1-weighted and that the brain mask fits it",
-            )
-        )
+        found, expected = "hardly any normal-appearing white matter", f"at least {MIN_ML:.0f} ml"
+        remedy = "check that the image is T1-weighted and that the brain mask fits it"
+        raise DatasetError(Problem(volume.name, found, expected, remedy))
     fine = replace(coarse, data=white).resampled(volume.grid, "nearest")
     return make_image(fine.inside.astype(np.uint8), volume.affine)
 
 
-def _flatten(work: np.ndarray, brain: np.ndarray) -> np.ndarray:
+def _away(lesion: np.ndarray) -> np.ndarray:
+    """Say which voxels are not near a lesion."""
+    if not lesion.any():
+        return ~lesion
+    far: np.ndarray = ndimage.distance_transform_edt(~lesion) * WORKING_VOXEL > AROUND_LESION
+    return far
+
+
+def _without_shading(work: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Divide by the local mean over the brighter half of the brain."""
     low, high = np.percentile(work[brain], [50, 98])
     use = brain & (work >= low) & (work <= high)

@@ -24,7 +24,7 @@ import pandas as pd
 from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike
 
-from cpmlib.mri.volume import check_geometry
+from cpmlib.mri.volume import Grid, check_geometry
 from cpmlib.roi.sphere import (
     check_sphere,
     finite_point,
@@ -314,8 +314,7 @@ def target_points(targets: pd.DataFrame) -> np.ndarray:
 
 def _extent(image: nib.Nifti1Image) -> str:
     """World box of an image, to the outer edges of its voxels."""
-    ends = [(-0.5, n - 0.5) for n in image.shape]
-    corners = np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3)
-    world = apply_affine(image.affine, corners)
-    spans = zip("xyz", world.min(axis=0), world.max(axis=0), strict=True)
-    return ", ".join(f"{axis} {low:.1f} to {high:.1f}" for axis, low, high in spans) + " mm"
+    x, y, z = image.shape
+    low, high = Grid(image.affine, (x, y, z)).bounds
+    spans = zip("xyz", low, high, strict=True)
+    return ", ".join(f"{axis} {start:.1f} to {end:.1f}" for axis, start, end in spans) + " mm"

@@ -13,8 +13,8 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from cpmlib.mri.grid import make_image
 from cpmlib.mri.series import inside_mask
+from cpmlib.mri.volume import make_image
 from cpmlib.study.errors import DatasetError, Problem
 
 BRAIN_MEDIAN = (400.0, 2000.0)

@@ -21,7 +21,8 @@ import nibabel as nib
 import numpy as np
 
 from cpmlib.mri.adc import inside_of
-from cpmlib.mri.grid import make_image, resample_to
+from cpmlib.mri.grid import resample_to
+from cpmlib.mri.volume import make_image
 from cpmlib.study.errors import DatasetError, Problem
 
 MEDIANS: Mapping[str, tuple[float, float, str]] = {

@@ -25,9 +25,7 @@ def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return jobs by number, and which needs which."""
     command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
     command += ["--dag", "dot", "--forceall", "--nolock", "--quiet", "all"]
-    run = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, pass_fds=child.inherited()
-    )
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(run.stderr.strip() or f"Snakemake {child.KILLED}")
     nodes = {}

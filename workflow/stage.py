@@ -42,7 +42,7 @@ def main() -> int:
     program = Path(sys.executable).with_name("jupyter-book")
     command = child.command(str(program), "build", str(SITE), "--path-output")
     command += [str(target), "--all", "-W", "--keep-going", "--quiet"]
-    status = subprocess.run(command, cwd=ROOT, check=False, pass_fds=child.inherited()).returncode
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
     built = target / "_build" / "html"
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")

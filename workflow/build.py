@@ -26,7 +26,8 @@ import child
 from cpmlib.cpm.processors import available_processors
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import AnalysisOptions, ImageOptions, Options
-from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED
+from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED, notebook_names
+from needs import read_needs
 from prepare import make_private_folder, prepare_study, prepare_surrogate, write_if_changed
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def _build() -> int:
         return 2
     child.tie(lock.name)
     try:
+        for name in notebook_names():
+            read_needs(name)
         model = _source(arguments.model, "a model file") if arguments.model else None
         if model is not None:
             from cpmlib.cpm.model_file import read_model

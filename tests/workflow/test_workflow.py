@@ -22,6 +22,7 @@ import build
 import child
 import dependencies
 import graph
+import needs
 import patient
 import prepare
 from cpmlib.book.study_images import StudyImages
@@ -141,10 +142,14 @@ def test_a_patient_s_job_loads_no_training_and_no_registration_before_it_needs_t
     )
 
 
-def test_implied_edges_are_left_out_of_the_drawing():
-    edges = [("a", "b"), ("b", "c"), ("a", "c")]
-    assert graph.needed(edges) == [("a", "b"), ("b", "c")]
-    assert graph.levels(dict.fromkeys("abc", ""), edges) == {"a": 0, "b": 1, "c": 2}
+def test_implied_edges_are_left_out_of_the_drawing(tmp_path, monkeypatch):
+    edges = [("1", "2"), ("2", "3"), ("1", "3"), ("3", "4")]
+    nodes = {"1": "first", "2": "second", "3": "third", "4": "all"}
+    monkeypatch.setattr(graph, "read_graph", lambda: (nodes, edges))
+    graph.main(str(tmp_path / "graph.svg"))
+    drawn = (tmp_path / "graph.svg").read_text()
+    shapes = re.findall(r'<g id="patch_\d+">', drawn)
+    assert len(shapes) == 1 + 3 + 2  # the ground, boxes, arrows
 
 
 @pytest.fixture
@@ -551,8 +556,8 @@ def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_cas
         samples = read_tables(study)[1]
         samples = samples[~excluded_rows(samples)]
         images = index_images(study, project / dependencies.BUILD_NAME)
-        assert [images.choose_patient(samples)] == dependencies.shown_patients("11_one_patient")
-        return dependencies.shown_patients("11_one_patient")[0]
+        assert [images.choose_patient(samples)] == needs.shown_patients("11_one_patient")
+        return needs.shown_patients("11_one_patient")[0]
 
     name_case(study, two)
     assert shown() == two  # nobody has images
@@ -562,10 +567,10 @@ def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_cas
     assert shown() == two
     put_images(study, one, *RAW)
     assert shown() == two
-    assert dependencies.shown_patients("07_cases") == [two]
+    assert needs.shown_patients("07_cases") == [two]
     add_reasons(study, "exclude_reason", {two: "late"})
     assert shown() == one
-    assert dependencies.shown_patients("07_cases") == []
+    assert needs.shown_patients("07_cases") == []
 
 
 def name_case(study: Path, who: str) -> None:

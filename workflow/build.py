@@ -20,15 +20,16 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING
 
 import child
 from cpmlib.cpm.processors import available_processors
 from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.options import AnalysisOptions, ImageOptions, Options
+from cpmlib.study.options import chosen_options
 from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED, notebook_names
 from needs import read_needs
-from prepare import make_private_folder, prepare_study, prepare_surrogate, write_if_changed
+from prepare import prepare_study, prepare_surrogate
+from private_folder import make_private_folder, write_if_changed
 
 if TYPE_CHECKING:
     from run import Progress
@@ -58,10 +59,7 @@ def main() -> int:
 def _build() -> int:
     arguments = _arguments()
     try:
-        chosen = _chosen(arguments.set)
-        options = _options(AnalysisOptions, chosen)
-        image_options = _options(ImageOptions, chosen)
-        _refuse_unknown(chosen)
+        options, image_options = chosen_options(arguments.set)
     except ValueError as error:
         print(f"--set: {error}", file=sys.stderr)
         return 2
@@ -87,7 +85,7 @@ def _build() -> int:
         print(error, file=sys.stderr)
         return 2
     for name, values in (("options", options), ("image_options", image_options)):
-        text = json.dumps(dataclasses.asdict(values), indent=1)  # type: ignore[call-overload]
+        text = json.dumps(dataclasses.asdict(values), indent=1)
         write_if_changed(BUILD / f"{name}.json", text.encode())
     if not (SHARED / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
@@ -109,9 +107,8 @@ def _build() -> int:
     if found.failed or found.errors:
         _tell(found)
         return 1
-    print(
-        f"built in {time.monotonic() - started:.0f} s: {(SHARED / 'html' / 'index.html').as_uri()}"
-    )
+    page = (SHARED / "html" / "index.html").as_uri()
+    print(f"built in {time.monotonic() - started:.0f} s: {page}")
     print(_totals())
     return 0
 
@@ -155,33 +152,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--cores", type=int, default=available_processors())
     return parser.parse_args()
-
-
-def _chosen(pairs: list[str]) -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    for pair in pairs:
-        name, mark, value = pair.partition("=")
-        if not mark:
-            raise ValueError(f"found {pair[:80]!r}; expected NAME=VALUE")
-        if name in chosen:
-            raise ValueError(f"option {name} is given twice")
-        chosen[name] = value
-    return chosen
-
-
-_Kind = TypeVar("_Kind", bound=Options)
-
-
-def _options(kind: type[_Kind], chosen: dict[str, str]) -> _Kind:
-    """Return the choices of one kind, with what was chosen of them."""
-    return kind.from_mapping({k: v for k, v in chosen.items() if k in kind.names()})
-
-
-def _refuse_unknown(chosen: dict[str, str]) -> None:
-    names = AnalysisOptions.names() + ImageOptions.names()
-    unknown = sorted(set(chosen) - set(names))
-    if unknown:
-        raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(names)}")
 
 
 def _source(given: str, expected: str) -> Path:

@@ -28,6 +28,7 @@ import prepare
 from cpmlib.book.study_images import StudyImages
 from cpmlib.cpm.model_file import write_model
 from cpmlib.cpm.processors import available_processors, usable_processors
+from cpmlib.mri import survey
 from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import PatientImages
 from cpmlib.study.dataset import excluded_rows, read_tables
@@ -596,7 +597,7 @@ def test_folders_of_nobody_are_looked_for_once(project, study, monkeypatch, caps
         found.append(unknown_patients(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(prepare, "unknown_patients", count)
+    monkeypatch.setattr(survey, "unknown_patients", count)
     prepare.prepare_study(study)
     assert len(found) == 1
     assert "1: sourcedata" in capsys.readouterr().out

@@ -436,6 +436,28 @@ def test_only_what_the_project_s_folder_refuses_is_called_so():
     assert child.cannot_write(OSError(errno.EACCES, "Permission denied", "/study/x.nii")) is None
 
 
+def test_steps_and_faults_are_taken_from_the_fields_of_snakemake_s_messages(capsys):
+    import logging
+
+    from run import Progress
+    from snakemake_interface_logger_plugins.common import LogEvent
+
+    progress = Progress()
+
+    def tell(level: int, **fields: object) -> None:
+        progress.emit(logging.makeLogRecord({"msg": "said", "levelno": level, **fields}))
+
+    job = {"event": LogEvent.JOB_INFO, "rule_name": "patient", "wildcards": {"patient": "sub-01"}}
+    tell(logging.INFO, **job)
+    tell(logging.INFO, **job | {"rule_name": "all", "wildcards": {}})
+    assert capsys.readouterr().out == "maps and regions of sub-01\n"
+    tell(logging.ERROR, event=LogEvent.JOB_ERROR, log=["build/private/logs/x.log"])
+    tell(logging.ERROR, event=LogEvent.ERROR)
+    tell(logging.INFO)
+    assert progress.failed == [ROOT / "build" / "private" / "logs" / "x.log"]
+    assert progress.errors == ["said"]
+
+
 CHAIN = """
 rule all:
     input: expand("w{i}", i=range(4))

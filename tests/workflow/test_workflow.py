@@ -439,8 +439,9 @@ def test_only_what_the_project_s_folder_refuses_is_called_so():
 def test_steps_and_faults_are_taken_from_the_fields_of_snakemake_s_messages(capsys):
     import logging
 
-    from run import Progress
     from snakemake_interface_logger_plugins.common import LogEvent
+
+    from run import Progress
 
     progress = Progress()
 

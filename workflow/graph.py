@@ -25,7 +25,9 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 2.5, 0.5, 0.8, 0.16
 def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return jobs by number, and which needs which."""
     command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
-    command += ["--dag", "dot", "--forceall", "--nolock", "--quiet", "all"]
+    command += ["--dag", "dot", "--forceall", "--nolock"]
+    # The build's notes on its files change while this runs beside other jobs: they are not read.
+    command += ["--ignore-incomplete", "--rerun-triggers", "mtime"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(run.stderr.strip() or f"Snakemake {child.KILLED}")

@@ -68,8 +68,6 @@ slices through the tumour would overstate how much a whole brain varies."""
 
 @dataclass(frozen=True)
 class _Brain:
-    """One patient of the cohort."""
-
     anatomy: Anatomy
     lesion: Lesion
     coils: dict[str, Coils]
@@ -80,10 +78,7 @@ class _Brain:
 
 
 def autopsy_cohort(
-    rng: np.random.Generator,
-    voxel_size: float,
-    n_patients: int = 44,
-    n_slices: int = 93,
+    rng: np.random.Generator, voxel_size: float, n_patients: int = 44, n_slices: int = 93
 ) -> list[AutopsySlice]:
     """Make the training cohort.
 
@@ -95,13 +90,12 @@ def autopsy_cohort(
         Of the reference grid, mm. From 1.5 mm on the slices are made from series of the light
         profile, below it from those of the full one.
     n_patients, n_slices
-        How many; the slices are dealt out evenly, so some patients have one more.
+        The slices are dealt out evenly, so some patients have one more.
 
     Returns
     -------
     list of AutopsySlice
-        In the order of the patients; after the counted slices of each, the one on which nothing
-        is counted.
+        Of each patient the counted slices, then the one on which nothing is counted.
 
     Raises
     ------

@@ -102,8 +102,7 @@ LOST = 0.6
 ENHANCED = 470.0
 """Signal that full enhancement adds to T1w, arbitrary units."""
 
-DURA = 190.0
-SINUS = 620.0
+DURA, SINUS = 190.0, 620.0
 """Signals that the enhancing dura and the sagittal sinus add to T1w, arbitrary units."""
 
 DEAD_TEXTURE = 7.0
@@ -117,18 +116,7 @@ FLOORS = {"ADC": 350.0, "rCBV": 0.0}
 
 
 def density(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
-    """Give the latent cell density.
-
-    Parameters
-    ----------
-    tissue, lesion
-        At the same N points.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,) float32, cells/mm2; 0 outside the brain and in CSF.
-    """
+    """Give the latent density, (N,) float32, cells/mm2; 0 outside the brain and in CSF."""
     normal = NORMAL_DENSITY["white"] * tissue.white + NORMAL_DENSITY["grey"] * tissue.grey
     share = np.maximum.reduce([lesion.solid, lesion.infiltration * (1 - tissue.fluid)])
     share = np.maximum(share, lesion.cavity)
@@ -137,24 +125,12 @@ def density(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
 
 
 def signal(contrast: str, tissue: Tissue, lesion: LesionFields) -> np.ndarray:
-    """Give the noise-free signal of a contrast.
-
-    Parameters
-    ----------
-    contrast
-        ``"T1w"``, ``"T1wGd"``, ``"FLAIR"``, ``"ADC"``, ``"b0"``, ``"rCBV"`` or ``"leakage"``.
-    tissue, lesion
-        At the same N points.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,) float32, in the contrast's unit; 0 in the air.
+    """Give the noise-free signal of a contrast, (N,) float32, in its unit; 0 in the air.
 
     Raises
     ------
     ValueError
-        For a contrast that there is not.
+        For a contrast that is not in `SIGNALS`, ``"T1wGd"`` or ``"leakage"``.
 
     Examples
     --------
@@ -219,9 +195,6 @@ def _agent(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
 
 
 def anisotropy(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
-    """Give the share of the diffusion tensor that is along the fibres, (N,), 0 to 0.75.
-
-    White matter has most; water and tumour destroy it.
-    """
+    """Give the share of the diffusion tensor that is along the fibres, (N,), 0 to 0.75."""
     whole = (1 - lesion.solid) * (1 - lesion.cavity) * (1 - 0.6 * lesion.water)
     return (0.75 * tissue.white * whole).astype(np.float32)

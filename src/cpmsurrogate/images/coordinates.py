@@ -58,11 +58,8 @@ enhancing tumour to end between two of them."""
 DEPTH = 4.0
 """Least depth of a sample in the parenchyma, mm: the 5-mm sphere and 1.5 mm more hold no fluid."""
 
-TRIES = 2000
-"""Places tried about one lesion centre."""
-
-CENTRES = 50
-"""Lesion centres tried."""
+TRIES, CENTRES = 2000, 50
+"""Places tried about one lesion centre, and centres tried."""
 
 
 @cache
@@ -78,17 +75,7 @@ def _depths() -> np.ndarray:
 
 
 def depth(points: ArrayLike) -> np.ndarray:
-    """How deep points lie in the parenchyma of the MNI152 template.
-
-    Parameters
-    ----------
-    points : (..., 3) array_like
-        mm, RAS+.
-
-    Returns
-    -------
-    numpy.ndarray
-        (...,), mm; 0 in ventricles and sulci and outside the brain.
+    """How deep (..., 3) points lie in the template's parenchyma, mm; 0 in fluid and outside.
 
     Examples
     --------
@@ -101,14 +88,7 @@ def depth(points: ArrayLike) -> np.ndarray:
 
 
 def inside_region(points: np.ndarray, region: str, side: str) -> np.ndarray:
-    """Whether points lie in a region's box on one side.
-
-    Parameters
-    ----------
-    points : (..., 3)
-        mm, RAS+.
-    region, side
-        A key of `REGIONS`; ``"left"`` or ``"right"``.
+    """Whether (..., 3) points lie in a region's box on the ``"left"`` or ``"right"`` side.
 
     Examples
     --------
@@ -121,7 +101,10 @@ def inside_region(points: np.ndarray, region: str, side: str) -> np.ndarray:
 
 
 def place_targets(location: str, side: str, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Place the samples of one patient.
+    """Place the samples of one patient, (n_samples, 3), mm, RAS+, one decimal.
+
+    They lie in the region, at least `DEPTH` deep in the template's parenchyma and at least `APART`
+    from one another.
 
     Parameters
     ----------
@@ -129,16 +112,6 @@ def place_targets(location: str, side: str, n_samples: int, rng: np.random.Gener
         A key of `REGIONS`, or ``"multifocal"``.
     side
         ``"left"`` or ``"right"``.
-    n_samples
-        How many.
-    rng
-        Source of the places.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_samples, 3), mm, RAS+, one decimal; in the region, at least `DEPTH` deep in the
-        template's parenchyma and at least `APART` from one another.
 
     Raises
     ------
@@ -187,7 +160,7 @@ def _place(names: list[str], side: str, rng: np.random.Generator) -> list[np.nda
 
 
 def _uniform(region: str, rng: np.random.Generator) -> np.ndarray:
-    """Lesion centre on the right, in the inner part of the region."""
+    """Draw a lesion centre on the right, in the inner part of the region."""
     box = np.array(REGIONS[region], dtype=float)
     inset = 0.15 * (box[:, 1] - box[:, 0])
     return rng.uniform(box[:, 0] + inset, box[:, 1] - inset)

@@ -39,17 +39,7 @@ FINE = 0.05
 
 
 def supply(times: ArrayLike) -> np.ndarray:
-    """Return the dR2* of tissue with a blood volume of 1 and no leakage.
-
-    Parameters
-    ----------
-    times : (T,) array_like
-        Seconds from the first volume.
-
-    Returns
-    -------
-    (T,)
-        1/s.
+    """Return the dR2*, 1/s, of tissue with a blood volume of 1 and no leakage at times in s.
 
     Examples
     --------
@@ -79,14 +69,12 @@ def simulate_dsc(
     snr: float,
     k: np.ndarray | float = RETURN_RATE,
 ) -> np.ndarray:
-    """Simulate a DSC series.
+    """Simulate a DSC series, (X, Y, Z, T) float32.
 
     Parameters
     ----------
-    cbv : (X, Y, Z)
-        Blood volume relative to white matter.
-    k2 : (X, Y, Z)
-        Leakage, 1/s; 0 where none.
+    cbv, k2 : (X, Y, Z)
+        Blood volume relative to white matter; leakage, 1/s.
     mask : (X, Y, Z)
         Brain; elsewhere the signal does not change with time.
     times : (T,) array_like
@@ -96,16 +84,11 @@ def simulate_dsc(
     s0 : (X, Y, Z)
         Signal before the bolus, arbitrary units.
     rng
-        For the noise; None for none.
+        For the Rician noise; None for none.
     snr
         Mean of `s0` in the mask over the standard deviation of the noise in each channel.
     k : (X, Y, Z) or float
         Rate of return, 1/s.
-
-    Returns
-    -------
-    (X, Y, Z, T) float32
-        Magnitude with Rician noise, in the unit of `s0`.
 
     Raises
     ------

@@ -26,11 +26,8 @@ from scipy.cluster import hierarchy
 from cpmsurrogate.images.anatomy import Anatomy, sample
 from cpmsurrogate.images.tumour import Bed, Focus, grow, inside_share, ramp
 
-STEP = 1.5
-"""Usual voxel of the grid that holds the fields, mm."""
-
-REACH = 42.0
-"""How far the grid extends beyond the outermost target, mm."""
+STEP, REACH = 1.5, 42.0
+"""Usual voxel of the grid that holds the fields, and how far it extends beyond the targets, mm."""
 
 FOCUS_GAP = 32.0
 """Targets of a multifocal patient that are farther apart than this, mm, belong to two tumours."""
@@ -98,16 +95,9 @@ FIELDS = tuple(field.name for field in fields(LesionFields))
 
 @dataclass(frozen=True)
 class Lesion:
-    """A patient's lesion as fields over scanner space.
+    """The members of `LesionFields`, (X, Y, Z) float32, on a grid over scanner space.
 
-    Parameters
-    ----------
-    arrays : dict of (X, Y, Z) float32
-        The members of `LesionFields` on an isotropic grid whose axes run R, A, S.
-    origin : (3,)
-        Scanner coordinate of the grid's first voxel, mm.
-    step
-        Voxel of the grid, mm.
+    Its axes run R, A, S from the `origin` in steps of `step`, mm.
     """
 
     arrays: dict[str, np.ndarray]
@@ -115,13 +105,7 @@ class Lesion:
     step: float
 
     def at(self, points: ArrayLike) -> LesionFields:
-        """Read the fields at points.
-
-        Parameters
-        ----------
-        points : (N, 3) array_like
-            mm, RAS+, scanner space. All fields are 0 beyond the grid.
-        """
+        """Read the fields at (N, 3) points of scanner space; they are 0 beyond the grid."""
         points = np.asarray(points, dtype=np.float32)
         shape = np.array(self.arrays["solid"].shape)
         upper = self.origin + self.step * (shape - 1)
@@ -168,10 +152,6 @@ def make_lesion(
     idh
         A high-grade tumour that is not ``"mutant"`` enhances somewhere even if no biopsy was taken
         there; one that is enhances only where a biopsy says so.
-
-    Returns
-    -------
-    Lesion
 
     Raises
     ------
@@ -268,10 +248,7 @@ def _fields(bed: Bed, foci: list[Focus], grade_group: str) -> dict[str, np.ndarr
 
 
 def _water(bed: Bed, source: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Oedema: it spreads farther in white matter than in grey, and its edge is ragged.
-
-    A mass without enhancement has hardly any around it and is evenly wet itself.
-    """
+    """Oedema, farther in white matter than in grey; a mass without enhancement is evenly wet."""
     white = ndimage.gaussian_filter(bed.tissue.white.reshape(bed.shape), 1.5 / bed.step).ravel()
     spread = bed.rng.uniform(*OEDEMA) if (source > mass).any() else 1.5
     reach = spread * (0.15 + 0.85 * white) * (1 + 0.35 * bed.noise(8.0))

@@ -23,8 +23,6 @@ class Profile:
 
     Parameters
     ----------
-    name
-        ``"light"`` or ``"full"``.
     t1, flair, diffusion, perfusion
         Voxel of T1w and T1wGd, FLAIR, ADC and the diffusion series, DSC; mm.
     directions
@@ -45,11 +43,6 @@ class Profile:
 
     def voxel(self, contrast: str) -> np.ndarray:
         """Give the (3,) native voxel of a contrast, mm.
-
-        Raises
-        ------
-        ValueError
-            For a contrast that there is not.
 
         Examples
         --------

@@ -72,8 +72,6 @@ def he_tile(
     ----------
     density
         Nuclei per mm2, 0 to 12,000.
-    rng
-        Source of every random number.
     size_um, pixel_size_um
         Side of the tile and of a pixel, µm.
 

@@ -7,11 +7,10 @@ Vocabulary
 ----------
 scanner space : mm, RAS+, in which the targets of a patient are given; close to MNI space.
 template space : mm, RAS+, of the MNI152 2009a symmetric template in nilearn's wheel.
-pull-back : the map from scanner space to template space, x -> A x + u(x).
-tissue : shares of grey matter, white matter and cerebrospinal fluid (CSF), which sum to 1 in the
-    brain, and the distance outwards from its surface, where skull and scalp lie.
-target : biopsy coordinate. The map leaves it where it is, so that a place chosen in the template's
-    parenchyma is in the patient's parenchyma too.
+pull-back : the map from scanner space to template space, x -> A x + u(x); it leaves the targets
+    where they are.
+tissue : shares of grey matter, white matter and cerebrospinal fluid (CSF), and the distance
+    outwards from the brain's surface, where skull and scalp lie.
 """
 
 from __future__ import annotations
@@ -53,16 +52,12 @@ BOX = np.array([[-114.0, 114.0], [-150.0, 120.0], [-96.0, 120.0]])
 displacement is constant beyond it."""
 
 SULCUS = (0.62, 0.28)
-"""T1 of the template at which a voxel has no CSF and at which it is all CSF.
+"""T1 of the template at which a voxel has no CSF and at which it is all CSF: narrow sulci vanish
+in the tissue maps, which are averages over many people, and not in the T1."""
 
-The tissue maps are averages over many people, in which narrow sulci vanish; the T1 still shows
-them."""
-
-CLOSING = 8.0
-"""Fissures narrower than twice this are closed before the skull is put around the brain, mm."""
-
-SHELL_STEP, AROUND = 3.0, 30.0
-"""Voxel of the distances from the brain, and how far they are known beyond the template, mm."""
+CLOSING, SHELL_STEP, AROUND = 8.0, 3.0, 30.0
+"""Fissures narrower than twice the first are closed before the skull is put around the brain; voxel
+of the distances from it, and how far they are known beyond the template; mm."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +100,7 @@ class Tissue:
 
 @cache
 def template() -> Template:
-    """Load the MNI152 tissue maps from nilearn's wheel; nothing is downloaded.
-
-    Examples
-    --------
-    >>> maps = template()
-    >>> maps.grey.shape, maps.origin.tolist()
-    ((197, 233, 189), [-98.0, -134.0, -72.0])
-    """
+    """Load the MNI152 tissue maps from nilearn's wheel; nothing is downloaded."""
     image = _from_nilearn("t1")
     t1, grey, white = (_values(_from_nilearn(name)) for name in ("t1", "gm", "wm"))
     brain = t1 > 0
@@ -170,14 +158,7 @@ class Anatomy:
     displacement: np.ndarray
 
     def to_template(self, points: ArrayLike) -> np.ndarray:
-        """Carry (N, 3) points from scanner space to template space: float32, mm, RAS+.
-
-        Examples
-        --------
-        >>> head = make_anatomy(np.random.default_rng(0), np.array([[30.0, 20, 10]]))
-        >>> head.to_template([[30.0, 20, 10]]).round(0)
-        array([[30., 20., 10.]], dtype=float32)
-        """
+        """Carry (N, 3) points from scanner space to template space: float32, mm, RAS+."""
         points = np.asarray(points, dtype=np.float32)
         matrix = self.matrix.astype(np.float32)
         result = points @ matrix[:, :3].T + matrix[:, 3]
@@ -209,12 +190,6 @@ def sample(
 
     Its axes run R, A, S from the `origin` in steps of `step`, all mm. `beyond` is the value outside
     it, or None for that of the nearest voxel.
-
-    Examples
-    --------
-    >>> ramp = np.arange(3.0).reshape(3, 1, 1).repeat(2, 1).repeat(2, 2)
-    >>> sample(ramp, np.array([[5.0, 0, 0]]), (0, 0, 0), 4.0)
-    array([1.25], dtype=float32)
     """
     index = ((points - np.asarray(origin, dtype=np.float32)) / np.float32(step)).T
     mode: Literal["nearest", "constant"] = "nearest" if beyond is None else "constant"
@@ -293,13 +268,7 @@ def parenchyma_volume(head: Anatomy) -> float:
 
 
 def rotation(degrees: ArrayLike) -> np.ndarray:
-    """Give the matrix, (3, 3), that turns about x, then y, then z.
-
-    Examples
-    --------
-    >>> rotation([0, 0, 90]).round(12) @ [1, 0, 0]
-    array([0., 1., 0.])
-    """
+    """Give the matrix, (3, 3), that turns about x, then y, then z."""
     x, y, z = np.radians(np.asarray(degrees, dtype=float))
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])

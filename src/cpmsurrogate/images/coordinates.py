@@ -1,13 +1,11 @@
 """Where in the head each sample was taken.
 
-The regions are boxes in a head of the size and orientation of the MNI template, given for the
-right side and mirrored for the left. They are coarse on purpose: a surrogate needs a place that a
-reader accepts for the lobe's name, not an atlas. Within its box a sample lies in brain tissue of
-the MNI152 template, away from the ventricles, the sulci and the surface.
+The regions are boxes in the MNI152 template, given for the right side and mirrored for the left:
+places that a reader accepts for the lobe's name, no atlas. Within its box a sample lies in brain
+tissue, away from the ventricles, the sulci and the surface.
 
 Vocabulary
 ----------
-RAS+ : x to the right, y forwards, z upwards, in mm, from a point between the hemispheres.
 lesion centre : point around which a patient's samples lie.
 parenchyma : grey and white matter.
 depth : distance of a point of the parenchyma from the nearest fluid or the brain's surface, mm.
@@ -69,7 +67,7 @@ def _depths() -> np.ndarray:
     tissue = maps.grey + maps.white > 0.5
     box = ndimage.find_objects(tissue.astype(np.uint8))[0]
     result = np.zeros(tissue.shape, dtype=np.float32)
-    # Only the box of the brain: half the time. It touches no edge, so the distances are the same.
+    # Only the brain's box, which takes half the time.
     result[box] = ndimage.distance_transform_edt(np.pad(tissue[box], 1))[1:-1, 1:-1, 1:-1]
     return result
 
@@ -88,13 +86,7 @@ def depth(points: ArrayLike) -> np.ndarray:
 
 
 def inside_region(points: np.ndarray, region: str, side: str) -> np.ndarray:
-    """Whether (..., 3) points lie in a region's box on the ``"left"`` or ``"right"`` side.
-
-    Examples
-    --------
-    >>> inside_region(np.array([[-20.0, 30, 20]]), "frontal", "left")
-    array([ True])
-    """
+    """Whether (..., 3) points lie in a region's box on the ``"left"`` or ``"right"`` side."""
     box = np.array(REGIONS[region])
     mirrored = points * np.array([-1.0 if side == "left" else 1.0, 1, 1])
     return ((mirrored >= box[:, 0]) & (mirrored <= box[:, 1])).all(-1)

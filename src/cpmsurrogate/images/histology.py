@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from skimage import io
@@ -26,8 +26,7 @@ from cpmsurrogate.images.stained_tile import (
 )
 
 
-@dataclass(frozen=True)
-class ExportPaths:
+class ExportPaths(NamedTuple):
     """What was written for a sample; the sidecar has the tile's pixel size."""
 
     annotation: Path

@@ -31,14 +31,8 @@ COLUMNS = (
 class Kept:
     """What is kept of one patient.
 
-    Parameters
-    ----------
-    rows
-        See `digest`.
-    head
-        Number of the head in which its values could be met, from 0.
-    rounds
-        How its images were solved.
+    That is the `digest` of its rows, the number of the head in which its values could be met, and
+    how its images were solved.
     """
 
     rows: str

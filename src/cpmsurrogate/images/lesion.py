@@ -1,10 +1,9 @@
 """The tumour of a synthetic patient, grown around the biopsy targets.
 
-An enhancing tumour is a union of balls with a ragged surface: one around the necrotic core, which
-is kept away from the targets, and one around each contrast-enhancing target. Oedema with
-infiltrating tumour spreads from it along the white matter and holds the non-enhancing targets. A
-low-grade glioma without enhancement is a homogeneous mass. A recurrent tumour has a resection
-cavity beside it.
+An enhancing tumour is a union of balls with a ragged surface, around the necrotic core and each
+contrast-enhancing target. Oedema with infiltrating tumour spreads from it along the white matter
+and holds the non-enhancing targets. A low-grade glioma without enhancement is a homogeneous mass. A
+recurrent tumour has a resection cavity beside it.
 
 Vocabulary
 ----------
@@ -35,44 +34,35 @@ FOCUS_GAP = 32.0
 VIABLE_DENSITY = {"HGG": (2400.0, 0.60), "LGG": (1500.0, 0.30)}
 """Median and logarithmic SD of the density of solid tumour, cells/mm2."""
 
-NECROSIS_DENSITY = 180.0
-"""Cells/mm2 of what is left of dead tumour."""
+DENSITY_RANGE, NECROSIS_DENSITY = (300.0, 7000.0), 180.0
+"""Of solid tumour and of what is left of dead tumour, cells/mm2."""
 
 DILUTION = 0.6
 """Share by which full oedema lowers the density of brain; the tissue swells."""
 
-DENSITY_RANGE = (300.0, 7000.0)
-"""Of solid tumour, cells/mm2."""
-
 ENHANCEMENT = {"HGG": 1.0, "LGG": 0.85}
 """Of solid enhancing tumour at its brightest."""
 
-OEDEMA = (12.0, 22.0)
-"""How far oedema spreads in white matter, mm, from and to."""
-
-ISCHAEMIA = 7.0
-"""How far the injury of an operation reaches from the cavity's wall, mm."""
+OEDEMA, ISCHAEMIA = (12.0, 22.0), 7.0
+"""How far oedema spreads in white matter, from and to, and the injury of an operation from the
+cavity's wall, mm."""
 
 
 @dataclass(frozen=True)
 class LesionFields:
-    """The lesion at N points, all (N,) float32.
+    """The lesion at N points, all (N,) float32; shares and amounts from 0 to 1.
 
     Parameters
     ----------
-    solid
-        Share of solid tumour, its necrosis included, 0 to 1.
+    solid, necrosis, cavity
+        Shares of solid tumour (its necrosis included), of necrosis and of resection cavity.
     infiltration
-        Share of brain with infiltrating tumour or oedema, 0 to 1.
-    enhancement
-        Leakage of contrast agent, 0 to 1.
-    water
-        Extracellular water above normal (oedema), 0 to 1.
-    necrosis, cavity
-        Share of necrosis and of resection cavity, 0 to 1.
+        Share of brain with infiltrating tumour or oedema.
+    enhancement, water
+        Leakage of contrast agent; extracellular water above normal (oedema).
     restriction
-        Cytotoxic oedema at the edge of a cavity: water that moved into cells, 0 to 1. It lowers the
-        ADC without more cells.
+        Cytotoxic oedema at the edge of a cavity: water that moved into cells, which lowers the ADC
+        without more cells.
     cells
         Density where lesion is, cells/mm2.
     texture
@@ -133,10 +123,6 @@ def make_lesion(
 
     Parameters
     ----------
-    rng
-        Source of its shape and texture.
-    anatomy
-        The patient's head.
     targets : (N, 3) array_like
         mm, RAS+, scanner space; at least one.
     enhancing : (N,) array_like of bool
@@ -145,8 +131,6 @@ def make_lesion(
         ``"HGG"`` (grade 3-4: necrotic core, enhancement) or ``"LGG"``.
     treatment
         ``"recurrent"`` adds a resection cavity; or ``"treatment-naive"``.
-    step
-        Voxel of the grid that holds the fields, mm.
     multifocal
         Whether targets farther apart than `FOCUS_GAP` have tumours of their own.
     idh

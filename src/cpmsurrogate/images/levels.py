@@ -64,14 +64,8 @@ class UnreachableError(ValueError):
 class Drawing:
     """What is drawn around one target, in numbers that are few enough to be kept.
 
-    Parameters
-    ----------
-    target
-        Its number, from 0.
-    towards
-        Contrast, and the share and level (in its unit) with which it is mixed at the target.
-    splits
-        Number of a direction in `SPLITS`, and its share.
+    `towards` has the share and level with which a contrast is mixed at the target, `splits` the
+    shares of directions in `SPLITS`.
     """
 
     target: int

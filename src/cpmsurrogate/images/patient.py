@@ -22,7 +22,7 @@ from cpmsurrogate.images.anatomy import Anatomy, Tissue, make_anatomy
 from cpmsurrogate.images.contrasts import signal
 from cpmsurrogate.images.lesion import Lesion, LesionFields, make_lesion
 from cpmsurrogate.images.profiles import LIGHT, Profile
-from cpmsurrogate.images.scanner import Grid, acquire, draw_coils, expose, native_grid
+from cpmsurrogate.images.scanner import Grid, acquire, by_plane, draw_coils, expose, native_grid
 
 MULTIFOCAL = "multifocal"
 
@@ -76,13 +76,7 @@ class SyntheticPatient:
         """Give the true brain, ventricles and sulci included, on an image's grid: 1 or 0."""
         shape = image.shape
         grid = Grid(np.asarray(image.affine), (shape[0], shape[1], shape[2]), 2)
-        share = np.concatenate(
-            [
-                self.anatomy.tissue(grid.points(k, k + 1)).brain.reshape(*grid.shape[:2], 1)
-                for k in range(grid.shape[2])
-            ],
-            axis=2,
-        )
+        share = by_plane(lambda points: self.anatomy.tissue(points).brain, grid)
         return nib.Nifti1Image((share > 0.5).astype(np.float32), grid.affine)
 
 

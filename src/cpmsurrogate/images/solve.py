@@ -32,21 +32,16 @@ TOLERANCE = {"adc": 0.04, "cpm": 0.02}
 extracted values are kept. The CPM hangs on the SD of the whole brain, and the edge of the brain
 mask on the last bits of an interpolation: a voxel more or less moves a CPM by 0.02."""
 
-ADC_SETTLED = 0.013
-"""Difference of the ADC at which its correction stops: a third of what is tolerated."""
+SETTLED = {"adc": 0.013, "cpm": 0.01}
+"""Differences at which a correction stops."""
 
 SERIES_TRIES = 8
 """Solutions of a series at most; each rounds its volumes anew."""
 
-SETTLED = 0.01
-"""Difference at which the last correction of a target stops."""
-
 FINE = ("FLAIR", "T1wGd")
 """Contrasts of the last correction; not T1w, from which the brain mask is made."""
 
-ROUNDS = 20
-SWEEPS = 2
-FINE_TRIES = 6000
+ROUNDS, SWEEPS, FINE_TRIES = 20, 2, 6000
 
 SIZES = (np.log(5.0), np.log(100.0))
 """Logarithm of the size of the changes that are tried, in the image's unit."""
@@ -99,8 +94,6 @@ def solve_targets(
     targets
         ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm`` (cells/mm2), ``adc``
         (1e-6 mm2/s), ``enhancement`` (``"CET"`` or ``"nCET"``).
-    model
-        The forest that the analysis uses.
     rng
         Chooses voxels for the last correction.
     series
@@ -110,10 +103,8 @@ def solve_targets(
 
     Returns
     -------
-    images : dict
-        The contrasts, in whole grains.
-    series : DiffusionSeries or None
-        The series, in whole grains.
+    images, series
+        In whole grains.
     rounds : list of Round
         What was done to both. Done again it gives the same images.
 
@@ -173,7 +164,7 @@ def solve_adc(scene: Scene) -> None:
     """
     for _ in range(2 if scene.series is None else SERIES_TRIES):
         lacking = _lacking_adc(scene)
-        if np.abs(lacking).max() < ADC_SETTLED:
+        if np.abs(lacking).max() < SETTLED["adc"]:
             return
         image = scene.images["ADC"]
         bumps = [bump(image, box.centre, box.radius) for box in scene.boxes]
@@ -244,7 +235,7 @@ def _correct(
     shown = box.contrasts()
     found = box.raw(shown, weights)
     for _ in range(FINE_TRIES):
-        if abs(found - wanted) * factor < SETTLED:
+        if abs(found - wanted) * factor < SETTLED["cpm"]:
             break
         kind = kinds[rng.integers(len(kinds))]
         # Small changes cross few thresholds of the forest, large ones many: what is needed differs.

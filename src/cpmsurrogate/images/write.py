@@ -21,7 +21,7 @@ from cpmsurrogate.images.histology import write_qupath_exports
 from cpmsurrogate.images.kept import Kept, digest
 from cpmsurrogate.images.patient import SyntheticPatient, make_patient
 from cpmsurrogate.images.profiles import LIGHT, PROFILES, Profile
-from cpmsurrogate.images.scanner import NOISE, Grid
+from cpmsurrogate.images.scanner import NOISE, Grid, by_plane
 from cpmsurrogate.images.scene import GRAIN
 from cpmsurrogate.images.solve import Round, UnreachableError, solve_targets
 
@@ -58,20 +58,16 @@ def write_patient(
     profile: str = "light",
     kept: Kept | None = None,
 ) -> Kept:
-    """Make and write everything of one synthetic patient.
+    """Make and write everything of one synthetic patient: what is to be kept of its solution.
 
     Parameters
     ----------
-    folder
-        Gets ``<name>/`` and ``derivatives/qupath/<name>/``.
-    name
-        ``sub-<label>``.
+    folder, name
+        Where ``<name>/`` and ``derivatives/qupath/<name>/`` are made; ``sub-<label>``.
     rows
         The patient's rows of the calibrated table, the patient's columns joined.
     model
         The forest through which the images are solved.
-    profile
-        A key of `cpmsurrogate.images.profiles.PROFILES`.
     kept
         What was returned before; used if it belongs to these rows.
 
@@ -84,13 +80,14 @@ def write_patient(
     if kept is not None and kept.rows != own:
         kept = None
     streams = np.random.default_rng([SEED, *name.encode()]).spawn(ATTEMPTS)
-    for head in range(kept.head if kept else 0, ATTEMPTS):
+    heads = sorted(range(ATTEMPTS), key=lambda head: kept is not None and head != kept.head)
+    for head in heads:
         rng, start = streams[head], kept.rounds if kept and kept.head == head else None
         try:
             rounds = _write_images(folder / name, rows, model, profile, rng, start)
             break
         except UnreachableError:
-            if head == ATTEMPTS - 1:
+            if head == heads[-1]:
                 raise
     _write_exports(folder / "derivatives" / "qupath" / name, name, rows, rng)
     return Kept(own, head, rounds)
@@ -145,15 +142,11 @@ def _write_images(
 
 def _diffusion(patient: SyntheticPatient, rng: np.random.Generator) -> DiffusionSeries:
     grid = patient.grids["ADC"]
-    along = [
-        anisotropy(*patient.latents(grid.points(k, k + 1))).reshape(*grid.shape[:2], 1)
-        for k in range(grid.shape[2])
-    ]
     bvecs = directions(patient.profile.directions)
     values = simulate_diffusion(
         np.asarray(patient.map("ADC", grid).dataobj),
         np.asarray(patient.map("b0", grid).dataobj),
-        np.concatenate(along, axis=2),
+        by_plane(lambda points: anisotropy(*patient.latents(points)), grid),
         bvecs,
         NOISE["b0"],
         rng,

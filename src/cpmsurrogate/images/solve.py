@@ -50,8 +50,9 @@ MOST_CHANGED = 60.0
 """Largest change of a voxel by the last correction: a few times the noise, so that no voxel stands
 out. Each time that it does not suffice, as much again is allowed."""
 
-MOST_STUCK = 2
-"""Corrections that may fail before a target's surroundings are drawn anew."""
+MOST_STUCK, FREE_TRIES = 2, 10
+"""Corrections that may fail before a target's surroundings are drawn anew; and the first changes of
+a correction after one that failed, which are made wherever they lead: out of a dead end."""
 
 NARROWER, NARROWEST = 0.8, 4.5
 """Share to which a bump shrinks each time that its target is drawn again, and its least radius in
@@ -234,7 +235,8 @@ def _correct(
         near[kind] = np.flatnonzero(np.linalg.norm(world - box.centre, axis=1) < NEAR)
     shown = box.contrasts()
     found = box.raw(shown, weights)
-    for _ in range(FINE_TRIES):
+    free = FREE_TRIES if limit > MOST_CHANGED else 0
+    for tries in range(FINE_TRIES):
         if abs(found - wanted) * factor < SETTLED["cpm"]:
             break
         kind = kinds[rng.integers(len(kinds))]
@@ -247,7 +249,7 @@ def _correct(
         trial = shown.copy()
         trial[CONTRASTS.index(kind)] = box.resample(changed, kind)
         value = box.raw(trial, weights)
-        if abs(value - wanted) < abs(found - wanted):
+        if tries < free or abs(value - wanted) < abs(found - wanted):
             values[kind], shown, found = changed, trial, value
     own: Grains = {}
     for kind in kinds:

@@ -14,7 +14,7 @@ REST   := r or book or images or browser or slow
 FAST   := not ($(REST))
 PYTEST := $(RUN) -m pytest -q -n 2 --durations=10
 
-.PHONY: book open surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint benchmark screenshots lock hooks clean help
+.PHONY: book open surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ lint: $(READY)  ## formatting, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+ci:  ## what continuous tests run, in a clean clone of the last commit; the ten slowest tests
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM && \
+	  git clone -q . "$$folder/project" && cd "$$folder/project" && env -u MAKEFLAGS -u MAKELEVEL .ci/run
 
 benchmark: $(READY)  ## measure again what the book says of speed (half an hour)
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_statistics.py

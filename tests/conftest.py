@@ -11,18 +11,26 @@ from xdist.scheduler import LoadScopeScheduling
 
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.published import read_published
-from studies import COHORT, ROOT
+from studies import COHORT, ROOT, Project
 
-TOGETHER = ("test_book.py", "test_book_images.py", "test_kills.py", "test_r_scripts.py")
-"""Files whose tests share what is costly to make; the first to start, since they take longest."""
+TOGETHER = {
+    "test_book.py": "small books",
+    "test_kills.py": "small books",
+    "test_book_images.py": "default book",
+    "test_r_scripts.py": "R",
+    "test_prose.py": "prose",
+}
+"""Files whose tests share what is costly to make, and what they share."""
 
 
 class Together(LoadScopeScheduling):
-    """Give the tests of some files to one process, in their order, and all others singly."""
+    """Give the tests of some files to one process, in their order, and all others singly.
+
+    What has most tests starts first: these files.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::")[0]
-        return file if file.endswith(TOGETHER) else nodeid
+        return TOGETHER.get(Path(nodeid.split("::")[0]).name, nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,6 +60,12 @@ def study(tmp_path: Path) -> Path:
     folder = tmp_path / "study"
     shutil.copytree(COHORT, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Project:
+    """A copy of the project; the tests of books go on from what the one before them built."""
+    return Project(tmp_path_factory.mktemp("book") / "project")
 
 
 @pytest.fixture(scope="module")

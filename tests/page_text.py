@@ -33,9 +33,8 @@ def page_text(name: str, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         if isinstance(thing, IPython.display.Markdown):
             parts.append(str(thing.data))
         elif isinstance(thing, pd.DataFrame):
-            parts.append(
-                "\n".join(" ".join(map(str, row)) for row in thing.itertuples(index=False))
-            )
+            rows = [thing.columns, *thing.itertuples(index=False)]
+            parts.append("\n".join(" ".join(map(str, row)) for row in rows))
 
     def shown(match: re.Match[str]) -> str:
         return f"{glued[match[1]]:{match[2] or ''}}"

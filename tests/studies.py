@@ -1,7 +1,13 @@
-"""Where the tests' study lies, and ways to spoil a copy of it."""
+"""Where the tests' study lies, ways to spoil a copy of it, and a copy of the project."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,3 +31,69 @@ def set_cell(path: Path, row: int, column: str, value: str) -> None:
         rows[row - 1][rows[0].index(column)] = value
 
     rewrite(path, change)
+
+
+PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
+"""What of the project a build reads."""
+VALUES = "build/values.json"
+"""What to build of a book whose pages no test looks at."""
+
+
+class Project:
+    """A copy of the project with a study beside it, and what is built in it."""
+
+    def __init__(self, folder: Path, *more: str) -> None:
+        self.folder = folder
+        self.study = folder.parent / "study"
+        self.html = folder / "build" / "html"
+        folder.mkdir()
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        for source in (ROOT / name for name in (*PARTS, *more)):
+            if source.is_dir():
+                shutil.copytree(source, folder / source.name, ignore=ignore, symlinks=True)
+            elif source.exists():
+                shutil.copy2(source, folder / source.name)
+
+    def start(self, *arguments: str, **how: object) -> subprocess.Popen[str]:
+        """Start a build; what it says can be read."""
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
+        environment.pop("DATASET", None)
+        return subprocess.Popen(
+            [sys.executable, "workflow/build.py", *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **how,  # type: ignore[call-overload]
+        )
+
+    def build(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments) as process:
+            said, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
+
+    def build_study(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.build(*self.of_study, *arguments)
+
+    @property
+    def of_study(self) -> tuple[str, ...]:
+        """Arguments of all builds of the study; each build with others would begin anew."""
+        return "--dataset", str(self.study), "--set", "mixed_model_test=wald-z"
+
+    def page(self, name: str) -> str:
+        return (self.html / name).read_text("utf-8")
+
+    def pages(self) -> dict[str, str]:
+        return {
+            str(p.relative_to(self.html)): p.read_text("utf-8") for p in self.html.rglob("*.html")
+        }
+
+    @property
+    def content(self) -> dict:
+        return json.loads((self.folder / VALUES).read_text("utf-8"))
+
+
+def executed(run: subprocess.CompletedProcess[str]) -> set[str]:
+    """Return the notebooks that a build executed."""
+    return set(re.findall(r"executing notebooks/(\w+)", run.stdout))

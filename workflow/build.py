@@ -1,10 +1,11 @@
 """Build the book from a dataset: `make book`.
 
     python workflow/build.py [--dataset PATH] [--model FILE] [--profile light|full]
-                             [--set NAME=VALUE ...] [--cores N]
+                             [--set NAME=VALUE ...] [--cores N] [FILE ...]
 
 Without a dataset, the images of the synthetic cohort are made first and the book starts from them.
 Prints a line for each step and, last, the totals of the ledger. A step that fails prints why.
+With names of files, such as build/values.json, makes them and what they need, but no pages.
 """
 
 from __future__ import annotations
@@ -99,10 +100,12 @@ def _build() -> int:
         "model": "trained" if model is None else "given",
     }
     write_if_changed(BUILD / "settings.json", json.dumps(settings, indent=1).encode())
-    status, failed = _snakemake(arguments.cores)
+    status, failed = _snakemake(arguments.cores, arguments.files)
     if status:
         _tell(failed)
         return status if status > 0 else 128 - status
+    if arguments.files:
+        return 0
     print(
         f"built in {time.monotonic() - started:.0f} s: {(SHARED / 'html' / 'index.html').as_uri()}"
     )
@@ -147,6 +150,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--cores", type=int, default=available_processors())
+    parser.add_argument("files", nargs="*", metavar="FILE")
     return parser.parse_args()
 
 
@@ -187,11 +191,11 @@ def _source(given: str, expected: str) -> Path:
         raise DatasetError(Problem(shown, reason, expected, "correct the path")) from None
 
 
-def _snakemake(cores: int) -> tuple[int, list[str]]:
+def _snakemake(cores: int, files: list[str]) -> tuple[int, list[str]]:
     command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
     command += ["--cores", str(cores), "--rerun-incomplete", "--nolock"]
     # What does not need the failed job is done all the same, so that all faults are told at once.
-    command += ["--keep-going"]
+    command += ["--keep-going", *files]
     full_log = BUILD / "snakemake.log"
     failed: list[str] = []
     with full_log.open("w", encoding="utf-8") as log:

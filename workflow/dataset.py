@@ -16,12 +16,18 @@ from pathlib import Path
 import pandas as pd
 
 from cpmlib.roi.extraction import fill_measured
-from cpmlib.study.dataset import NOTES, PSEUDONYMISED, pseudonymised, read_tables, write_dataset
+from cpmlib.study.dataset import (
+    excluded_rows,
+    pseudonymised,
+    read_tables,
+    write_dataset,
+)
 from cpmlib.study.derivatives import FOLDER, IGNORED
 from cpmlib.study.derivatives import description as description_of_maps
 from cpmlib.study.errors import DatasetError
+from cpmlib.study.metadata import NOTES, PSEUDONYMISED
 from cpmlib.study.pseudonyms import read_key
-from cpmlib.study.schemas import RELATION
+from cpmlib.study.schemas import RELATION, wanted
 from dependencies import BUILD, patients
 
 
@@ -38,6 +44,7 @@ def main(source: str, folder: str) -> int:
     ]
     columns = pd.DataFrame({"sample_id": [], "participant_id": []}, dtype=object)
     extracted = pd.concat([columns, *tables], ignore_index=True)
+    left_out = samples[excluded_rows(samples) | ~wanted(samples, "he_cellularity")]
     samples, origins = fill_measured(samples, extracted)
     dataset = pseudonymised(participants, samples, description, read_key(BUILD / "key.tsv"))
     # A patient's samples have names of their own, which another patient's may have too.
@@ -80,6 +87,7 @@ def main(source: str, folder: str) -> int:
         people[who]: {
             "folder": who,
             "samples": {new: old for old, new in new_samples[who].items()},
+            "uncounted": left_out.loc[left_out["participant_id"] == who, "sample_id"].to_list(),
         }
         for who in known
     }

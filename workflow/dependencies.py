@@ -14,6 +14,7 @@ import pandas as pd
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.study.delimited import column_name
 from cpmlib.study.files import PatientFiles, find_patient
+from cpmlib.study.schemas import wanted
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "build"
@@ -81,8 +82,10 @@ def read_calibrated(patient: str) -> pd.DataFrame:
 
 def study_patient(patient: str) -> PatientFiles:
     """Return the files of a patient of the prepared study."""
-    samples = read_targets(patient)["sample_id"]
-    return find_patient(BUILD / "study", patient, samples, checked=True)
+    targets = read_targets(patient)
+    counted = wanted(targets, "he_cellularity")
+    names, uncounted = targets.loc[counted, "sample_id"], targets.loc[~counted, "sample_id"]
+    return find_patient(BUILD / "study", patient, names, uncounted=uncounted, checked=True)
 
 
 def needs_model(files: PatientFiles) -> bool:
@@ -173,12 +176,13 @@ def library_files(script: str | None) -> list[str]:
         if module not in found:
             found.add(module)
             if module.suffix == ".py":
-                waiting |= _imported_by(module) - found
+                waiting |= imported_by(module) - found
     return sorted(str(p.relative_to(ROOT)) for p in found)
 
 
 @cache
-def _imported_by(module: Path) -> frozenset[Path]:
+def imported_by(module: Path) -> frozenset[Path]:
+    """Return the library modules that a module imports, with their packages."""
     return frozenset(_imported(module.read_text(encoding="utf-8")))
 
 

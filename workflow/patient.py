@@ -14,7 +14,6 @@ import json
 import shutil
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ import pandas as pd
 
 from cpmlib.book.study_images import PICTURES, write_pictures
 from cpmlib.cpm.maps import PatientMaps, make_maps
-from cpmlib.figures.quality import SHOWN, QualityRow, quality_row
+from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.histology.tiles import count_tiles
 from cpmlib.mri.images import write_image
@@ -32,11 +31,10 @@ from cpmlib.roi.extraction import count_samples, extract_regions
 from cpmlib.roi.lps import suspicious_mirror
 from cpmlib.study.derivatives import FOLDER, MADE, sidecar
 from cpmlib.study.errors import DatasetError, Problem, collected
-from cpmlib.study.files import PatientFiles, find_patient
+from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import NOT_NEEDED
 from cpmlib.study.options import AXES, ImageOptions
-from cpmlib.study.schemas import wanted
-from dependencies import BUILD, model_scaling, needs_model, read_targets
+from dependencies import BUILD, model_scaling, needs_model, read_targets, study_patient
 
 
 def main(patient: str) -> int:
@@ -45,11 +43,10 @@ def main(patient: str) -> int:
     options = ImageOptions.from_mapping(json.loads((BUILD / "image_options.json").read_text()))
     problems: list[Problem] = []
     try:
-        files = find_patient(BUILD / "study", patient, targets["sample_id"], checked=True)
+        files = study_patient(patient)
     except DatasetError as error:
         print(f"{patient}: {error}")
         return 2
-    counted_here = _wanted_exports(files, targets)
     with collected(problems):
         images = read_patient(files)
         unpredicted = _without_map(images, targets)
@@ -63,9 +60,9 @@ def main(patient: str) -> int:
         regions = extract_regions(maps, targets, options)
         changes = sensitivity(maps.maps, targets, options)
     with collected(problems):
-        counts = count_samples(counted_here, options.histology_pixel_size_um or None)
+        counts = count_samples(files, options.histology_pixel_size_um or None)
     with collected(problems):
-        tiles = count_tiles(counted_here)
+        tiles = count_tiles(files)
     if problems:
         print(f"{patient}: {DatasetError(problems)}")
         return 2
@@ -99,6 +96,8 @@ def _pictures(
 ) -> tuple[QualityRow | None, list[RoiPanel]]:
     """Cut the slices of the quality figures."""
     shown = {**maps.contrasts, **maps.maps}
+    if maps.alignment is None or "dsc" not in maps.alignment.far:
+        shown.pop(PERFUSION, None)
     placed = targets.dropna(subset=list(AXES))
     row = None
     if set(shown) & set(SHOWN):
@@ -113,12 +112,6 @@ def _pictures(
             if sample in flags.index:
                 panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
     return row, panels
-
-
-def _wanted_exports(files: PatientFiles, targets: pd.DataFrame) -> PatientFiles:
-    """Return the files without the exports of samples whose density the table leaves out."""
-    names = targets.loc[wanted(targets, "he_cellularity"), "sample_id"]
-    return replace(files, exports={name: files.exports[name] for name in names})
 
 
 def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:

@@ -25,11 +25,12 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.mri.patient import check_patient, without_contrasts
-from cpmlib.study.dataset import excluded_rows, read_notes, read_tables
+from cpmlib.study.dataset import excluded_rows, read_tables
 from cpmlib.study.delimited import column_name, read_tsv
 from cpmlib.study.derivatives import FOLDER
 from cpmlib.study.errors import DatasetError, Problem, clip
 from cpmlib.study.files import PatientFiles, Unused, find_patient, has_images, unknown_patients
+from cpmlib.study.metadata import read_notes
 from cpmlib.study.names import COUNTED
 from cpmlib.study.options import AXES
 from cpmlib.study.pseudonyms import key_text, read_key
@@ -196,8 +197,12 @@ def _find_all(
             continue
         try:
             out = excluded_rows(rows)
-            kept, aside = rows.loc[~out, "sample_id"], rows.loc[out, "sample_id"]
-            files[str(who)] = found = find_patient(source, str(who), kept, excluded=aside)
+            counted = ~out & wanted(rows, "he_cellularity")
+            kept, aside = rows.loc[counted, "sample_id"], rows.loc[out, "sample_id"]
+            uncounted = rows.loc[~out & ~counted, "sample_id"]
+            files[str(who)] = found = find_patient(
+                source, str(who), kept, excluded=aside, uncounted=uncounted
+            )
         except DatasetError as error:
             problems += error.problems
             continue

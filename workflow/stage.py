@@ -22,9 +22,10 @@ import yaml
 
 import child
 from cpmlib.study import schemas
-from cpmlib.study.markup import escape, pipe_table
+from cpmlib.study.markup import escape, pipe_table, typeset
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
 from leaks import leaks, tell
+from library_pages import write_pages
 
 SITE = BUILD / "site"
 
@@ -34,6 +35,7 @@ def main() -> int:
     description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     _copy_book()
     _write_generated_pages()
+    write_pages(SITE / "book")
     _write_speed()
     _write_accuracy()
     _write_config(description)
@@ -93,7 +95,10 @@ def _write_generated_pages() -> None:
     parts.append(pipe_table(schemas.description_dictionary()) + "\n")
     for schema in (schemas.PARTICIPANTS, schemas.SAMPLES):
         parts.append(f"## {escape(schema.name)}\n")
-        parts.append(pipe_table(schemas.data_dictionary(schema)) + "\n")
+        listed = schemas.data_dictionary(schema)
+        measured = listed["unit"] != ""  # levels stand as they are to be written in a table
+        listed.loc[measured, ["unit", "values"]] = listed[["unit", "values"]].map(typeset)
+        parts.append(pipe_table(listed) + "\n")
     (SITE / "book" / "data_dictionary.md").write_text("\n".join(parts), encoding="utf-8")
     page = SITE / "book" / "workflow.md"
     needs = pd.DataFrame(
@@ -130,8 +135,21 @@ def _write_speed() -> None:
     page = SITE / "book" / "speed.md"
     parts = [page.read_text("utf-8"), "## Statistics\n", pipe_table(statistics)]
     parts += ["\n## Images\n", pipe_table(images)]
-    parts += ["\n## Building the book\n", pipe_table(book.astype(str)), ""]
+    parts += ["\n## Building the book\n", over_limit(book), "", pipe_table(book.astype(str)), ""]
     page.write_text("\n".join(parts), encoding="utf-8")
+
+
+def over_limit(book: pd.DataFrame) -> str:
+    """Say which of the timed builds took longer than the project allows itself."""
+    limits = pd.to_numeric(book["limit"])
+    slow = book[book["seconds"] > limits]
+    if slow.empty:
+        return "No timed build took longer than its limit."
+    said = "; ".join(
+        f"{row['what']}, {row['seconds']:.0f} s where {float(row['limit']):.0f} s are allowed"
+        for row in slow.to_dict("records")
+    )
+    return f"Longer than its limit: {said}."
 
 
 def _image_speed(results: Path) -> pd.DataFrame:
@@ -141,7 +159,7 @@ def _image_speed(results: Path) -> pd.DataFrame:
     dsc = json.loads((results / "perfusion.json").read_text("utf-8"))
     rows = [
         ("Whole-brain map at 1 mm", "scikit-learn's predict", cpm["ratio"], "times faster"),
-        ("The same", "largest difference", cpm["largest_difference"], "cells/mm2"),
+        ("The same", "largest difference", cpm["largest_difference"], "cells/mm²"),
         ("The same", "peak memory", cpm["peak_mb"], "MB"),
         ("Spheres in a 1-mm volume", "NiftiSpheresMasker", roi["ratio"], "times faster"),
         (

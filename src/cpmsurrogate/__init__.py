@@ -1,7 +1,8 @@
-"""A synthetic cohort, calibrated so that the paper's analysis of it gives the printed values.
+"""A synthetic study, calibrated so that the paper's analysis of it gives the printed values.
 
-Read in this order: `targets` (printed values as intervals), `contradictions` (what cannot be),
+`calibration` makes its tables, `images` its scans and slides. Read `calibration` in this order:
+`targets` (printed values as intervals), `contradictions` (what cannot be),
 `group_sizes`, `diagnoses` and `skeleton` (patients and samples), `outlier_sets` and `moments`
 (where the search starts), `rows`, `equations` and `system` (what must hold), `solve` (the search),
-`rounding` and `coordinates` (the finished tables), `cohort` (all of it in order).
+`rounding` and `tables` (the finished tables), `cohort` (all of it in order).
 """

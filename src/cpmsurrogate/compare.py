@@ -1,4 +1,4 @@
-"""Several cohorts over the same print."""
+"""Several cohorts with the same printed values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_cohorts(folder: str | os.PathLike[str]) -> dict[str, Dataset]:
 def compare(
     cohorts: Mapping[str, Dataset], published: pd.DataFrame, options: AnalysisOptions
 ) -> pd.DataFrame:
-    """Say for each cohort how much of the print it gives, and how its values differ from the first.
+    """Say for each cohort which printed values it gives, and how it differs from the first.
 
     Parameters
     ----------

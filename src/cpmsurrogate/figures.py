@@ -1,4 +1,4 @@
-"""How the synthetic cohort was found, and how others with the same print look."""
+"""How the synthetic cohort was found, and how others with the same printed values look."""
 
 from __future__ import annotations
 

@@ -18,19 +18,19 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
+import build as driver
 from cpmlib.histology.cellularity import count_cells
 from cpmlib.histology.pixel_size import pixel_size_of
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.images import read_image, write_image
 from cpmlib.roi.means import roi_mean
 from cpmlib.study.derivatives import MADE
-from studies import ROOT
+from studies import ROOT, VALUES, Project, executed
 
 pytestmark = pytest.mark.images
 
 SHARED = ROOT / "build"
 BUILD = SHARED / "private"
-PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
 
 
 def absent(build: Path) -> str | None:
@@ -259,58 +259,37 @@ def test_no_name_of_a_file_reaches_a_page():
         assert str(ROOT) not in text, path.name
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
-    """A copy of the project with what was built, so that little has to be built again."""
-    folder = tmp_path_factory.mktemp("images") / "project"
-    folder.mkdir()
-    for name in [*PARTS, "build", ".snakemake"]:
-        source = ROOT / name
-        if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(source, folder / name, ignore=ignore, symlinks=True)
-        elif source.exists():
-            shutil.copy2(source, folder / name)
-    return folder
-
-
-def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    environment.pop("DATASET", None)
-    return subprocess.run(
-        [sys.executable, "workflow/build.py", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+def test_the_default_book_ends_with_the_totals_and_names_its_dataset_on_every_page():
+    last = driver._totals()
+    assert last.startswith(
+        "138 of 143 printed values reproduced by data that were calibrated to them"
     )
+    assert "4 reproduced if truncated; 0 not reproduced; 1 cannot hold" in last
+    label = json.loads((ROOT / VALUES).read_text("utf-8"))["dataset"]["label"]
+    assert label
+    pages = [path for part in ("book", "notebooks") for path in (SHARED / "html" / part).iterdir()]
+    pages = [path for path in pages if path.suffix == ".html"]
+    assert pages
+    for path in pages:
+        assert label in path.read_text("utf-8"), path.name
 
 
-def test_a_deleted_derivative_is_made_again_and_no_other(copy):
-    before = (copy / "build" / "values.json").read_bytes()
-    kept = copy / "build" / "private" / "derivatives" / "cpmlib" / "sub-06" / "anat"
-    stamp = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
-    lost = copy / "build" / "private" / "derivatives" / "cpmlib" / "sub-05" / "anat"
-    content = {path.name: path.read_bytes() for path in lost.iterdir()}
-    next(iter(lost.glob("*_cpm.nii.gz"))).unlink()
-    run = build(copy)
-    assert run.returncode == 0, run.stderr
-    assert [line for line in run.stdout.splitlines() if "maps and regions" in line] == [
-        "maps and regions of sub-05"
-    ]
-    assert "making the images" not in run.stdout
-    assert {path.name: path.read_bytes() for path in lost.iterdir()} == content
-    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == stamp
-    assert (copy / "build" / "values.json").read_bytes() == before
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Project:
+    """A copy of the project with what was built, so that little has to be built again."""
+    return Project(tmp_path_factory.mktemp("images") / "project", "build", ".snakemake")
 
 
 QUICK = "sub-12"
 """A patient whose images are made sooner than those of most."""
 
 
-def of_patient(folder: Path, who: str) -> list[Path]:
-    built = folder / "build" / "private"
+LOST = "sub-05"
+"""Another one, who loses a map."""
+
+
+def of_patient(project: Project, who: str) -> list[Path]:
+    built = project.folder / "build" / "private"
     return [
         built / "surrogate" / who,
         built / "surrogate" / "derivatives" / "qupath" / who,
@@ -319,42 +298,60 @@ def of_patient(folder: Path, who: str) -> list[Path]:
     ]
 
 
-def content_of(folder: Path, who: str) -> dict[str, bytes]:
-    """Everything of a patient, and what was made of all of them."""
-    paths = [path for part in of_patient(folder, who) for path in part.rglob("*") if path.is_file()]
-    paths += (folder / "build" / "private" / "dataset").iterdir()
-    paths.append(folder / "build" / "values.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+def content_of(project: Project) -> dict[str, bytes]:
+    """Everything of the two patients, and what was made of all of them."""
+    parts = of_patient(project, QUICK) + of_patient(project, LOST)
+    paths = [path for part in parts for path in part.rglob("*") if path.is_file()]
+    paths += (project.folder / "build" / "private" / "dataset").iterdir()
+    paths.append(project.folder / VALUES)
+    return {str(path.relative_to(project.folder)): path.read_bytes() for path in paths}
 
 
-def killed(folder: Path, when: str) -> None:
-    """Start a build and kill all of it while it does what it says in such a line."""
-    with subprocess.Popen(
-        [sys.executable, "workflow/build.py"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder / "src")},
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+def killed(project: Project, when: str, *files: str) -> list[str]:
+    """Start a build, kill all of it while it does what it says in such a line; what it did."""
+    with project.start(*files, start_new_session=True) as process:
         assert process.stdout is not None
-        assert any(line.strip() == when for line in process.stdout), when
+        lines = []
+        for line in process.stdout:
+            lines.append(line.strip())
+            if lines[-1] == when:
+                break
+        assert lines[-1] == when
         time.sleep(1)
         os.killpg(process.pid, signal.SIGKILL)
+        return lines + process.stdout.read().split("\n")
 
 
-def test_a_killed_build_ends_with_the_same_bytes(copy):
-    before = content_of(copy, QUICK)
+def test_a_lost_map_and_a_killed_build_end_with_the_same_bytes_and_no_other_is_made(copy):
+    """Of one patient everything is lost, and the build that makes it again is killed twice."""
+    private = copy.folder / "build" / "private"
+    before = content_of(copy)
+    # As without names of files, but for the pages.
+    files = [
+        VALUES,
+        *(f"build/private/patients/{p.name}" for p in (private / "patients").iterdir()),
+    ]
+    kept = private / "derivatives" / "cpmlib" / "sub-06" / "anat"
+    stamp = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
     for part in of_patient(copy, QUICK):
         shutil.rmtree(part)
-    killed(copy, f"making the images of {QUICK}")
-    killed(copy, f"maps and regions of {QUICK}")
-    run = build(copy)
+    next(iter((private / "derivatives" / "cpmlib" / LOST / "anat").glob("*_cpm.nii.gz"))).unlink()
+    said = killed(copy, f"making the images of {QUICK}", *files)
+    said += killed(copy, f"maps and regions of {QUICK}", *files)
+    run = copy.build(*files)
     assert run.returncode == 0, run.stderr
-    after = content_of(copy, QUICK)
+    said += run.stdout.splitlines()
+    assert {line for line in said if "making the images" in line} == {
+        f"making the images of {QUICK}"
+    }
+    assert {line for line in said if "maps and regions" in line} == {
+        f"maps and regions of {who}" for who in (QUICK, LOST)
+    }
+    after = content_of(copy)
     assert after.keys() == before.keys()
     assert [name for name in before if after[name] != before[name]] == []
-    assert not list((copy / "build" / "private" / "surrogate").glob(".*.part"))
+    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == stamp
+    assert not list((private / "surrogate").glob(".*.part"))
 
 
 def write_tables(study: Path, patients: list[str]) -> None:
@@ -399,10 +396,12 @@ def maps_only(tmp_path_factory) -> Path:
 
 
 def test_a_study_with_only_maps_and_lps_targets_builds(copy, maps_only):
-    run = build(copy, "--dataset", str(maps_only))
+    run = copy.build("--dataset", str(maps_only), VALUES)
     assert run.returncode == 0, run.stderr
     assert "training the forest" not in run.stdout
-    found = table(copy / "build" / "private" / "dataset" / "samples.tsv")
+    assert len(executed(run)) == len(list((ROOT / "notebooks").glob("*.md"))) - 1
+    private = copy.folder / "build" / "private"
+    found = table(private / "dataset" / "samples.tsv")
     wanted = table(ROOT / "data" / "surrogate" / "samples.tsv")
     wanted = wanted[wanted["participant_id"].isin(PATIENTS)]
     np.testing.assert_allclose(found["cpm"], wanted["cpm"], atol=1e-9)
@@ -410,20 +409,21 @@ def test_a_study_with_only_maps_and_lps_targets_builds(copy, maps_only):
     np.testing.assert_allclose(found["adc"], wanted["adc"], atol=0.11)
     np.testing.assert_allclose(found["target_x"], wanted["target_x"])
     # The model of the build before still lies there; no map was predicted by it.
-    page = (copy / "build" / "html" / "notebooks" / "14_training.html").read_text("utf-8")
+    page = (private / "site" / "notebooks" / "14_training.ipynb").read_text("utf-8")
     assert "Forest trained on" not in page
 
 
 def test_of_a_new_patient_alone_images_are_processed(copy, maps_only):
     write_tables(maps_only, [*PATIENTS, QUICK])
     write_maps(maps_only, QUICK)
-    run = build(copy, "--dataset", str(maps_only))
+    run = copy.build("--dataset", str(maps_only), "build/private/dataset/participants.tsv")
     assert run.returncode == 0, run.stderr
     assert [line for line in run.stdout.splitlines() if "maps and regions" in line] == [
         f"maps and regions of {QUICK}"
     ]
     assert (
-        len(table(copy / "build" / "private" / "dataset" / "participants.tsv")) == len(PATIENTS) + 1
+        len(table(copy.folder / "build" / "private" / "dataset" / "participants.tsv"))
+        == len(PATIENTS) + 1
     )
 
 
@@ -435,16 +435,16 @@ def test_all_images_with_damaged_data_are_named_and_the_pages_kept(copy, maps_on
         path = study / "derivatives" / "matlab" / who / "anat" / f"{who}_cpm.nii.gz"
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
-    pages = {path: path.read_bytes() for path in (copy / "build" / "html").rglob("*.html")}
-    before = (copy / "build" / "values.json").read_bytes()
-    run = build(copy, "--dataset", str(study))
+    pages = {path: path.read_bytes() for path in (copy.folder / "build" / "html").rglob("*.html")}
+    before = (copy.folder / "build" / "values.json").read_bytes()
+    run = copy.build("--dataset", str(study))
     assert run.returncode != 0
     for who in broken:
         assert run.stderr.count(f"{who}_cpm.nii.gz: found a file that cannot be read") == 1
         assert not any(path.exists() for path in of_patient(copy, who)[2:])
     assert "Traceback" not in run.stderr
     assert {path: path.read_bytes() for path in pages} == pages
-    assert (copy / "build" / "values.json").read_bytes() == before
+    assert (copy.folder / "build" / "values.json").read_bytes() == before
 
 
 def test_a_broken_image_is_refused_before_anything_is_built(copy, maps_only, tmp_path):
@@ -452,8 +452,8 @@ def test_a_broken_image_is_refused_before_anything_is_built(copy, maps_only, tmp
     shutil.copytree(maps_only, study)
     path = study / "derivatives" / "matlab" / "sub-02" / "anat" / "sub-02_cpm.nii.gz"
     path.write_bytes(path.read_bytes()[:100])
-    before = (copy / "build" / "values.json").read_bytes()
-    run = build(copy, "--dataset", str(study))
+    before = (copy.folder / "build" / "values.json").read_bytes()
+    run = copy.build("--dataset", str(study))
     assert run.returncode != 0
     assert "sub-02_cpm.nii.gz" in run.stderr
-    assert (copy / "build" / "values.json").read_bytes() == before
+    assert (copy.folder / "build" / "values.json").read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -83,3 +84,13 @@ def test_the_book_lists_every_notebook():
 def test_a_number_that_is_not_estimable_can_be_formatted(path: Path):
     """Such a number is NaN, which has no form as a whole number."""
     assert not re.findall(r"\{glue:text\}`[^`]*:d`", path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_cell_shows_a_raw_table(path: Path):
+    """What a reader sees goes through `Page.table`: with caption, units, and headers with text."""
+    for cell in jupytext.read(path).cells:
+        if cell.cell_type == "code":
+            last = ast.parse(cell.source).body[-1:]
+            shown = [node for node in last if isinstance(node, ast.Expr)]
+            assert not any(isinstance(node.value, ast.Name) for node in shown), cell.source

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from myst_parser.docutils_ import Parser
 
 from cpmlib.book.page import Page, _build_of_default
+from cpmlib.figures.style import figure_absent
 from cpmlib.study import markup
 from studies import COHORT
 
@@ -41,6 +42,19 @@ def test_figure_writes_files_that_carry_the_label(page, tmp_path, capsys):
     assert {p.name for p in folder.iterdir()} == {"fig-9.svg", "fig-9.pdf", "fig-9.csv"}
     assert page.dataset.label in (folder / "fig-9.csv").read_text()
     assert page.dataset.label in [text.get_text() for text in figure.texts]
+
+
+def test_a_figure_that_is_not_there_has_neither_caption_nor_description_of_one(page, monkeypatch):
+    shown = []
+    monkeypatch.setattr("cpmlib.book.page.display", lambda thing: shown.append(thing.data))
+    data = pd.DataFrame({"x": [1.0]})
+    for figure in (figure_absent("no image"), Figure()):
+        page.figure("f", figure, title="Fig. 9", caption="Heads.", alt="Two heads.", data=data)
+    assert not figure_absent("no image").axes[0].axison
+    assert "**Fig. 9.** No image." in shown[0]
+    assert ":alt: No image." in shown[0]
+    assert "heads" not in shown[0].lower()
+    assert "**Fig. 9.** Heads." in shown[1]
 
 
 def test_table_writes_files_that_carry_the_label(page, tmp_path):

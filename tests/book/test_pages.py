@@ -62,6 +62,7 @@ def test_every_figure_and_table_has_a_caption_and_downloads_that_exist(browser, 
     for i in range(tables.count()):
         assert tables.nth(i).locator("caption").inner_text().strip()
     assert figures.count() + tables.count() > 0
+    assert all(cell.strip() for cell in page.locator("article th").all_inner_texts())
     for link in page.locator("a.download").all():
         target = (HTML / path).parent / str(link.get_attribute("href"))
         assert target.resolve().is_file(), target

@@ -6,15 +6,21 @@ import itertools
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import jupytext
 import numpy as np
+import pandas as pd
 import pytest
 
+from cpmlib.figures.cases import figure_cases
 from cpmlib.study.dataset import read_dataset
 from page_text import page_text
 from studies import COHORT, ROOT, rewrite
+
+sys.path.insert(0, str(ROOT / "workflow"))
+import stage
 
 STUDIES = ("one table", "another cohort", "calibrated", "same study")
 PAGES = [
@@ -104,6 +110,8 @@ FALSE_FOR_ONE_TABLE = [
     r"are reproduced",
     r"in which map and histology",
     r"\btoo many\b",
+    r"Curves of contrast agent|[Ee]very sphere on its slice of",  # captions of figures that are not
+    r"differ in sign",
 ]
 
 
@@ -157,6 +165,50 @@ def test_no_identifier_of_a_printed_value_is_shown(texts):
     for study, pages in texts.items():
         for name, text in pages.items():
             assert not ID.search(text), (study, name, ID.search(text))
+
+
+ASCII = re.compile(r"\b\w+_\w+\b|\bmm2\b|\b1e-?\d\b|\btreatment-naive\b|\bfig\d\w?\b|\bnan\b")
+
+
+def test_tables_are_written_for_readers(texts):
+    """No name of a column, no unit or category as files have them; names of files are in quotes."""
+    for study, pages in texts.items():
+        for name, text in pages.items():
+            for part in text.split("\n\n**Table")[1:]:
+                rows = part.split("\n\n")[1]
+                assert not (found := ASCII.search(rows)), (study, name, found)
+
+
+@pytest.mark.parametrize("short", ["CPM", "MRI", "SD", "ADC", "WHO CNS", "CET", "nCET", "NOS"])
+def test_the_first_page_spells_out_its_abbreviations(texts, short):
+    text = texts["calibrated"]["01_cohort"]
+    first = re.search(rf"\b{short}\b", text).start()
+    rest = text[first + len(short) :]
+    assert text[first - 1] == "(" or re.match(r" (is )?the ", rest), text[first - 40 : first + 40]
+
+
+def test_signs_that_disagree_are_said(texts):
+    """In the calibrated cohort those of recurrent tumours do, as the paper prints them."""
+    text = texts["calibrated"]["05_non_independence"]
+    said = re.search(r"differ in sign for (.*?)\. A slope", text, re.DOTALL)
+    found = {name.split(" (")[0] for name in said[1].split("; ")}
+    assert found == {"CPM in recurrent tumours", "ADC in recurrent tumours"}
+
+
+def test_representative_cases_are_named_as_in_the_paper(texts):
+    samples = read_dataset(COHORT).samples
+    drawn = {text.get_text() for ax in figure_cases(samples).axes for text in ax.texts}
+    assert drawn == {"Fig. 3a", "Fig. 3b", "Fig. 4a", "Fig. 4b"}
+    for page in ("07_cases", "08_ledger"):
+        assert "Fig. 3a" in texts["calibrated"][page]
+        assert not re.search(r"\bfig[34][ab]\b", texts["calibrated"][page])
+
+
+def test_the_page_of_speed_says_what_is_slower_than_its_limit():
+    rows = {"what": ["a", "b", "c"], "seconds": [3.0, 91.0, 9.0], "limit": [4.0, 90.0, ""]}
+    said = "Longer than its limit: b, 91 s where 90 s are allowed."
+    assert stage.over_limit(pd.DataFrame(rows)) == said
+    assert "No timed build" in stage.over_limit(pd.DataFrame(rows).iloc[::2])
 
 
 def test_no_two_p_values_that_were_told_apart_look_alike(texts):

@@ -24,6 +24,7 @@ from cpmlib.book.viewer import (
     LEVELS,
     LEVELS_OF_ARBITRARY_UNITS,
     MARGIN,
+    has_base,
     pack_levels,
     viewer_grid,
     viewer_html,
@@ -268,6 +269,8 @@ def test_without_a_brain_nothing_is_published() -> None:
 
 
 def test_refusals() -> None:
+    assert has_base(head())
+    assert not has_base({"CPM": head()["CPM"], "T1w": None})
     with pytest.raises(DatasetError, match="no base image"):
         viewer_html("3a", {"CPM": head()["CPM"], "T1w": None}, TARGET, label="")
     with pytest.raises(ValueError, match="point"):

@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import root_mean_squared_error
 from toy import N_PATIENTS, cohort, trained
 
+from cpmlib.cpm.card import training_card
 from cpmlib.cpm.model_file import write_model
 from cpmlib.cpm.slices import AutopsySlice, draw_tiles
 from cpmlib.cpm.training import train
@@ -84,6 +85,15 @@ def test_card_says_what_was_done() -> None:
     assert low < card.training_median["ADC"] < high
     leaves = model.forest.value[model.forest.feature < 0]
     assert card.density_range[0] <= leaves.min() < leaves.max() <= card.density_range[1]
+
+
+def test_a_reader_sees_no_name_of_the_code() -> None:
+    card = dataclasses.replace(trained()[0].card, density_range=(0.0, 12470.0))
+    shown = training_card(card).set_index("entry")["value"]
+    assert len(shown) == len(dataclasses.fields(card))
+    assert not any("_" in text or "e+" in text for text in [*shown.index, *shown])
+    assert shown["range of the counted density (cells/mm²)"] == "0 to 12470"
+    assert shown["trained on synthetic data"] == "yes"
 
 
 def test_bytes_depend_on_the_seed_alone(tmp_path: Path) -> None:

@@ -244,8 +244,8 @@ def test_detections_need_an_area() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("{", "broken JSON"),
+        ("[" * 100_000, "JSON that cannot be read"),
         ("[]", "no GeoJSON feature"),
         ("3", "no GeoJSON feature"),
         ('{"type": "FeatureCollection"}', "no GeoJSON feature"),
@@ -298,7 +298,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         path.write_bytes(raw)
         with pytest.raises(DatasetError, match=message):
             count_cells(annotation=path)
-    with pytest.raises(DatasetError, match="No such file"):
+    with pytest.raises(DatasetError, match="no such file"):
         count_cells(annotation=tmp_path / "absent.tsv")
     with pytest.raises(DatasetError, match="readable"):
         count_cells(annotation=tmp_path)

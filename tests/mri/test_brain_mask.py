@@ -10,9 +10,10 @@ from scipy import ndimage
 
 from cpmlib.mri import brain_mask as module
 from cpmlib.mri.bias_field import correct_bias_field
-from cpmlib.mri.brain_mask import brain_mask, check_mask, find_brain, mask_volume
-from cpmlib.mri.grid import make_image, resample_to
+from cpmlib.mri.brain_mask import brain_mask, check_mask, find_brain, mask_ml
+from cpmlib.mri.grid import resample_to
 from cpmlib.mri.template_mask import template_mask
+from cpmlib.mri.volume import as_volume, make_image
 from cpmlib.mri.white_matter import white_matter_mask
 from cpmlib.study.errors import DatasetError
 from orientations import same_image_in_orientations
@@ -241,4 +242,4 @@ def test_n4_needs_signal() -> None:
 def test_volume_of_a_mask() -> None:
     _, truth, _ = template()
     peer = (np.asarray(truth.dataobj) > 0).sum() * np.prod(truth.header.get_zooms()) / 1000
-    assert mask_volume(truth) == pytest.approx(peer, rel=1e-6)
+    assert mask_ml(as_volume(truth)) == pytest.approx(peer, rel=1e-6)

@@ -414,6 +414,41 @@ def test_maps_in_any_unit_become_one(factor: float) -> None:
     np.testing.assert_allclose(found.affine, truth.affine)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+@pytest.mark.parametrize("b", [500, 700, 1000])
+def test_an_exponential_adc_is_no_adc(b: int, scale: float) -> None:
+    """exp(-b ADC), from 0 to 1: its median is that of an ADC in 1e-3 mm2/s, its fluid is dark."""
+    adc = apparent_diffusion_coefficient(*real())
+    exponential = np.exp(-b * 1e-6 * adc.get_fdata()) * scale
+    assert 400 < np.nanmedian(exponential) * 1000 / scale < 2000
+    with pytest.raises(DatasetError, match=r"sub-01_ADC: .*fluid is dark.*exp\(-b ADC\)"):
+        adc_in_units(image(exponential, adc.affine), real()[3], "sub-01_ADC")
+
+
+def test_a_diffusion_weighted_image_is_no_adc() -> None:
+    series, _, _, mask = real()
+    trace = np.exp(np.log(np.maximum(series.get_fdata()[..., 1:], 1)).mean(axis=-1))
+    with pytest.raises(DatasetError, match="fluid is dark"):
+        adc_in_units(image(10 * trace, series.affine), mask)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(350, 500, "low for a brain"), (750, 850, "no fluid stands out"), (1400, 1600, "high for")],
+)
+def test_an_adc_that_may_be_another_quantity_is_noted(low: float, high: float, said: str) -> None:
+    values = np.linspace(low, high, 125).reshape(5, 5, 5)
+    assert said in adc_in_units(image(values), image(np.ones((5, 5, 5))))[1]
+
+
+def test_a_real_adc_is_taken_without_a_doubt() -> None:
+    note = adc_in_units(apparent_diffusion_coefficient(*real()), real()[3])[1]
+    assert note == (
+        "ADC: unit taken as 1e-6 mm2/s (um2/s), since the median of the brain is "
+        f"{np.nanmedian(apparent_diffusion_coefficient(*real()).get_fdata()):.4g}"
+    )
+
+
 def test_voxels_of_the_brain_without_a_value() -> None:
     values = np.full((3, 3, 3), 0.8)
     values[0, 0, 0], values[1, 0, 0], values[2, 0, 0], values[0, 1, 0] = 0, -0.1, np.nan, 0

@@ -114,6 +114,21 @@ def test_truncated(tmp_path, image, suffix, keep):
     problem(path)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_file_longer_than_its_header_says(tmp_path, image, suffix):
+    """As of a series whose header was cut to one volume; little may follow, as padding does."""
+    path = tmp_path / f"a{suffix}"
+    write_image(path, image)
+    opened = gzip.open if suffix == ".nii.gz" else open
+    for more, fits in ((2**20, True), (1, False)):
+        with opened(path, "ab") as stream:
+            stream.write(bytes(more))
+        if fits:
+            read_image(path)
+    with pytest.raises(DatasetError, match="more data than the header says"):
+        read_image(path)
+
+
 def test_corrupt_compression(tmp_path, image):
     path = tmp_path / "a.nii.gz"
     write_image(path, image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -110,6 +111,62 @@ def test_the_adc_comes_from_the_series(study):
     inside = np.asarray(maps.maps["mask"].dataobj) > 0
     # exp(-0.9) at b = 1000 s/mm2 is 900e-6 mm2/s in every direction.
     assert np.nanmedian(values[inside]) == pytest.approx(900, rel=1e-4)
+
+
+def append(stem: Path, b: float, value: float) -> None:
+    """Append a volume without a direction, as scanners append maps to a series."""
+    image = nib.load(stem.with_suffix(".nii.gz"))
+    values = np.concatenate(
+        [np.asarray(image.dataobj), np.asarray(head(value, 5).dataobj)[..., None]], axis=3
+    )
+    write_image(stem.with_suffix(".nii.gz"), nib.Nifti1Image(values, image.affine))
+    for end, more in (("bval", f"{b:g}"), ("bvec", "0")):
+        path = stem.with_suffix(f".{end}")
+        rows = path.read_text().splitlines()
+        path.write_text("".join(f"{row} {more}\n" for row in rows))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (900, None),
+        (855, None),  # scaling between scans
+        (800, r"ADC: a median signal of the brain of \S+ to \S+ in the volumes of b = 0; look"),
+        (560, "dwi.*: found a median signal of the brain of .* in the volumes of b = 0; expected"),
+        (0.0008, "expected about the same signal in all of them"),
+    ],
+)
+def test_another_quantity_at_the_end_of_a_series_is_told(study, value, said):
+    """An ADC map as one more volume at b = 0 gave 688 where the ADC is 800."""
+    append(series(study), 0, value)
+    images = read_patient(patient(study))
+    if said and "expected" in said:
+        with pytest.raises(DatasetError, match=said):
+            make_maps(images, None)
+        return
+    found = [n for n in make_maps(images, None).notes if "median signal" in n]
+    assert len(found) == (said is not None)
+    assert all(re.match(said or "", note) for note in found)
+
+
+def test_a_lost_volume_is_named(study):
+    stem = series(study)
+    image = nib.load(stem.with_suffix(".nii.gz"))
+    values = np.asarray(image.dataobj).copy()
+    values[..., 3] *= 0.3
+    write_image(stem.with_suffix(".nii.gz"), nib.Nifti1Image(values, image.affine))
+    with pytest.raises(DatasetError, match=r"b = 1000, \S+ in volume 4; expected about the same"):
+        make_maps(read_patient(patient(study)), None)
+
+
+def test_b_values_of_another_series_give_no_brain(study):
+    stem = series(study)
+    path = stem.with_suffix(".bval")
+    path.write_text(path.read_text().replace("1000", "300"))
+    with pytest.raises(
+        DatasetError, match=r"a median ADC of 3000 in the brain.*check the b-values"
+    ):
+        make_maps(read_patient(patient(study)), None)
 
 
 def test_texts_at_the_top_of_the_dataset_describe_every_series(study):

@@ -595,6 +595,16 @@ def test_bad_series_is_refused(fault: str, message: str) -> None:
         relative_cbv(**bad(fault), name="sub-01_dsc")
 
 
+@pytest.mark.parametrize("place", [60, 80])
+@pytest.mark.parametrize("value", [600.0, 1500.0, 400.0])
+def test_a_volume_that_is_no_part_of_the_series_is_named(place: int, value: float) -> None:
+    """As a map that the scanner added, or a lost volume; at 600, rCBV was wrong by 8 %."""
+    made = phantom(50)
+    signal = np.insert(made.series.get_fdata(), place, value, axis=3)
+    with pytest.raises(DatasetError, match=f"dsc: found .* in volume {place + 1}, unlike those"):
+        relative_cbv(image(signal), STEP, ECHO, made.mask, made.white)
+
+
 def test_wrong_arguments() -> None:
     made = phantom()
     with pytest.raises(ValueError, match="leakage is 'both'"):

@@ -41,7 +41,7 @@ def scaled(factor: float, offset: float = 0.0) -> nib.Nifti1Image:
         (1e-6, 0, r"looks like cells/um2"),
         (100, 0, r"looks like cells/cm2.*multiply the map by 0\.01"),
         (1e-1 / 26, 0, r"looks like 1000"),
-        (0.04, 0, r"a median of \S+ in the brain; expected 100 to 10000"),
+        (0.04, 0, r"a median of \S+ in the brain; expected 300 to 6000"),
         (-1, 0, r"100 % of the brain below 0"),
         (1, -1300, r"% of the brain below 0"),
         (0, 0, r"no value other than 0"),
@@ -50,6 +50,35 @@ def scaled(factor: float, offset: float = 0.0) -> nib.Nifti1Image:
 def test_a_density_in_another_unit_is_refused(factor, offset, found):
     with pytest.raises(DatasetError, match=found):
         check_brought("CPM", scaled(factor, offset), BRAIN, "sub-01_cpm.nii.gz")
+
+
+@pytest.mark.parametrize("median", [105, 150, 290, 6100, 9900])
+def test_a_density_that_no_brain_has_is_refused(median):
+    """Sections of normal brain hold many hundreds of nuclei per mm2."""
+    with pytest.raises(DatasetError, match="expected 300 to 6000 cells/mm2"):
+        check_brought("CPM", scaled(median / 1300), BRAIN, "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "median", "size"),
+    [
+        *(("CPM", 400, "low"), ("CPM", 1000, ""), ("CPM", 2500, ""), ("CPM", 3500, "high")),
+        *(("rCBV", 0.4, "low"), ("rCBV", 1.4, ""), ("rCBV", 4, "high")),
+    ],
+)
+def test_an_unusual_median_is_noted(kind, median, size):
+    notes = check_brought(kind, scaled(median / 1300), BRAIN, "x")[1]
+    assert [note for note in notes if "usual" in note] == [
+        note for note in notes if size and f"{kind}: that is {size}" in note
+    ]
+    assert len(notes) == (2 if size else 1)
+
+
+def test_contrasts_that_could_not_be_judged_are_said_to_be_so():
+    """Without fluid in the ADC, an inverted or T2-weighted image cannot be told from a FLAIR."""
+    dry = mixed(800, 700, 1800)
+    (note,) = check_contrasts({"FLAIR": mixed(450, 350, 1100), "ADC": dry}, template()[1], {})
+    assert note == "ADC: hardly any fluid, so that no other contrast was judged by it"
 
 
 def test_what_a_density_was_taken_for_is_said():

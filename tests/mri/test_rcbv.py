@@ -8,9 +8,10 @@ import pytest
 
 from cpmlib.cpm.maps import make_maps
 from cpmlib.mri.abnormal import abnormal_tissue
-from cpmlib.mri.grid import make_image, resample_to
+from cpmlib.mri.grid import resample_to
 from cpmlib.mri.patient import PatientImages, PerfusionSeries
 from cpmlib.mri.rcbv import normal_white_matter, white_on_grid
+from cpmlib.mri.volume import make_image
 from cpmlib.mri.white_matter import white_matter_mask
 from cpmlib.study.options import ImageOptions
 from phantoms import dsc_series, template

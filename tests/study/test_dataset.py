@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -166,9 +167,45 @@ def test_adc_in_another_unit_is_recognised(study, factor, unit):
     assert f"multiply by {1 / factor:g}" in problem.remedy
 
 
+@pytest.mark.parametrize(("b", "scale"), [(1000, 1), (600, 1), (1000, 1000)])
+def test_an_exponential_adc_in_the_table_is_no_adc(study, b, scale):
+    """exp(-b ADC), as scanners write it: times 1000 it would be no ADC either."""
+
+    def convert(rows):
+        at = rows[0].index("adc")
+        for row in rows[1:]:
+            row[at] = repr(math.exp(-b * 1e-6 * float(row[at])) * scale)
+
+    rewrite(study / "samples.tsv", convert)
+    problem = only_problem(study)
+    assert "exponential ADC" in problem.found or "no ADC of tissue" in problem.found
+    assert "multiply" not in problem.remedy
+
+
 def test_incomplete_target(study):
     set_cell(study / "samples.tsv", 4, "target_x", "12.5")
     assert "1 of 3 coordinates" in only_problem(study).found
+
+
+@pytest.mark.parametrize("text", ["12,5 mm", "left", "?"])
+def test_a_coordinate_that_is_no_number_is_called_so_and_nothing_else(study, text):
+    """The cell is there: that two of three coordinates are given would send its owner astray."""
+    for column in ("target_x", "target_y", "target_z"):
+        set_cell(study / "samples.tsv", 4, column, text if column == "target_z" else "12.5")
+    problem = only_problem(study)
+    assert (problem.row, problem.column, problem.found) == (4, "target_z", text)
+
+
+def test_a_density_that_is_no_number_is_called_so_and_nothing_else(study):
+    def add(rows):
+        rows[0] += ["he_nuclei", "he_tissue_area"]
+        for row in rows[1:]:
+            row += [str(round(2 * float(row[rows[0].index("he_cellularity")]))), "2.0"]
+
+    rewrite(study / "samples.tsv", add)
+    set_cell(study / "samples.tsv", 5, "he_cellularity", "many")
+    problem = only_problem(study)
+    assert (problem.row, problem.column, problem.found) == (5, "he_cellularity", "many")
 
 
 def test_density_that_contradicts_its_count(study):

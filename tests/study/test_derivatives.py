@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,10 @@ IMAGE = nib.Nifti1Image(np.ones((3, 4, 5), np.float32), np.eye(4))
 STUDIES = {
     "contrasts": ("anat/{0}_T1w", "anat/{0}_ce-gadolinium_T1w", "anat/{0}_FLAIR", "dwi/{0}_ADC"),
     "series": ("anat/{0}_ce-gadolinium_T1w", "dwi/{0}_dwi", "perf/{0}_dsc"),
-    "a map alone": ("dwi/{0}_ADC",),
+    "an ADC alone": ("dwi/{0}_ADC",),
+    "a CPM alone": ("../derivatives/ours/{0}/{0}_cpm",),
+    "both": ("dwi/{0}_ADC", "../derivatives/ours/{0}/{0}_cpm"),
+    "an rCBV alone": ("perf/{0}_rcbv",),
 }
 
 
@@ -27,10 +31,14 @@ STUDIES = {
 def build(request, tmp_path: Path) -> Path:
     """Derivatives of every kind that a study allows."""
     for name in STUDIES[request.param]:
-        write_image(tmp_path / "study" / "sub-01" / f"{name.format('sub-01')}.nii.gz", IMAGE)
+        path = tmp_path / "study" / "sub-01" / f"{name.format('sub-01')}.nii.gz"
+        write_image(Path(os.path.normpath(path)), IMAGE)
     files = find_patient(tmp_path / "study", "sub-01", [])
     folder = tmp_path / FOLDER
-    made = ["ADC"] if set(files.images) == {"ADC"} else list(MADE)
+    finished = [kind for kind in ("ADC", "CPM", "rCBV") if kind in files.images]
+    made = list(MADE)
+    if len(finished) == len(files.images):  # of maps without anatomy, what `cpmlib.cpm.maps` makes
+        made = ["mask", *(["ADC"] if "ADC" in finished else [])]
     for kind in made:
         path = folder / "sub-01" / MADE[kind].format("sub-01")
         write_image(path, IMAGE)

@@ -131,6 +131,19 @@ def test_values_of_images_reach_the_patient_whose_sample_it_is(study, build):
     assert row["extracted"].tolist() == [222.0]
     index = json.loads((build / "dataset" / "images.json").read_text())
     assert index["P02"]["samples"][second[0]] == "sample-01"
+    assert index["P02"]["uncounted"] == []
+
+
+def test_samples_whose_density_is_left_out_are_known_to_the_pages(study, build):
+    add_columns(study / "samples.tsv", exclude_reason="n/a", he_exclude_reason="n/a")
+    drop_column(study / "samples.tsv", "he_cellularity")
+    set_cell(study / "samples.tsv", 2, "exclude_reason", "core lost")
+    set_cell(study / "samples.tsv", 3, "he_exclude_reason", "necrosis")
+    _, samples, _ = read_tables(study, extracted=True)
+    names = samples["sample_id"].to_list()
+    staged(build, study, {"sub-01": pd.DataFrame({"sample_id": names[:3], "cpm": 111.0})})
+    index = json.loads((build / "dataset" / "images.json").read_text())
+    assert index["P01"]["uncounted"] == names[:2]
 
 
 # Columns: their names, and those that are not used.
@@ -237,7 +250,7 @@ def test_a_density_in_thousands_is_recognised(tmp_path):
     text = MINIMAL.replace("2190", "2.19").replace("3310", "3.31").replace("2950", "2.95")
     (problem,) = refused(table(tmp_path, text))
     assert problem.column == "he_cellularity"
-    assert problem.remedy == "multiply by 1000, unless these are logarithms"
+    assert problem.remedy.startswith("multiply by 1000, unless these are logarithms or multiples")
 
 
 def test_a_date_that_a_spreadsheet_made_a_number_is_recognised(tmp_path):
@@ -301,9 +314,9 @@ def test_a_column_without_a_name_is_refused(tmp_path):
 
 
 def test_tables_that_are_far_too_long_or_wide(tmp_path):
-    rows = "01,01a,recurrent,1215,1040,2190\n" * (delimited.MAXIMUM_ROWS + 1)
+    rows = "01,01a,recurrent,1215,1040,2190\n" * (delimited.MAX_ROWS + 1)
     assert "at most 100000 rows" in message(table(tmp_path, f"{HEADER}\n{rows}"))
-    wide = "\t".join(f"c{i}" for i in range(delimited.MAXIMUM_COLUMNS + 1))
+    wide = "\t".join(f"c{i}" for i in range(delimited.MAX_COLUMNS + 1))
     assert "at most 100000 rows and 200 columns" in message(table(tmp_path, f"{wide}\n{wide}\n"))
 
 
@@ -491,6 +504,35 @@ def test_exclusions_are_listed_with_their_reasons_and_leave_the_tables(study, co
         ["S01", "P01", "sample", "core lost, see S03 of P01"],
         ["S02", "P01", "adc", "5 mm slab ends here"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("as sample-1", "as S01"),
+        ("mixed up with sample-1 of sub-B12", "mixed up with S03 of P02"),
+        ("tube said Sample-1 (SUB-B12)", "tube said S03 (P02)"),
+        ("see sub-B12_sample-1 and sub-B12's sample-2", "see P02_S03 and P02's S04"),
+        ("B12 sample-1, not sub-A", "P02 S03, not P01"),
+        ("sample-1 of B12 or of sub-A", "S03 of P02 or of P01"),
+        # Only one of the patients whom the text is about has it.
+        ("like sample-2, B12", "like S04, P02"),
+        ("like sample-3", "like S05"),
+        # The text does not tell whose.
+        ("as in sub-B12: swapped with sample-1", "as in P02: swapped with a sample"),
+        ("like sample-3 of sub-A", "like a sample of P01"),
+        ("like sample-2", "like a sample"),
+    ],
+)
+def test_a_sample_in_a_reason_is_that_of_the_patient_named_beside_it(reason, shown):
+    """Names of samples count within a patient: another's sample of that name is another number."""
+    people = pd.DataFrame({"participant_id": ["sub-A", "sub-B12", "sub-C"]})
+    rows = [("sub-A", 1), ("sub-A", 4), ("sub-B12", 1), ("sub-B12", 2), ("sub-C", 3), ("sub-C", 2)]
+    samples = pd.DataFrame(rows, columns=["participant_id", "sample_id"])
+    samples["sample_id"] = "sample-" + samples["sample_id"].astype(str)
+    samples["exclude_reason"] = [reason, *[None] * 5]
+    found = pseudonymised(people, samples, {"Name": "x"}).samples
+    assert found["exclude_reason"][0] == shown
 
 
 def test_a_patient_without_samples_is_no_longer_in_the_cohort(study):

@@ -75,7 +75,8 @@ def test_a_derivative_goes_before_the_raw_file(tmp_path):
     )
     files = find_patient(tmp_path, "sub-01", [])
     assert files.images["ADC"].name == "sub-01_space-T1wGd_ADC.nii.gz"
-    assert files.derived == {"ADC", "CPM", "mask"}
+    derived = {kind for kind, path in files.images.items() if "derivatives" in path.parts}
+    assert derived == {"ADC", "CPM", "mask"}
     assert "T1w" not in files.images
 
 

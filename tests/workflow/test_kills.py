@@ -17,9 +17,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_book import Project
 
-from studies import COHORT, ROOT
+from studies import COHORT, ROOT, VALUES, Project
 
 SLOW_TO_END = 10.0
 """Seconds in which the last process must be gone; it takes some hundredths on a free machine."""
@@ -101,10 +100,12 @@ def test_what_a_killed_process_started_ends_with_it(tmp_path, victim):
     wait_for_the_end(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Project:
-    project = Project(tmp_path_factory.mktemp("kills") / "project")
-    run = project.build("--dataset", str(COHORT))
+@pytest.fixture
+def built(project) -> Project:
+    """The study that the tests of books have built; one of its own if they have not run."""
+    if not project.study.exists():
+        shutil.copytree(COHORT, project.study)
+    run = project.build_study()
     assert run.returncode == 0, run.stdout + run.stderr
     return project
 
@@ -124,21 +125,12 @@ def forget(project: Project, chance: random.Random) -> None:
 def test_kills_at_any_moment_leave_no_process_and_lose_nothing(built):
     """The driver, Snakemake, jobs, shells, kernels: whatever runs then."""
     build = built.folder / "build"
-    expected = {"values.json": (build / "values.json").read_bytes()}
+    expected = {"values.json": (built.folder / VALUES).read_bytes()}
     expected |= {name: page.encode() for name, page in built.pages().items()}
-    environment = os.environ | {"PYTHONPATH": str(built.folder / "src")}
-    command = [sys.executable, "workflow/build.py", "--dataset", str(COHORT)]
     chance = random.Random(8)
     for _ in range(int(os.environ.get("KILLS", "4"))):
         forget(built, chance)
-        with subprocess.Popen(
-            command,
-            cwd=built.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as driver:
+        with built.start(*built.of_study) as driver:
             # The moment is told by steps and not by seconds, which differ between machines.
             for _ in range(chance.randint(0, 5)):
                 driver.stdout.readline()
@@ -153,7 +145,7 @@ def test_kills_at_any_moment_leave_no_process_and_lose_nothing(built):
             said = driver.communicate()[1]
         assert "Traceback" not in said, said
         wait_for_the_end(built.folder)
-    run = built.build("--dataset", str(COHORT))
+    run = built.build_study()
     assert run.returncode == 0, run.stdout + run.stderr
     assert (build / "values.json").read_bytes() == expected.pop("values.json")
     assert {name: page.encode() for name, page in built.pages().items()} == expected

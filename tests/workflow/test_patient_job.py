@@ -19,10 +19,13 @@ import patient as job
 import prepare
 from cpmlib.book.study_images import StudyImages, read_pictures
 from cpmlib.cpm.maps import PatientMaps
+from cpmlib.figures.quality import figure_quality
 from cpmlib.mri.images import write_image
+from cpmlib.mri.registration import AlignmentReport, RigidTransform
 from cpmlib.roi.extraction import EXTRAPOLATION, extract_regions
+from cpmlib.study.errors import DatasetError
 from cpmlib.study.files import find_patient
-from cpmlib.study.options import ImageOptions
+from cpmlib.study.options import AXES, ImageOptions
 
 TARGET = (-30.0, 24.0, 12.0)
 SHAPE, STEP = (40, 44, 40), 4.0
@@ -206,6 +209,49 @@ def test_an_export_of_a_density_that_is_left_out_is_not_read(build):
     assert not samples(folder)["he_cellularity"].notna().any()
 
 
+@pytest.mark.parametrize(
+    ("left_out", "why"),
+    [
+        ({"he_exclude_reason": "necrosis"}, "its sample's density is left out"),
+        ({"he_cellularity": "n/a"}, "its sample's density is left out"),
+        ({"exclude_reason": "core lost"}, "its sample is excluded"),
+    ],
+)
+def test_spoilt_exports_of_what_is_left_out_stop_nothing_and_are_named(build, left_out, why):
+    """Unreadable, twice, and a link to nowhere: nobody reads them."""
+    folder = build(table=left_out)
+    first = qupath(folder, "annotations.tsv", "")
+    first.write_bytes(b"\xff\xfe\x00spoilt")
+    first.with_name("sample-1_annotations.csv").write_bytes(b"\x00")
+    first.with_name("sample-1_detections.tsv").symlink_to("nowhere.tsv")
+    rows = pd.read_csv(
+        folder / "targets" / "sub-01.tsv", sep="\t", na_values="n/a", keep_default_na=False
+    )
+    files, _ = prepare._find_all(folder / "study", rows, {"sub-01"})
+    prepare._write_manifests(folder / "study", files)
+    if "exclude_reason" in left_out:  # such a sample is no target
+        rows.iloc[:0].to_csv(folder / "targets" / "sub-01.tsv", sep="\t", index=False)
+    assert job.main("sub-01") == 0
+    notes = [note for note in report(folder)["notes"] if note.startswith("not used")]
+    assert notes == [f"not used: export (3); {why}"]
+    assert not any("sample-1" in path.name for path in dependencies.study_patient("sub-01").all())
+
+
+def test_a_spoilt_tile_of_what_is_left_out_is_not_shown_either(build):
+    folder = build()
+    qupath(folder, "he.png", "spoilt")
+    qupath(folder, "he.json", '{"PixelSize": 0.5, "PixelSizeUnits": "um"}')
+    (folder / "dataset").mkdir()
+    entry = {"folder": "sub-01", "samples": {"S01": "sample-1"}}
+    for more, refused in (({}, True), ({"uncounted": ["sample-1"]}, False)):
+        (folder / "dataset" / "images.json").write_text(json.dumps({"P01": entry | more}))
+        if refused:
+            with pytest.raises(DatasetError, match="no picture that can be read"):
+                StudyImages(folder).tile("P01", "S01")
+        else:
+            assert StudyImages(folder).tile("P01", "S01") is None
+
+
 def test_a_map_in_another_unit_gives_no_value(build, capsys):
     folder = build()
     path = folder / "study" / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
@@ -256,3 +302,16 @@ def test_a_map_without_its_values_below_0_is_what_the_book_shows(build):
     said = json.loads(made.with_name(made.name.replace(".nii.gz", ".json")).read_text())
     assert said["Sources"] == ["bids:study:derivatives/mine/sub-01/sub-01_cpm.nii.gz"]
     assert "SkullStripped" not in said
+
+
+@pytest.mark.parametrize("distance", [0.0, 5.0, 15.0])
+def test_a_perfusion_map_is_drawn_where_its_series_was_moved_far(distance):
+    whole = nib.Nifti1Image(ball(1.0), AFFINE)
+    moved = RigidTransform(np.eye(4), 1, 1, 0, distance, distance)
+    done = AlignmentReport({"dsc": moved}, ("dsc",) if distance else ())
+    maps = PatientMaps({"mask": whole, "rCBV": whole}, {"T1w": whole}, alignment=done)
+    targets = pd.DataFrame([["s", *TARGET]], columns=["sample_id", *AXES])
+    row, _ = job._pictures("sub-01", maps, targets, pd.DataFrame({"sample_id": []}))
+    assert ("rCBV" in row.slices) == (distance > 10)
+    titles = [ax.get_title() for ax in figure_quality([row]).axes]
+    assert ("rCBV" in titles) == (distance > 10)

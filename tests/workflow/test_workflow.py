@@ -98,27 +98,22 @@ def loaded(code: str) -> set[str]:
     return set(run.stdout.split())
 
 
-@pytest.mark.slow
-def test_real_imports_are_among_the_declared_ones():
-    """Python itself says which modules a notebook loads; each must be declared."""
-    for name in dependencies.notebook_names():
-        declared = modules(f"notebooks/{name}.md")
-        for module in loaded(imports_of(name)):
-            if module.split(".")[0] in dependencies.PACKAGES:
-                path = module.replace(".", "/")
-                assert {f"{path}.py", f"{path}/__init__.py"} & declared, (name, module)
-
-
 HEAVY = {"SimpleITK", "numba", "skimage", "sklearn", "dipy", "nilearn"}
 """What takes long to import and only images need."""
 MAY_LOAD = {"11_one_patient": {"skimage"}, "14_training": {"numba"}}
 
 
 @pytest.mark.slow
-def test_no_page_loads_what_it_does_not_use():
-    for name in dependencies.notebook_names():
-        found = HEAVY & loaded(imports_of(name))
-        assert found <= MAY_LOAD.get(name, set()), (name, found)
+@pytest.mark.parametrize("name", dependencies.notebook_names())
+def test_real_imports_are_among_the_declared_ones_and_none_is_heavy(name):
+    """Python itself says which modules a notebook loads."""
+    found = loaded(imports_of(name))
+    declared = modules(f"notebooks/{name}.md")
+    for module in found:
+        if module.split(".")[0] in dependencies.PACKAGES:
+            path = module.replace(".", "/")
+            assert {f"{path}.py", f"{path}/__init__.py"} & declared, module
+    assert HEAVY & found <= MAY_LOAD.get(name, set())
 
 
 @pytest.mark.parametrize(

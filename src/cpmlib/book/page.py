@@ -144,7 +144,8 @@ class Page:
         title
             Its number in the paper, such as ``Fig. 2``.
         caption, alt
-            One paragraph each; the caption may hold markup.
+            One paragraph each; the caption may hold markup. For a figure that only says why it is
+            empty (`cpmlib.figures.style.figure_absent`), that takes their place.
         data
             What the figure shows, offered as CSV.
         """
@@ -155,6 +156,8 @@ class Page:
             )
             if figure.get_layout_engine() is None:  # which would place it by the figure's size
                 label.set_y(LABEL_AT / figure.get_figheight())
+        if absent := str(figure.get_label()):
+            caption = alt = f"{absent[:1].upper()}{absent[1:]}."
         caption = f"**{title}.** {caption}{self._note()}"
         if self.output is None:
             display(figure)
@@ -192,7 +195,7 @@ class Page:
         """
         caption = f"**{title}.** {caption}{self._note()}"
         shown = shown.astype(object).where(shown.notna(), "n/a").astype(str)
-        shown = shown.replace({r"\bnan\b": "n/a"}, regex=True)
+        shown = shown.replace({r"\bnan\b": "n/a"}, regex=True).map(markup.typeset)
         if self.output is None:
             display(Markdown(caption))
             display(shown)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from cpmlib.study.options import MUCH_OUTSIDE
+from cpmlib.study.schemas import NAMES
 
 SPHERES: Mapping[str, str] = {
     "participant_id": "patient",
@@ -176,6 +177,41 @@ def shown_spheres(table: pd.DataFrame) -> pd.DataFrame:
     flags = table["cpm_flag"].astype(object).where(table["cpm_flag"].notna(), "")
     patterns = {"cpm_n_voxels": "{:.0f}", "cpm_coverage": "{:.2f}", "cpm_extrapolation": "{:.2f}"}
     return _written(table, patterns).assign(cpm_flag=flags).rename(columns=SPHERES)
+
+
+def shown_origins(table: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of ``origins.tsv``, or their counts, as a reader sees them.
+
+    Examples
+    --------
+    >>> shown_origins(pd.DataFrame({"sample_id": ["S01"], "quantity": ["adc"], "given": [900.0]}))
+      sample quantity  given
+    0    S01      ADC  900.0
+    """
+    patterns = {name: "{:.1f}" for name in ("given", "extracted") if name in table.columns}
+    shown = _written(table, patterns).replace({"quantity": NAMES})
+    return shown.rename(columns={"sample_id": "sample"})
+
+
+def shown_regions(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the values and regions of samples as a reader sees them: no flags, no counts.
+
+    Examples
+    --------
+    >>> columns = {"sample_id": ["S01"], "cpm": [1200.0], "cpm here": [1200.0], "cpm_flag": [""]}
+    >>> shown_regions(pd.DataFrame(columns)).columns.tolist()
+    ['sample', 'CPM', 'CPM here']
+    """
+    kept = [name for name in table if not str(name).endswith(("_flag", "_n_voxels"))]
+    return table[kept].round(2).rename(columns=_title)
+
+
+def _title(column: str) -> str:
+    """Write the name of a column of the regions as a reader sees it."""
+    for name, said in NAMES.items():
+        if column.startswith(name):
+            return said + column.removeprefix(name).replace("_sd", " SD").replace("_", " ")
+    return column.removesuffix("_id")
 
 
 def shown_tiles(table: pd.DataFrame) -> pd.DataFrame:

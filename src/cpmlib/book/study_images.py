@@ -28,6 +28,7 @@ from cpmlib.histology.tiles import read_tile
 from cpmlib.mri.images import read_image
 from cpmlib.study.derivatives import FOLDER, MADE
 from cpmlib.study.files import PatientFiles, find_patient
+from cpmlib.study.markup import typeset
 from cpmlib.study.names import KINDS
 from cpmlib.study.options import AXES, ROI_DIAMETER
 from cpmlib.study.pseudonyms import replace_names
@@ -93,8 +94,10 @@ class StudyImages:
     def files(self, patient: str) -> PatientFiles:
         """Return the study's files of a patient; samples go by their names in the files."""
         entry = self._index[patient]
+        uncounted = set(entry.get("uncounted", []))
+        names = [name for name in entry["samples"].values() if name not in uncounted]
         return find_patient(
-            self.build / "study", entry["folder"], entry["samples"].values(), checked=True
+            self.build / "study", entry["folder"], names, uncounted=uncounted, checked=True
         )
 
     def image(self, patient: str, kind: str) -> nib.Nifti1Image | None:
@@ -134,7 +137,7 @@ class StudyImages:
         if all(images[kind] is None for kind in SHOWN):
             return None
         tile = self.tile(patient, row["sample_id"])
-        name = str(row["case"]).removeprefix("fig")
+        name = str(row["case"])
         if tile is None:
             return CaseImages(name, target, images, diameter=diameter)
         return CaseImages(name, target, images, *tile, diameter)
@@ -209,7 +212,7 @@ class StudyImages:
         own = {entry["folder"]: patient, **{old: new for new, old in entry["samples"].items()}}
         kinds = _kinds_of_names(self.files(patient))
         text = replace_names(text, {n: replace_names(kinds[n], own) for n in kinds} | own)
-        return _LIKE_A_NAME.sub("a file", _OWN_WORDS.sub("", text))
+        return typeset(_LIKE_A_NAME.sub("a file", _OWN_WORDS.sub("", text)))
 
     def notes(self) -> pd.DataFrame:
         """Return what was noted of every patient: ``participant_id`` and ``note``, one a row."""

@@ -36,7 +36,8 @@ from cpmlib.figures.slices import (
     robust_window,
     world_point,
 )
-from cpmlib.mri.grid import resample_to, volume
+from cpmlib.mri.grid import resample_to
+from cpmlib.mri.volume import as_volume
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import ROI_DIAMETER
 
@@ -184,6 +185,17 @@ def viewer_grid(
     return affine, (int(count[0]), int(count[1]), int(count[2]))
 
 
+def has_base(images: Mapping[str, nib.Nifti1Image | None]) -> bool:
+    """Whether there is an image to lay a map over.
+
+    Examples
+    --------
+    >>> has_base({"CPM": None, "T1w": None})
+    False
+    """
+    return any(images.get(name) is not None for name in BASES)
+
+
 def viewer_html(
     case_name: str,
     images: Mapping[str, nib.Nifti1Image | None],
@@ -280,13 +292,13 @@ def _brain(
 ) -> nib.Nifti1Image:
     if mask is not None:
         brain = mask
-    elif cpm is not None and np.isnan(volume(cpm, "CPM")).any():
+    elif cpm is not None and np.isnan(as_volume(cpm, "CPM").data).any():
         brain = cpm
     else:
         # Without a brain the whole head, face included, would go into the page.
         found = "neither a brain mask nor a CPM that is NaN outside the brain"
         raise DatasetError(Problem(case_name, found, "one of them", "compute the brain mask"))
-    data = volume(brain, "brain mask")
+    data = as_volume(brain, "brain mask").data
     inside = np.isfinite(data) & (data != 0)
     if not inside.any():
         raise DatasetError(Problem(case_name, "an empty brain", "a brain", "check the mask"))

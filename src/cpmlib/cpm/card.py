@@ -235,6 +235,29 @@ def _is_map(value: Any, is_good: Any, names: tuple[str, ...] | None = None) -> b
     )
 
 
+_ENTRIES = {
+    "label": "model",
+    "synthetic": "trained on synthetic data",
+    "voxel_size": "voxel in the plane (mm)",
+    "input_scaling": "inputs divided by",
+    "training_range": "range of each contrast in training",
+    "training_median": "median of each contrast in training",
+    "density_range": "range of the counted density (cells/mm²)",
+    "reference_sd": "reference SD, by which maps are scaled (cells/mm²)",
+    "test_rmse": "RMSE on the patients held out (cells/mm²)",
+    "n_patients": "patients",
+    "n_slices": "slices",
+    "n_tiles": "tiles",
+    "seed": "seed of the random numbers",
+    "inputs": "contrasts",
+    "units": "units of the contrasts",
+    "tile_size": "tile (voxels along an edge)",
+    "density_unit": "unit of the density",
+    "format_version": "version of the file's format",
+}
+"""How a reader sees the entries of a card."""
+
+
 def training_card(card: ModelCard) -> pd.DataFrame:
     """List a card for a reader.
 
@@ -246,10 +269,11 @@ def training_card(card: ModelCard) -> pd.DataFrame:
     rows = []
     for entry, value in dataclasses.asdict(card).items():
         if isinstance(value, Mapping):
-            text = ", ".join(f"{name}: {_written(item)}" for name, item in value.items())
+            named = ((name.replace("_", " "), _written(item)) for name, item in value.items())
+            text = ", ".join(f"{name}: {item}" for name, item in named)
         else:
             text = _written(value)
-        rows.append((entry.replace("_", " "), text))
+        rows.append((_ENTRIES.get(entry, entry.replace("_", " ")), text))
     return pd.DataFrame(rows, columns=["entry", "value"])
 
 
@@ -296,4 +320,8 @@ def _written(value: Any) -> str:
         return (
             " to ".join(_written(item) for item in value) if len(value) == 2 else ", ".join(value)
         )
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    return str(value)

@@ -18,8 +18,8 @@ import numpy as np
 from cpmlib.cpm.card import InputScaling, ModelCard
 from cpmlib.cpm.features import REACH
 from cpmlib.cpm.traversal import LARGEST_INDEX
-from cpmlib.mri.grid import volume, voxel_sizes
 from cpmlib.mri.images import CONTRASTS
+from cpmlib.mri.volume import as_volume
 from cpmlib.study.errors import DatasetError, Problem
 
 Normalisation = Literal["output", "input", "none"]
@@ -30,7 +30,7 @@ NEEDS: Mapping[str, InputScaling] = {
 }
 """How the model's training inputs must have been scaled for each normalisation."""
 
-SAME_VOXEL_SIZE = 0.10
+MAX_VOXEL_DIFFERENCE = 0.10
 """In-plane voxels may differ from the model's by this share."""
 
 SAME_GRID = 1e-3
@@ -106,12 +106,7 @@ def model_inputs(
         if target_shape != shape or not np.allclose(image.affine, grid, rtol=0, atol=SAME_GRID):
             found = f"a grid of {target_shape} that is not the mask's of {shape}"
             raise _fault(name, found, "all contrasts on one grid", "resample them to one grid")
-        target[:] = volume(image, name)
-        infinite = np.isinf(target)
-        if infinite.any():
-            where = tuple(int(i) for i in np.argwhere(infinite)[0])
-            found = f"an infinite value at voxel {where}"
-            raise _fault(name, found, "finite values, or NaN for none", "write the image again")
+        target[:] = as_volume(image, name).data
     return volumes, inside
 
 
@@ -172,7 +167,7 @@ def _check_names(images: Mapping[str, nib.Nifti1Image]) -> None:
 
 
 def _inside(mask: nib.Nifti1Image) -> np.ndarray:
-    values = np.nan_to_num(volume(mask, "brain mask"), nan=0.0)
+    values = np.nan_to_num(as_volume(mask, "brain mask").data, nan=0.0)
     if not np.isin(values, (0, 1)).all():
         remedy = "threshold the mask"
         raise _fault("brain mask", "values other than 0 and 1", "1 inside, 0 outside", remedy)
@@ -188,10 +183,10 @@ def _check_grid(card: ModelCard, affine: np.ndarray) -> None:
     if axes != "RAS":
         expected = "axes that run to right, anterior and superior"
         raise _fault("grid", f"axes {axes}", expected, "reorder the axes of all images")
-    size = voxel_sizes(affine)[:2]
-    if (np.abs(size / card.voxel_size - 1) > SAME_VOXEL_SIZE).any():
+    size = nib.affines.voxel_sizes(affine)[:2]
+    if (np.abs(size / card.voxel_size - 1) > MAX_VOXEL_DIFFERENCE).any():
         found = f"voxels of {size[0]:.3g} x {size[1]:.3g} mm in the plane"
-        expected = f"the model's {card.voxel_size:.3g} mm to within {SAME_VOXEL_SIZE:.0%}"
+        expected = f"the model's {card.voxel_size:.3g} mm to within {MAX_VOXEL_DIFFERENCE:.0%}"
         raise _fault("grid", found, expected, "resample the images to the model's voxel size")
 
 

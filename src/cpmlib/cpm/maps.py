@@ -20,13 +20,14 @@ import numpy as np
 
 from cpmlib.mri.adc import (
     adc_from_series,
+    check_volumes,
     first_volume,
     inside_of,
     mask_image,
     without_background,
     without_weighting,
 )
-from cpmlib.mri.adc_units import adc_in_units
+from cpmlib.mri.adc_units import adc_in_units, check_fitted
 from cpmlib.mri.bias_field import correct_bias_field
 from cpmlib.mri.brain_mask import check_mask, find_brain
 from cpmlib.mri.gradients import choose_volumes
@@ -346,8 +347,11 @@ def _adc(
     series = images.diffusion
     if series is None:
         return None
+    name = images.names.get("dwi", "dwi")
+    notes += check_volumes(series, mask, name)
     fitted = adc_from_series(series, mask)
     notes += choose_volumes(series.bvals, series.bvecs).notes
+    notes += check_fitted(median_of_brain(fitted, mask), name)
     return resample_to(fitted, mask.affine, mask.shape, name="ADC")
 
 

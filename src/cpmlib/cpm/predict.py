@@ -38,8 +38,8 @@ from cpmlib.cpm.inputs import (
 )
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.traversal import add_up_trees
-from cpmlib.mri.grid import make_image
 from cpmlib.mri.images import CONTRASTS
+from cpmlib.mri.volume import make_image
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import MUCH_OUTSIDE
 

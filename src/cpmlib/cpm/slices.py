@@ -15,11 +15,9 @@ import numpy as np
 
 from cpmlib.cpm.card import InputScaling
 from cpmlib.cpm.features import complete, tiles_at
+from cpmlib.mri.grid import SAME_VOXEL_SIZE
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.study.errors import DatasetError, Problem
-
-SAME_VOXEL_SIZE = 0.01
-"""Voxel sizes of slices may differ by this share."""
 
 
 @dataclass(frozen=True, eq=False)

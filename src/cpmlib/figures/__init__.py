@@ -1,1 +1,1 @@
-"""The paper's figures: tables in, matplotlib figures out."""
+"""The paper's figures: tables and images in, matplotlib figures out."""

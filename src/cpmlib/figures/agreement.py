@@ -1,4 +1,4 @@
-"""How close each regenerated value is to print."""
+"""How close each regenerated value is to the printed one."""
 
 from __future__ import annotations
 

@@ -8,27 +8,27 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cpmlib.figures.representative import CaseImages, figure_representative
-from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, say
+from cpmlib.figures.representative import CaseImages, case_title, figure_representative
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_absent, figure_style
 from cpmlib.paper.cases import cases
 
 
 def figure_cases(samples: pd.DataFrame) -> Figure:
     """Draw CPM and ADC against H&E cellularity with the representative cases named."""
+    shown = cases(samples)
+    if shown.empty:
+        return figure_absent("the dataset names no representative case")
     with figure_style():
         figure = Figure(figsize=(2.4 * PANEL * 1.2, PANEL * 1.25), layout="constrained")
         axes = figure.subplots(1, 2, sharey=True)
         for ax, column in zip(axes, ("cpm", "adc"), strict=True):
             ax.set_xlabel(AXIS_LABEL[column])
-            shown = cases(samples)
-            if shown.empty:
-                say(ax, "the dataset names no representative case")
-                continue
             ax.scatter(samples[column], samples["he_cellularity"], s=14, color="#BBBBBB")
             ax.scatter(shown[column], shown["he_cellularity"], s=36, color=COLOUR["HGG"])
             for row in shown.dropna(subset=[column, "he_cellularity"]).to_dict("records"):
                 place = (row[column], row["he_cellularity"])
-                text = ax.annotate(row["case"], place, xytext=(5, 4), textcoords="offset points")
+                name = case_title(row["case"])
+                text = ax.annotate(name, place, xytext=(5, 4), textcoords="offset points")
                 text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         axes[0].set_ylabel(AXIS_LABEL["he_cellularity"])
     return figure
@@ -38,7 +38,4 @@ def figure_case_images(cases: Sequence[CaseImages]) -> Figure:
     """Draw the images of cases, or say that there are none."""
     if cases:
         return figure_representative(cases)
-    with figure_style():
-        figure = Figure(figsize=(2.4 * PANEL, 0.5 * PANEL), layout="constrained")
-        say(figure.subplots(), "the dataset holds no images of these cases")
-    return figure
+    return figure_absent("the dataset holds no images of such cases")

@@ -37,6 +37,9 @@ from cpmlib.study.options import ROI_DIAMETER
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
 """Columns: what the map is made from, and the map."""
 
+PERFUSION = "rCBV"
+"""Further column, for rows that have it: whose perfusion series was moved far."""
+
 EXTRAPOLATION = "extrapolation"
 """Further column, drawn where a row has it: the voxels concerned, over the anatomy."""
 
@@ -78,7 +81,7 @@ class QualityRow:
     name
         The patient's name in the dataset.
     slices
-        By the names in `SHOWN` and `EXTRAPOLATION`; an absent image is None.
+        By the names in `SHOWN`, `PERFUSION` and `EXTRAPOLATION`; an absent image is None.
     mask
         The slice of the brain mask, or None.
     targets : (N, 3)
@@ -104,7 +107,7 @@ def quality_row(
     name
         The patient's name in the dataset.
     images
-        By the names in `SHOWN` and `EXTRAPOLATION`; absent or None where there is none.
+        By the names in `SHOWN`, `PERFUSION`, `EXTRAPOLATION`; absent or None where there is none.
     mask
         Brain mask, or None.
     targets : (N, 3)
@@ -131,7 +134,7 @@ def quality_row(
     points = np.asarray(targets, dtype=float).reshape(-1, 3)
     if not np.isfinite(points).all():
         raise ValueError(f"targets of {name} are not finite")
-    present = {key: image for key in SHOWN if (image := images.get(key)) is not None}
+    present = {key: image for key in (*SHOWN, PERFUSION) if (image := images.get(key)) is not None}
     if not present:
         raise ValueError(f"{name} has no image to show")
     if mask is not None:
@@ -194,7 +197,7 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
         raise ValueError("no patient; expected at least one")
     shown = [
         name
-        for name in (*SHOWN, EXTRAPOLATION)
+        for name in (*SHOWN, PERFUSION, EXTRAPOLATION)
         if any(row.slices.get(name) is not None for row in rows)
     ]
     width = LEFT + PANEL_WIDTH * len(shown)

@@ -26,7 +26,9 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.style import say
-from cpmlib.mri.grid import Interpolation, resample_to, volume, voxel_sizes
+from cpmlib.mri.grid import resample_to
+from cpmlib.mri.resampling import Interpolation
+from cpmlib.mri.volume import as_volume
 
 Plane = Literal["axial", "coronal", "sagittal"]
 
@@ -158,8 +160,7 @@ def take_slice(
         raise ValueError(f"plane is {plane!r}; expected one of {', '.join(PLANES)}")
     point = world_point(point)
     if spacing is None:
-        volume(image, name)  # says what is wrong with an image that has no voxel size
-        spacing = float(voxel_sizes(image.affine).min())
+        spacing = float(as_volume(image, name).grid.voxel_sizes.min())
     if not 0 < spacing < np.inf:
         raise ValueError(f"spacing is {spacing}; expected a size above 0 mm")
     low, high = field_of_view(image) if box is None else np.asarray(box, dtype=float)
@@ -237,7 +238,7 @@ def box_of_brain(brain: nib.Nifti1Image, margin: float = 5.0) -> np.ndarray:
     array([[2.5, 1.5, 2.5],
            [5.5, 6.5, 5.5]])
     """
-    data = volume(brain, "brain mask")
+    data = as_volume(brain, "brain mask").data
     inside = np.isfinite(data) & (data != 0)
     if not inside.any():
         return field_of_view(brain)

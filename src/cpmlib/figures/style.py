@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 COLOUR = {
     "CET": "#0072B2",
@@ -30,6 +31,8 @@ AXIS_LABEL = {
 
 PANEL = 2.2
 """Width of one panel, inches."""
+
+NO_IMAGES = "the dataset holds no images for this step"
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -62,3 +65,17 @@ def name_panels(axes: list[Axes], start: str = "A") -> None:
 def say(ax: Axes, reason: str) -> None:
     """Write on an empty panel why it is empty."""
     ax.text(0.5, 0.5, reason, transform=ax.transAxes, ha="center", va="center", wrap=True)
+
+
+def figure_absent(reason: str = NO_IMAGES) -> Figure:
+    """Say in place of a figure why there is none.
+
+    The reason is the figure's label, so that `cpmlib.book.page.Page.figure` can give it in place
+    of a caption and an alternative text, which describe what is not there.
+    """
+    with figure_style():
+        figure = Figure(figsize=(2.4 * PANEL, 0.5 * PANEL), layout="constrained", label=reason)
+        ax = figure.subplots()
+        ax.set_axis_off()
+        say(ax, reason)
+    return figure

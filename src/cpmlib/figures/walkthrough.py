@@ -17,23 +17,13 @@ from cpmlib.figures.quality import EXTRAPOLATION, SHOWN, QualityRow, figure_qual
 from cpmlib.figures.registration import figure_registration, pixels_of_registration
 from cpmlib.figures.roi import figure_rois, roi_panel
 from cpmlib.figures.slices import pixels
-from cpmlib.figures.style import PANEL, figure_style, say
+from cpmlib.figures.style import figure_absent
 
 if TYPE_CHECKING:
     from cpmlib.roi.walkthrough import Walkthrough
 
 SPHERE_SIZE = 3.0
 """Side of the panel with the one sphere, inches."""
-
-NO_IMAGES = "the dataset holds no images for this step"
-
-
-def figure_absent(reason: str = NO_IMAGES) -> Figure:
-    """Say in place of a figure why there is none."""
-    with figure_style():
-        figure = Figure(figsize=(2.4 * PANEL, 0.5 * PANEL), layout="constrained")
-        say(figure.subplots(), reason)
-    return figure
 
 
 def native_row(walk: Walkthrough) -> QualityRow | None:

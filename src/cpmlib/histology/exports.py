@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cpmlib.study.delimited import DELIMITERS, parse_number
 from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.text import read_bytes
 
 MAXIMUM_BYTES = 200_000_000
 """A biopsy with its cells' outlines needs about a tenth; more is a mistake."""
@@ -183,18 +184,7 @@ def spell(name: str) -> str:
 
 def read_export(path: Path) -> str:
     """Read a file as UTF-8, as UTF-16 if it says so, or as an old spreadsheet writes (cp1252)."""
-    try:
-        size = path.stat().st_size
-        if size > MAXIMUM_BYTES:
-            expected = f"at most {MAXIMUM_BYTES} bytes"
-            remedy = "check that this is the export of one sample"
-            raise DatasetError(Problem(path.name, f"{size} bytes", expected, remedy))
-        raw = path.read_bytes()
-    except OSError as error:
-        found = error.strerror or type(error).__name__
-        raise DatasetError(
-            Problem(path.name, found, "a readable file", "check the file and its permissions")
-        ) from None
+    raw = read_bytes(path, MAXIMUM_BYTES, "check that this is the export of one sample")
     utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "cp1252"):
         try:

@@ -12,6 +12,7 @@ import numpy as np
 from cpmlib.histology.exports import read_export
 from cpmlib.histology.outlines import Polygon
 from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.text import parse_json
 
 LARGEST_PIXELS = 1e7
 """Coordinates lie nearer to the origin: slides have up to 1e6 pixels a side."""
@@ -20,7 +21,7 @@ _LEGACY = {"pathcellobject": "cell", "pathdetectionobject": "detection", "pathti
 
 def read_features(path: Path) -> Iterator[dict[str, Any]]:
     """Yield each GeoJSON feature, children after their parents."""
-    content = parse_json(path)
+    content = read_json_export(path)
     if isinstance(content, dict):
         is_collection = content.get("type") == "FeatureCollection"
         content = content.get("features") if is_collection else [content]
@@ -41,16 +42,9 @@ def read_features(path: Path) -> Iterator[dict[str, Any]]:
         waiting += reversed(children) if isinstance(children, list) else []
 
 
-def parse_json(path: Path) -> Any:
+def read_json_export(path: Path) -> Any:
     """Read JSON; raise a DatasetError if it is none."""
-    try:
-        return json.loads(read_export(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        found = f"no JSON ({getattr(error, 'msg', 'nested too deeply')})"
-        row = getattr(error, "lineno", None)
-        raise DatasetError(Problem(path.name, found, "JSON", "export it again", row)) from None
+    return parse_json(read_export(path), path.name, "JSON", "export it again")
 
 
 def feature_error(path: Path, number: int, found: str, expected: str) -> DatasetError:

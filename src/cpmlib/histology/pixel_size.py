@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cpmlib.histology.geojson import (
-    parse_json,
+    read_json_export,
 )
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import PIXEL_SIZE_RANGE_UM
@@ -32,7 +32,7 @@ def read_pixel_size(sidecar: Path) -> float:
     DatasetError
         If it is absent, not square, or out of range.
     """
-    content = parse_json(sidecar)
+    content = read_json_export(sidecar)
     content = content if isinstance(content, dict) else {}
     sizes, unit = content.get("PixelSize"), content.get("PixelSizeUnits")
     numbers = sizes[:2] if isinstance(sizes, list) else [sizes]
@@ -74,7 +74,7 @@ def pixel_size_of(sidecars: Iterable[Path]) -> float | None:
     """
     known: dict[str, float] = {}
     for path in sidecars:
-        content = parse_json(path)
+        content = read_json_export(path)
         if isinstance(content, dict) and {"PixelSize", "PixelSizeUnits"} & set(content):
             known[path.name] = read_pixel_size(path)
     if not known:

@@ -22,6 +22,17 @@ from cpmlib.study.files import PatientFiles
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
 """Of more, the reader of pictures warns: they would fill the memory. They are refused."""
 
+MODES = ("RGB", "RGBA", "P")
+"""Of the reader of pictures: colours of 8 bits."""
+
+OPAQUE = 255
+
+BLACK = 15
+"""No stain takes up all light; a channel up to this is fluorescence, padding or a lost part."""
+
+MOST_BLACK = 0.05
+"""Share of a tile that ink or dust may make black."""
+
 DECIMALS = 1
 """Densities are kept to a tenth of a cell per mm2, as those of the exports."""
 
@@ -42,7 +53,8 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
     Raises
     ------
     DatasetError
-        If the picture cannot be read or is not RGB of 8 bits, or its pixel size is not given.
+        If the picture cannot be read, is not RGB of 8 bits, is transparent, of one colour, grey or
+        partly black, or its pixel size is not given.
 
     Examples
     --------
@@ -55,17 +67,36 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
     pixel_size = read_pixel_size(exports["tile_sidecar"])
     check_size(path)
     try:
-        from skimage import io
-
-        rgb = np.asarray(io.imread(path))
+        with Image.open(path) as picture:
+            mode, frames = picture.mode, getattr(picture, "n_frames", 1)
+            rgba = np.asarray(picture.convert("RGBA"))
     # The readers of pictures have no common error for a damaged file.
     except (OSError, ValueError, SyntaxError, RuntimeError) as error:
         found = f"no picture that can be read ({type(error).__name__})"
         raise DatasetError(Problem(path.name, found, "a PNG file", "export it again")) from None
-    if rgb.ndim != 3 or rgb.shape[2] < 3 or rgb.dtype != np.uint8:
-        found = f"an array of shape {rgb.shape} and type {rgb.dtype}"
-        raise DatasetError(Problem(path.name, found, "RGB of 8 bits", "export it as RGB"))
-    return rgb[..., :3], pixel_size
+    if mode not in MODES or frames > 1:
+        found = f"{frames} x a picture of mode {mode}"
+        raise DatasetError(Problem(path.name, found, "RGB of 8 bits, once", "export it as RGB"))
+    if fault := _no_section(rgba):
+        expected = "a stained section in colour that fills the picture"
+        remedy = "export the tile again, as RGB from the slide itself, or take it out"
+        raise DatasetError(Problem(path.name, fault, expected, remedy))
+    return rgba[..., :3], pixel_size
+
+
+def _no_section(rgba: np.ndarray) -> str:
+    """Say what shows that a picture (H, W, 4) is no section under a bright-field microscope."""
+    rgb = rgba[..., :3]
+    if clear := (rgba[..., 3] < OPAQUE).mean():
+        share = max(100 * clear, 0.1)
+        return f"{share:.1f} % of the picture transparent, where there is no colour to count"
+    if (rgb == rgb[0, 0]).all():
+        return "one colour everywhere"
+    if (rgb == rgb[..., :1]).all():
+        return "a picture in shades of grey"
+    if (black := (rgb <= BLACK).all(axis=-1).mean()) > MOST_BLACK:
+        return f"{100 * black:.0f} % of the picture black, where no light passes"
+    return ""
 
 
 def check_size(path: Path) -> None:

@@ -7,13 +7,19 @@ import numpy as np
 from scipy import ndimage
 
 from cpmlib.mri.diffusion import apparent_diffusion_coefficient
-from cpmlib.mri.gradients import SAME_B
+from cpmlib.mri.gradients import SAME_B, choose_volumes, shells_of
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.patient import DiffusionSeries
+from cpmlib.study.errors import DatasetError, Problem
 
 MARGIN = 2
 """Voxels by which the brain mask is widened before the tensor is fitted, so that the interpolation
 at the brain's edge has neighbours."""
+
+
+SIGNALS_NOTED, SIGNALS_REFUSED = 1.1, 1.5
+"""Largest over smallest median of the brain among volumes of one b-value: scaling between scans
+gives some per cent, another quantity any number."""
 
 
 def without_background(adc: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -71,6 +77,58 @@ def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
         values += np.asarray(series.image.dataobj[..., volume], dtype=np.float32)
     mean = values / np.float32(len(chosen))
     return nib.Nifti1Image(mean, series.image.affine, series.image.header)
+
+
+def check_volumes(series: DiffusionSeries, mask: nib.Nifti1Image, name: str = "dwi") -> list[str]:
+    """Compare the brain's median signal in the volumes of each b-value that are used.
+
+    Scanners append maps to a series, such as the ADC as one more volume at b = 0, and a volume may
+    be lost. Among directions of one b-value the median of a brain hardly differs.
+
+    Parameters
+    ----------
+    series
+        With its gradients.
+    mask
+        Brain, on any grid.
+    name
+        What to call the series in an error.
+
+    Returns
+    -------
+    list of str
+        Where medians differ by more than `SIGNALS_NOTED`.
+
+    Raises
+    ------
+    DatasetError
+        Where they differ by more than `SIGNALS_REFUSED`.
+    """
+    first = first_volume(series.image)
+    brain = inside_of(resample_to(mask, first.affine, first.shape, "nearest", "mask"))
+    if not brain.any():
+        return []  # whoever computes the ADC says so
+    used = np.flatnonzero(choose_volumes(series.bvals, series.bvecs, name=name).used)
+    notes, problems = [], []
+    for shell in shells_of(series.bvals[used]):
+        volumes = used[shell]
+        signal = [float(np.nanmedian(series.image.dataobj[..., v][brain])) for v in volumes]
+        middle = np.median(signal)
+        ratio = max(signal) / min(signal) if min(signal) > 0 else np.inf
+        odd = int(np.argmax(np.abs(np.array(signal) - middle)))
+        found = f"a median signal of the brain of {min(signal):.4g} to {max(signal):.4g} in the "
+        found += f"volumes of b = {series.bvals[volumes[odd]]:g}"
+        if len(volumes) > 2:
+            found += f", {signal[odd]:.4g} in volume {volumes[odd] + 1}"
+        if ratio >= SIGNALS_REFUSED:
+            remedy = "take out what is no such volume, as an appended map, with its b-value and "
+            remedy += "gradient"
+            problems.append(Problem(name, found, "about the same signal in all of them", remedy))
+        elif ratio >= SIGNALS_NOTED:
+            notes.append(f"ADC: {found}; look whether all belong to the series")
+    if problems:
+        raise DatasetError(problems)
+    return notes
 
 
 def adc_from_series(series: DiffusionSeries, mask: nib.Nifti1Image) -> nib.Nifti1Image:

@@ -12,18 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 
-from cpmlib.mri.grid import make_image, resample_to, volume, voxel_sizes
+from cpmlib.mri.multiresolution import itk_image
+from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
 
-if TYPE_CHECKING:
-    import SimpleITK as sitk  # noqa: N813 (its usual name)
-
-SHRUNKEN = 6.0
+FIELD_VOXEL = 6.0
 """Voxel size at which the field is estimated, mm; it varies over centimetres."""
 
 ITERATIONS = (50, 50, 30)
@@ -31,18 +28,17 @@ ITERATIONS = (50, 50, 30)
 
 
 def correct_bias_field(
-    image: nib.Nifti1Image, mask: nib.Nifti1Image, name: str = "the image"
+    image: nib.Nifti1Image | Volume, mask: nib.Nifti1Image | Volume, name: str = "the image"
 ) -> nib.Nifti1Image:
     """Divide an image by its bias field, estimated by N4 on about 6-mm voxels.
 
     Parameters
     ----------
     image
-        3-D, of any unit in which 0 means no signal (T1w, T1wGd, FLAIR; never a map with units).
+        3-D, of any unit in which 0 means no signal (T1w, T1wGd, FLAIR; never a map with units);
+        called `name` in messages.
     mask
         Where the field is estimated, best the brain; brought to the image's grid if needed.
-    name
-        What to call the image in a message.
 
     Returns
     -------
@@ -58,38 +54,34 @@ def correct_bias_field(
     --------
     >>> i, j, k = np.indices((24, 24, 24))
     >>> tissue = np.where((i // 4 + j // 4 + k // 4) % 2, 600, 400)
-    >>> shaded = make_image((tissue * np.exp(0.02 * i)).astype(np.float32), np.diag([6.0, 6, 6, 1]))
-    >>> everywhere = make_image(np.ones((24, 24, 24), np.uint8), shaded.affine)
+    >>> shaded = Volume(tissue * np.exp(0.02 * i), np.diag([6.0, 6, 6, 1]))
+    >>> everywhere = Volume(np.ones((24, 24, 24)), shaded.affine)
     >>> bright = correct_bias_field(shaded, everywhere).get_fdata()[tissue == 600]
     >>> bool(bright.std() / bright.mean() < 0.03)
     True
     """
-    data = volume(image, name)
-    own = resample_to(mask, image.affine, data.shape, "nearest", "the mask")
-    inside = (np.asarray(own.dataobj) > 0.5) & (data > 0)
+    volume = as_volume(image, name)
+    data = volume.data
+    inside = as_volume(mask, "the mask").resampled(volume.grid, "nearest").inside & (data > 0)
     if inside.sum() < 2:
-        raise DatasetError(
-            Problem(name, "no signal in the brain", "positive values", "check image and mask")
-        )
-    before = np.median(data[inside])
-    field = _field(data, inside, voxel_sizes(image.affine))
-    corrected = (data / field).astype(np.float32)
-    corrected *= before / np.median(corrected[inside])
-    return make_image(corrected, image.affine)
+        found, remedy = "no signal in the brain", "check image and mask"
+        raise DatasetError(Problem(volume.name, found, "positive values", remedy))
+    corrected = (data / _field(data, inside, volume.grid.voxel_sizes)).astype(np.float32)
+    corrected *= np.median(data[inside]) / np.median(corrected[inside])
+    return make_image(corrected, volume.affine)
 
 
 def _field(data: np.ndarray, inside: np.ndarray, size: np.ndarray) -> np.ndarray:
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
     # N4 knows only voxels and their spacing; orientation plays no part in it.
-    whole = _itk(np.where(np.isnan(data), 0, data).astype(np.float32), size)
-    shrink = [int(n) for n in np.maximum(np.rint(SHRUNKEN / size), 1)]
+    whole = itk_image(np.where(np.isnan(data), 0, data).astype(np.float32), size)
+    shrink = [int(n) for n in np.maximum(np.rint(FIELD_VOXEL / size), 1)]
     with _one_thread():
         corrector = sitk.N4BiasFieldCorrectionImageFilter()
         corrector.SetMaximumNumberOfIterations(list(ITERATIONS))
-        corrector.Execute(
-            sitk.Shrink(whole, shrink), sitk.Shrink(_itk(inside.astype(np.uint8), size), shrink)
-        )
+        where = itk_image(inside.astype(np.uint8), size)
+        corrector.Execute(sitk.Shrink(whole, shrink), sitk.Shrink(where, shrink))
         logarithm = sitk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(whole))
     return np.exp(logarithm.transpose(2, 1, 0))
 
@@ -108,11 +100,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
-
-
-def _itk(array: np.ndarray, size: np.ndarray) -> sitk.Image:
-    import SimpleITK as sitk  # noqa: N813 (its usual name)
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
-    image.SetSpacing(size.tolist())
-    return image

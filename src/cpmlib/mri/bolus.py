@@ -41,6 +41,10 @@ ARRIVED = 0.05
 MOST_UNSTEADY = 5
 """Volumes at the start that may be left out because they are not steady."""
 
+JUMP = 0.1
+"""Share of the baseline signal by which one volume may differ from both beside it; one that is
+brighter by 20 % makes rCBV wrong by 8 %."""
+
 UNSTEADY = 0.01
 """Share of the baseline signal by which such a volume differs from those that follow."""
 
@@ -88,8 +92,8 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     Raises
     ------
     DatasetError
-        If the series is too short, shows no bolus that comes and goes, or begins or ends too close
-        to it.
+        If the series is too short, shows no bolus that comes and goes, begins or ends too close to
+        it, or jumps for one volume.
 
     Examples
     --------
@@ -126,7 +130,17 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     if after < LEAST_AFTER:
         found = f"a series that ends {after:.3g} s after the bolus arrives"
         raise _fault(name, found, f"at least {LEAST_AFTER:g} s", "name the whole series")
+    for volume in np.flatnonzero(_jumps(curve) > max(JUMP * level, NOISE_MARGIN * noise)):
+        if volume > end and volume != peak:
+            raise _spoilt(name, float(curve[volume]), int(volume))
     return Bolus(start, end, peak, float(drop / level))
+
+
+def _jumps(curve: np.ndarray) -> np.ndarray:
+    """Return by how much each volume is brighter, or darker, than both beside it."""
+    beside = np.vstack([np.r_[curve[1], curve[:-1]], np.r_[curve[1:], curve[-2]]])
+    brighter, darker = curve - beside.max(axis=0), beside.min(axis=0) - curve
+    return np.asarray(np.maximum(np.maximum(brighter, darker), 0))
 
 
 def _passes(curve: np.ndarray, peak: int, level: float, drop: float, noise: float) -> bool:
@@ -145,6 +159,12 @@ def _steady(baseline: np.ndarray, noise: float) -> int:
         if abs(baseline[start] - level) <= max(UNSTEADY * level, 3 * noise):
             return start
     return min(MOST_UNSTEADY, max(len(baseline) - 1, 0))
+
+
+def _spoilt(name: str, signal: float, volume: int) -> DatasetError:
+    found = f"a mean signal of {signal:.4g} in volume {volume + 1}, unlike those beside it"
+    remedy = "take out a volume that is spoilt, or a map that the scanner added"
+    return _fault(name, found, "a curve without jumps", remedy)
 
 
 def _fault(name: str, found: str, expected: str, remedy: str) -> DatasetError:

@@ -2,9 +2,9 @@
 morphology; where a study brings its own mask, that is checked and used instead.
 
 The brain is the largest piece of tissue that stays in one piece when everything thinner than a few
-mm (vessels, meninges, optic nerves, skin) is worn away, and that keeps clear of the skin. No
-trained network is involved, so a lesion of any look or place is judged as the rest is. Where the
-head has its skull, the mask must agree with that of a template; else the latter is taken.
+mm (vessels, meninges, optic nerves, skin) is eroded, and that does not reach the skin. No trained
+network is used, so a lesion of any kind is treated as the rest is. Where the head has its skull,
+the mask must agree with that of a template; else that of the template is taken.
 
 Vocabulary
 ----------
@@ -17,26 +17,27 @@ Vocabulary
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from cpmlib.mri.grid import make_image, reference_grid, resample_to, volume
+from cpmlib.mri.grid import WORKING_VOXEL, reference_grid
+from cpmlib.mri.multiresolution import lowest_value
 from cpmlib.mri.template_mask import template_mask
+from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
 
-WORKING_VOXEL = 2.0
-"""The mask is found at this voxel size, mm: fine enough for its edge, and quick."""
-
-SMALLEST_BRAIN, LARGEST_BRAIN = 500.0, 2300.0
+MIN_BRAIN, MAX_BRAIN = 500.0, 2300.0
 """Volumes between which an intracranial content of a child or an adult lies, ml."""
 
-LEAST_INSIDE = 0.5
+MIN_INSIDE = 0.5
 """A study's mask of which a smaller share lies in the reference does not belong to it."""
 
 RADII = (2.5, 3.5, 4.5, 5.5, 6.5, 8.0)
-"""How thick tissue must be to belong to a core, mm; the first that frees the brain is taken."""
+"""Radii of erosion, mm; the first that separates the brain from the skin is taken."""
 
 SKIN_AND_SKULL = 5.0
 """A core that reaches nearer than this to the air is not all brain, mm."""
@@ -47,34 +48,41 @@ FLUID = 0.55
 DEEP = 15.0
 """Deeper than this below the skin, most of a head is brain, mm."""
 
-ALL_BRAIN = 0.85
+MIN_ONE_PIECE = 0.85
 """In an image without the skull, at least this share of the filled foreground is one piece."""
 
 BIAS_WIDTH = 25.0
 """Standard deviation of the Gaussian that estimates the coil's smooth shading, mm."""
 
-AGREE = 0.92
-"""Least overlap (Dice) with the template's mask of one that can be trusted. On real heads it was
+MIN_DICE = 0.92
+"""Overlap (Dice) with the template's mask of one that can be trusted. On real heads it was
 0.94 and more; masks that took in orbit, scalp or neck had 0.91 and less."""
 
 SULCUS = 6.0
 """Sulci narrower than twice this are closed, mm."""
 
 
-def brain_mask(t1: nib.Nifti1Image, name: str = "T1w") -> nib.Nifti1Image:
+def brain_mask(t1: nib.Nifti1Image | Volume, name: str = "T1w") -> nib.Nifti1Image:
+    """Return the mask of `find_brain`, without its notes."""
+    return find_brain(t1, name)[0]
+
+
+def find_brain(
+    t1: nib.Nifti1Image | Volume, name: str = "T1w"
+) -> tuple[nib.Nifti1Image, list[str]]:
     """Find the brain on a T1-weighted image, with or without the skull.
 
     Parameters
     ----------
     t1
-        T1w (or T1wGd) of a head, 3-D, in any orientation and unit.
-    name
-        What to call the image in a message.
+        T1w (or T1wGd) of a head, 3-D, in any orientation and unit; called `name` in messages.
 
     Returns
     -------
-    nibabel.Nifti1Image
+    mask : nibabel.Nifti1Image
         uint8, on the grid of `t1`: 1 in the brain, its ventricles and sulci included.
+    notes : list of str
+        What its owner should know of the mask; empty for one that can be trusted.
 
     Raises
     ------
@@ -85,67 +93,32 @@ def brain_mask(t1: nib.Nifti1Image, name: str = "T1w") -> nib.Nifti1Image:
     --------
     >>> i, j, k = np.ogrid[-25:25, -25:25, -25:25]
     >>> r = 4 * np.sqrt(i**2 + j**2 + k**2)
-    >>> head = np.select([r < 68, r < 76, r < 84], [600, 20, 900], 0).astype(np.float32)
-    >>> mask = brain_mask(make_image(head, np.diag([4.0, 4, 4, 1])))
-    >>> bool(abs(mask_volume(mask) / (4 / 3 * np.pi * 6.8**3) - 1) < 0.05)
+    >>> head = np.select([r < 68, r < 76, r < 84], [600, 20, 900], 0)
+    >>> mask = brain_mask(Volume(head, np.diag([4.0, 4, 4, 1])))
+    >>> bool(abs(mask_ml(as_volume(mask)) / (4 / 3 * np.pi * 6.8**3) - 1) < 0.05)
     True
     """
-    return find_brain(t1, name)[0]
-
-
-def find_brain(t1: nib.Nifti1Image, name: str = "T1w") -> tuple[nib.Nifti1Image, list[str]]:
-    """Find the brain as `brain_mask` does, and say what its owner should know of the mask.
-
-    Returns
-    -------
-    mask : nibabel.Nifti1Image
-        As of `brain_mask`.
-    notes : list of str
-        Empty for a mask that can be trusted.
-
-    Raises
-    ------
-    DatasetError
-        As `brain_mask` does.
-
-    Examples
-    --------
-    >>> find_brain(make_image(np.ones((5, 5, 5), np.float32), np.eye(4)))
-    Traceback (most recent call last):
-    cpmlib.study.errors.DatasetError: ...
-    """
-    data = volume(t1, name)
-    if not np.isfinite(data).any() or np.nanmin(data) == np.nanmax(data):
-        raise DatasetError(
-            Problem(name, "no contrast at all", "a T1-weighted head", "check the export")
-        )
-    affine, shape = reference_grid(t1, WORKING_VOXEL)
-    work = volume(resample_to(t1, affine, shape, name=name))
-    lowest = np.nanmin(work)
+    volume = as_volume(t1, name)
+    lowest_value(volume, "a T1-weighted head")
+    coarse = volume.resampled(reference_grid(volume, WORKING_VOXEL))
+    lowest = np.nanmin(coarse.data)
     # Stripped images hold no value, or the lowest one, outside the brain.
-    outside = np.isnan(work) | (work == lowest)
-    work = np.where(outside, 0, work - lowest)
-    found, skull = _find(work, outside)
-    found, notes = _checked(found, make_image(work, affine), name) if skull else (found, [])
+    outside = np.isnan(coarse.data) | (coarse.data == lowest)
+    head = replace(coarse, data=np.where(outside, 0, coarse.data - lowest))
+    found, skull = _segment(head.data, outside)
+    found, notes = _checked(found, head) if skull else (found, [])
     # A smoothed edge lets the mask follow it on a finer grid without steps.
     soft = ndimage.gaussian_filter(found.astype(np.float32), 0.7)
-    fine = volume(resample_to(make_image(soft, affine), t1.affine, data.shape))
-    mask = make_image(((fine > 0.5) & ~np.isnan(data)).astype(np.uint8), t1.affine)
-    size = mask_volume(mask)
-    if not SMALLEST_BRAIN <= size <= LARGEST_BRAIN:
-        raise DatasetError(
-            Problem(
-                name,
-                f"a brain of {size:.0f} ml",
-                f"{SMALLEST_BRAIN:.0f} to {LARGEST_BRAIN:.0f} ml",
-                "look at the image; if it is a whole head, supply a brain mask with the study",
-            )
-        )
-    return mask, notes
+    inside = replace(coarse, data=soft).resampled(volume.grid).inside & ~np.isnan(volume.data)
+    remedy = "look at the image; if it is a whole head, supply a brain mask with the study"
+    _check_ml(mask_ml(replace(volume, data=inside)), volume.name, remedy)
+    return make_image(inside.astype(np.uint8), volume.affine), notes
 
 
 def check_mask(
-    mask: nib.Nifti1Image, reference: nib.Nifti1Image, name: str = "the brain mask"
+    mask: nib.Nifti1Image | Volume,
+    reference: nib.Nifti1Image | Volume,
+    name: str = "the brain mask",
 ) -> None:
     """Check a brain mask that a study brings.
 
@@ -153,10 +126,9 @@ def check_mask(
     ----------
     mask
         3-D, in any grid; a probability from 0 to 1, or one label for the brain and 0 elsewhere.
+        Called `name` in messages.
     reference
         The image that it must fit.
-    name
-        What to call the mask in a message.
 
     Raises
     ------
@@ -167,74 +139,69 @@ def check_mask(
     Examples
     --------
     >>> affine = np.diag([10.0, 10, 10, 1])
-    >>> reference = make_image(np.ones((14, 14, 14), np.float32), affine)
-    >>> inner = np.zeros((14, 14, 14), np.float32)
+    >>> inner = np.zeros((14, 14, 14))
     >>> inner[2:12, 2:12, 2:12] = 1
-    >>> check_mask(make_image(inner, affine), reference)
+    >>> check_mask(Volume(inner, affine), Volume(np.ones((14, 14, 14)), affine))
     """
-    data = volume(mask, name)
-    data = data[~np.isnan(data)]
+    volume = as_volume(mask, name)
+    data = volume.data[~np.isnan(volume.data)]
     remedy = "supply a mask of the whole brain, 1 inside and 0 outside, or none"
-
-    def refuse(found: str, expected: str) -> DatasetError:
-        return DatasetError(Problem(name, found, expected, remedy))
-
-    if not data.size or not (data > 0.5).any():
-        raise refuse("no voxel in the brain", "values above 0.5 in the brain")
+    if not (data > 0.5).any():
+        expected = "values above 0.5 in the brain"
+        raise DatasetError(Problem(volume.name, "no voxel in the brain", expected, remedy))
     if data.min() < 0 or (data.max() > 1 and len(np.unique(data)) > 2):
-        raise refuse(f"values from {data.min():g} to {data.max():g}", "0 and 1, or a probability")
-    size = mask_volume(mask)
-    if not SMALLEST_BRAIN <= size <= LARGEST_BRAIN:
-        found = f"a brain of {size:.0f} ml"
-        raise refuse(found, f"{SMALLEST_BRAIN:.0f} to {LARGEST_BRAIN:.0f} ml")
-    there = resample_to(mask, reference.affine, reference.shape, "nearest", name)
-    share = mask_volume(there) / size
-    if share < LEAST_INSIDE:
+        found = f"values from {data.min():g} to {data.max():g}"
+        raise DatasetError(Problem(volume.name, found, "0 and 1, or a probability", remedy))
+    ml = mask_ml(volume)
+    _check_ml(ml, volume.name, remedy)
+    share = mask_ml(volume.resampled(as_volume(reference).grid, "nearest")) / ml
+    if share < MIN_INSIDE:
         found = f"{100 * share:.0f} % of it in the reference's field of view"
-        raise refuse(found, f"at least {100 * LEAST_INSIDE:.0f} %")
+        expected = f"at least {100 * MIN_INSIDE:.0f} %"
+        raise DatasetError(Problem(volume.name, found, expected, remedy))
 
 
-def mask_volume(mask: nib.Nifti1Image) -> float:
+def mask_ml(mask: Volume) -> float:
     """Return the volume of a mask, ml.
-
-    Parameters
-    ----------
-    mask
-        Values above 0.5 belong to it.
 
     Examples
     --------
-    >>> round(mask_volume(make_image(np.ones((9, 9, 9), np.uint8), np.diag([2.0, 2, 2, 1]))), 3)
+    >>> round(mask_ml(Volume(np.ones((9, 9, 9)), np.diag([2.0, 2, 2, 1]))), 3)
     5.832
     """
-    voxel = abs(np.linalg.det(mask.affine[:3, :3]))
-    return float((np.asarray(mask.dataobj) > 0.5).sum() * voxel / 1000)
+    return float(mask.inside.sum() * mask.voxel_ml)
 
 
-def _checked(found: np.ndarray, head: nib.Nifti1Image, name: str) -> tuple[np.ndarray, list[str]]:
-    """Hold a mask against the template's; return the better one, and what to say of it."""
+def _check_ml(ml: float, name: str, remedy: str) -> None:
+    if not MIN_BRAIN <= ml <= MAX_BRAIN:
+        expected = f"{MIN_BRAIN:.0f} to {MAX_BRAIN:.0f} ml"
+        raise DatasetError(Problem(name, f"a brain of {ml:.0f} ml", expected, remedy))
+
+
+def _checked(found: np.ndarray, head: Volume) -> tuple[np.ndarray, list[str]]:
+    """Compare a mask with the template's; return the better one, and what to say of it."""
     remedy = "look at its outline, or supply a brain mask with the study"
     for quick in (True, False):
-        template = template_mask(head, name, quick=quick)
+        template = template_mask(head, quick=quick)
         if template is not None:
             other = np.asarray(template.dataobj) > 0
             agreement = 2 * (found & other).sum() / (found.sum() + other.sum())
-            if agreement >= AGREE:
+            if agreement >= MIN_DICE:
                 return found, []
     if template is None:
-        said = f"brain mask: found on {name}, but no template fits that could confirm it"
+        said = f"brain mask: found on {head.name}, but no template fits that could confirm it"
         return found, [f"{said}; {remedy}"]
-    said = f"what was found on {name} itself overlaps with it by {agreement:.2f} only (Dice)"
+    said = f"what was found on {head.name} itself overlaps with it by {agreement:.2f} only (Dice)"
     return other, [f"brain mask: that of the MNI152 template, brought over; {said}; {remedy}"]
 
 
-def _find(work: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, bool]:
+def _segment(work: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return the brain, and whether there is a skull around it."""
     head = _head(work)
     inside = _distance(head)
     if (inside > DEEP).sum() < 2:
         return np.zeros_like(head), False
-    flat = _flatten(work, head)
+    flat = _without_shading(work, head)
     level = FLUID * float(np.median(flat[inside > DEEP]))
     tissue = head & (flat > level)
     inner = _distance(tissue)
@@ -244,7 +211,7 @@ def _find(work: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, bool]:
     if core.any():  # once more, with the brain's own brightness
         tissue = head & (flat > FLUID * float(np.median(flat[core])))
         core, radius = _core(_distance(tissue), inside)
-    return _fill(_regrow(core, radius, tissue)), True
+    return _fill(_dilate_in_tissue(core, radius, tissue)), True
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:
@@ -261,7 +228,7 @@ def _head(work: np.ndarray) -> np.ndarray:
     return _fill(_largest(smooth > level))
 
 
-def _flatten(work: np.ndarray, head: np.ndarray) -> np.ndarray:
+def _without_shading(work: np.ndarray, head: np.ndarray) -> np.ndarray:
     """Divide by the local mean of what is neither dark nor very bright."""
     inside = work[head]
     middle = threshold_otsu(np.clip(inside, 0, np.percentile(inside, 98)))
@@ -276,14 +243,14 @@ def _flatten(work: np.ndarray, head: np.ndarray) -> np.ndarray:
 
 def _is_stripped(head: np.ndarray, tissue: np.ndarray, inner: np.ndarray) -> bool:
     """Say whether nearly all of the head is one piece of tissue of a brain's size."""
-    if head.sum() * WORKING_VOXEL**3 / 1000 > LARGEST_BRAIN:
+    if head.sum() * WORKING_VOXEL**3 / 1000 > MAX_BRAIN:
         return False
-    piece = _fill(_regrow(_largest(inner > RADII[0]), RADII[0], tissue))
-    return bool(piece.sum() > ALL_BRAIN * head.sum())
+    piece = _fill(_dilate_in_tissue(_largest(inner > RADII[0]), RADII[0], tissue))
+    return bool(piece.sum() > MIN_ONE_PIECE * head.sum())
 
 
 def _core(inner: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the first core that keeps clear of the skin, and its radius."""
+    """Return the first core that does not reach the skin, and its radius."""
     best, least, taken = inner > RADII[0], np.inf, RADII[0]
     for radius in RADII:
         core = _largest(inner > radius)
@@ -297,8 +264,8 @@ def _core(inner: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
     return best, taken
 
 
-def _regrow(core: np.ndarray, radius: float, tissue: np.ndarray) -> np.ndarray:
-    """Give a core back what was worn away, and a little more."""
+def _dilate_in_tissue(core: np.ndarray, radius: float, tissue: np.ndarray) -> np.ndarray:
+    """Dilate a core, within tissue, by a little more than it was eroded."""
     result = np.zeros_like(core)
     if core.any():
         box = _around(core, radius + 1)

@@ -207,7 +207,7 @@ def choose_volumes(
     ADC: a trace, no tensor, from the mean over directions of 1 volume at b = 0, 3 at b = 1000
     """
     b, g = check_gradients(bvals, bvecs, np.size(bvals), name)
-    shells = _shells(b)
+    shells = shells_of(b)
     reference = shells[0]
     low = np.any([shell & (np.median(b[shell]) <= HIGHEST_B) for shell in shells], axis=0)
     weighted = low & ~reference
@@ -256,7 +256,7 @@ def _fault(file: str, found: str, expected: str, remedy: str = _EXPORT) -> Datas
     return DatasetError(Problem(file, found, expected, remedy))
 
 
-def _shells(b: np.ndarray) -> list[np.ndarray]:
+def shells_of(b: np.ndarray) -> list[np.ndarray]:
     """Return the volumes of each shell, (V,) bool, lowest b-value first."""
     shells, left = [], np.ones(len(b), dtype=bool)
     while left.any():

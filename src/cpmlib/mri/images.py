@@ -2,9 +2,7 @@
 
 Vocabulary
 ----------
-- *image*: a `nibabel.Nifti1Image` in memory, float32; its affine maps voxel indices to scanner
-  coordinates in mm, RAS+ (x to the patient's right, y forwards, z upwards).
-- *no value*: NaN, as outside the brain in a map. Infinities are faults.
+- *image*: a `nibabel.Nifti1Image` in memory, float32; NaN means that a voxel has no value.
 - *contrast*: one of the inputs of a cellularity prediction map.
 """
 
@@ -26,13 +24,13 @@ from nibabel.wrapstruct import WrapStructError
 from cpmlib.study.errors import DatasetError, Problem
 
 CONTRASTS = ("T1w", "T1wGd", "FLAIR", "ADC")
-"""The four inputs, in the order in which a model sees them: T1, T1 after gadolinium, FLAIR, ADC."""
+"""In the order in which a model sees them: T1, T1 after gadolinium, FLAIR, ADC."""
 
-MOST_VOXELS = 2**29
+MAX_VOXELS = 2**29
 """More voxels than any clinical series has; a header that claims more is corrupt."""
 
-SMALLEST_DETERMINANT = 1e-6
-"""Volume of a voxel, in mm3, below which an affine counts as singular."""
+MIN_VOXEL_MM3 = 1e-6
+"""Volume of a voxel below which an affine counts as singular, mm3."""
 
 OTHER_UNITS = {1: "metres", 3: "micrometres"}
 """Codes of the units that a header may name instead of mm (2) or none (0)."""
@@ -44,22 +42,12 @@ OTHER_SPACES = {3: "Talairach's space", 4: "MNI152 space", 5: "a template's spac
 """Codes of a header whose coordinates are those of no patient's scanner."""
 
 _HEADER_BYTES = 352
-_MOST_AFTER = 2**20
+_MAX_AFTER = 2**20
 """Bytes that may follow the last voxel."""
+_TOO_LONG = "more data than the header says"
 _COMPRESSION = 3
-_UNREADABLE = (
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-    OSError,
-    EOFError,
-    ValueError,
-    OverflowError,
-    MemoryError,
-    TypeError,
-    KeyError,
-    zlib.error,
-)
+_NOT_NIFTI = (ImageFileError, HeaderDataError, WrapStructError, zlib.error, OSError, EOFError)
+_UNREADABLE = (*_NOT_NIFTI, ValueError, OverflowError, MemoryError, TypeError, KeyError)
 
 
 def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1Image:
@@ -75,8 +63,8 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     Returns
     -------
     nibabel.Nifti1Image
-        float32, scaled by the header's slope and intercept; NaN where the file has NaN. Of the
-        header only sform and qform are kept.
+        float32, scaled by the header's slope and intercept. Of the header only sform and qform
+        are kept.
 
     Raises
     ------
@@ -96,10 +84,12 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     """
     path = Path(path)
     image = _open(path)
-    shape = check_header(image, path.name, dimensions)
+    shape = _check_header(image, path.name, dimensions)
     try:
         if path.suffix.lower() == ".gz":
             image = type(image).from_bytes(_decompressed(path, image))
+        elif path.stat().st_size > _bytes_of(image) + _MAX_AFTER:
+            raise ValueError(_TOO_LONG)
         with np.errstate(over="ignore", invalid="ignore"):
             values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
     except _UNREADABLE as error:
@@ -108,9 +98,9 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     if infinite.any():
         voxel = tuple(int(i) for i in np.argwhere(infinite)[0])
         found = f"{int(infinite.sum())} infinite values, the first at voxel {voxel}"
-        raise DatasetError(Problem(path.name, found, "finite values", "write the image again"))
+        raise _fault(path.name, found, "finite values", "write the image again")
     if np.isnan(values).all():
-        raise DatasetError(Problem(path.name, "no finite value", "an image", "replace the file"))
+        raise _fault(path.name, "no finite value", "an image", "replace the file")
     read = nib.Nifti1Image(values, image.affine)
     _keep_qform(read, image)
     return read
@@ -119,17 +109,14 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
 def check_file(path: str | os.PathLike[str], dimensions: int = 3) -> tuple[tuple[int, ...], int]:
     """Check a file's header without reading the image; raise as `read_image`.
 
-    Returns
-    -------
-    shape : tuple of int
-    code : int
-        As `space_code`.
+    Returns its shape and the code of the space that its affine leads to: 1 the scanner's, 2
+    another image's.
     """
     image = _open(Path(path))
-    return check_header(image, Path(path).name, dimensions), space_code(image)
+    return _check_header(image, Path(path).name, dimensions), _space_code(image)
 
 
-def check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[int, ...]:
+def _check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[int, ...]:
     """Return the shape of an image of so many dimensions, or raise a DatasetError."""
     shape = tuple(int(n) for n in image.shape)
     if len(shape) > dimensions and set(shape[dimensions:]) == {1}:
@@ -138,8 +125,8 @@ def check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[in
     if len(shape) != dimensions:
         kind = {3: "one volume (3 dimensions)", 4: "a series (4 dimensions)"}[dimensions]
         remedy = "name the file that holds it, or split the series"
-        raise DatasetError(Problem(file, f"{len(shape)} dimensions ({text})", kind, remedy))
-    if min(shape) < 1 or int(np.prod(shape, dtype=object)) > MOST_VOXELS:
+        raise _fault(file, f"{len(shape)} dimensions ({text})", kind, remedy)
+    if min(shape) < 1 or int(np.prod(shape, dtype=object)) > MAX_VOXELS:
         raise _fault(file, f"a header that claims {text} voxels")
     dtype = image.get_data_dtype()
     if dtype.kind not in "iuf":
@@ -152,9 +139,9 @@ def check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[in
         remedy = "convert it again, or write the affine in mm and the unit with it"
         raise _fault(file, f"coordinates in {unit}", "coordinates in mm", remedy)
     volume = abs(float(np.linalg.det(affine[:3, :3])))
-    if volume < SMALLEST_DETERMINANT:
+    if volume < MIN_VOXEL_MM3:
         raise _fault(file, f"a singular affine (a voxel of {volume:g} mm3)", "an invertible affine")
-    code = space_code(image)
+    code = _space_code(image)
     if code == 0:
         found = "no scanner coordinates (sform and qform codes are 0)"
         raise _fault(file, found, "an affine to scanner space", "convert it again from DICOM")
@@ -165,14 +152,7 @@ def check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[in
     return shape
 
 
-def space_code(image: nib.Nifti1Image) -> int:
-    """Return the code of the space that an image's affine leads to: 1 the scanner's, 0 unknown.
-
-    Examples
-    --------
-    >>> space_code(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4)))
-    2
-    """
+def _space_code(image: nib.Nifti1Image) -> int:
     return int(image.header["sform_code"]) or int(image.header["qform_code"])
 
 
@@ -189,10 +169,9 @@ def write_image(
     path
         File ending in ``.nii`` or ``.nii.gz``; its folder is made if needed.
     image
-        Values and affine; 3 or 4 dimensions.
+        Of 3 or 4 dimensions.
     slope
-        Store 16-bit whole numbers, each worth this much, as scanners do; values beyond their range
-        are clipped. float32 if None.
+        Store 16-bit whole numbers, each worth this much (`quantised`); float32 if None.
     repetition_time
         Seconds between the volumes of a series.
 
@@ -250,8 +229,7 @@ def _open(path: Path) -> nib.Nifti1Image:
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise _fault(path.name, "another kind of file", "a name ending in .nii or .nii.gz")
     if not path.is_file():
-        found = "no such file"
-        raise DatasetError(Problem(path.name, found, "an image", "add it or correct its name"))
+        raise _fault(path.name, "no such file", "an image", "add it or correct its name")
     try:
         image = nib.load(path)
     except _UNREADABLE as error:
@@ -275,14 +253,18 @@ def _decompressed(path: Path, image: nib.Nifti1Image) -> bytes:
 
     nibabel stops at the last voxel and would take what a damaged file yields until then.
     """
+    with gzip.open(path, "rb") as stream:
+        content = stream.read(_bytes_of(image))
+        if stream.read(_MAX_AFTER + 1)[_MAX_AFTER:]:
+            raise ValueError(_TOO_LONG)
+    return content
+
+
+def _bytes_of(image: nib.Nifti1Image) -> int:
+    """Return how long a file is by its header, decompressed."""
     voxels = int(np.prod(image.shape, dtype=object))
     offset = image.dataobj.offset  # type: ignore[attr-defined]
-    expected = int(offset) + voxels * image.get_data_dtype().itemsize
-    with gzip.open(path, "rb") as stream:
-        content = stream.read(expected)
-        if stream.read(_MOST_AFTER + 1)[_MOST_AFTER:]:
-            raise ValueError("more data than the header says")
-    return content
+    return int(offset) + voxels * image.get_data_dtype().itemsize
 
 
 def _said(error: BaseException) -> str:

@@ -14,16 +14,7 @@ from scipy import ndimage
 
 
 def padding(values: np.ndarray) -> np.ndarray:
-    """Say where an image is padding, or has no value and lies outside its content.
-
-    Parameters
-    ----------
-    values : (X, Y, Z)
-        NaN is no value.
-
-    Returns
-    -------
-    (X, Y, Z) bool
+    """Say which voxels (X, Y, Z) are padding, or have no value and lie outside the content.
 
     Examples
     --------

@@ -17,10 +17,10 @@ import numpy as np
 
 from cpmlib.mri.gradients import choose_volumes, read_gradients
 from cpmlib.mri.images import ALIGNED, CONTRASTS, check_file, read_image
-from cpmlib.study.delimited import read_json
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import KINDS, RIGHT_NAMES, SERIES, stem_of
+from cpmlib.study.text import read_json
 
 VOLUMES = ("T1w", "T1wGd", "FLAIR", "ADC", "rCBV", "CPM", "mask")
 

@@ -21,14 +21,21 @@ import nibabel as nib
 import numpy as np
 
 from cpmlib.mri.adc import inside_of
-from cpmlib.mri.grid import make_image, resample_to
+from cpmlib.mri.grid import resample_to
+from cpmlib.mri.volume import make_image
 from cpmlib.study.errors import DatasetError, Problem
 
 MEDIANS: Mapping[str, tuple[float, float, str]] = {
-    "CPM": (100.0, 10_000.0, "cells/mm2"),
+    "CPM": (300.0, 6000.0, "cells/mm2"),
     "rCBV": (0.2, 10.0, "multiples of normal-appearing white matter"),
 }
-"""Median of a brain, with a wide margin, and the unit."""
+"""Median of a brain, with a wide margin, and the unit. A quarter of the mean CPM of the paper's
+samples, 1323 cells/mm2, is about the least that sections of normal brain hold; four times that mean
+is more than all but the densest tumours have."""
+
+USUAL: Mapping[str, tuple[float, float]] = {"CPM": (650.0, 2650.0), "rCBV": (0.7, 2.5)}
+"""Beyond, a median is noted: half to twice the paper's mean; a blood volume in ml/100 g, of which
+brains have 2 to 5, cannot be told from a relative one by its size."""
 
 OTHER_UNITS: Mapping[str, tuple[tuple[float, str], ...]] = {
     "CPM": ((1e3, "1000 cells/mm2"), (1e6, "cells/um2"), (1e-2, "cells/cm2")),
@@ -120,11 +127,16 @@ def check_brought(
         looks = f", which looks like {units[0][1]}" if units else ""
         remedy = f"multiply the map by {units[0][0]:g}" if units else f"bring it in {unit}"
         if units and units[0][0] > 1:
-            remedy += ", unless it holds logarithms"  # 7.1 is that of 1200, too
+            # 7.1 is the logarithm of 1200, too, and brains hold some SD of themselves.
+            remedy += ", unless it holds logarithms or multiples of a standard deviation"
         expected = f"{low:g} to {high:g} {unit}"
         found = f"a median of {median:.4g} in the brain{looks}"
         raise DatasetError(Problem(name, found, expected, remedy))
     notes = [f"{kind}: taken as {unit}; the median of the brain is {median:.4g}"]
+    least, most = USUAL[kind]
+    if not least <= median <= most:
+        size = "low" if median < least else "high"
+        notes.append(f"{kind}: that is {size}, {least:g} to {most:g} are usual: check the unit")
     if kind == "rCBV" and below > MANY_BELOW_ZERO:
         notes.append(f"{kind}: {100 * below:.0f} % of the brain is below 0")
     if kind == "CPM":
@@ -177,6 +189,8 @@ than the brain. Remedy: bring the image as it was scanned, not inverted.
     fluid = inside & _above(contrasts["ADC"], FLUID_ADC) if "ADC" in contrasts else ~inside & inside
     judged = fluid.sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000 >= LEAST_FLUID_ML
     notes, problems = [], []
+    if "ADC" in contrasts and not judged:
+        notes.append("ADC: hardly any fluid, so that no other contrast was judged by it")
     for kind in DARK_FLUID:
         if kind not in contrasts:
             continue

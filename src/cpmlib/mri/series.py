@@ -11,7 +11,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from cpmlib.mri.grid import invertible, make_image
+from cpmlib.mri.volume import invertible, make_image
 from cpmlib.study.errors import DatasetError, Problem
 
 SAME_AFFINE = 1e-2

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine
 from scipy import ndimage
 
-from cpmlib.mri.grid import make_image, resample_to
-from cpmlib.mri.rigid_search import FIRST, Sampled, descend, matrix_of
+from cpmlib.mri.grid import WORKING_VOXEL
+from cpmlib.mri.multiresolution import COARSEST, Level, matrix_of, optimise
+from cpmlib.mri.volume import Volume, as_volume, make_image
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813 (its usual name)
@@ -31,15 +33,12 @@ if TYPE_CHECKING:
 FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 """The template, without its skull, in nilearn's wheel."""
 
-WORKING_VOXEL = 2.0
-"""Voxel size of the template's mask, mm."""
-
 COARSE = 4.0
 """Voxel size at which the registration ends, mm; finer ones hardly move the mask."""
 
-SMALL = 0.87
-"""Scale at which the search starts: most brains are smaller than the template's 1,880 ml (this
-makes 1,240 of it), and a template that starts too large ends on the skull."""
+START_SCALE = 0.87
+"""Scale at which the registration starts: most brains are smaller than the template's 1,880 ml
+(this makes 1,240 of it), and a template that starts too large ends on the skull."""
 
 BRAIN = 0.2
 """The template's brain is brighter than this share of its brightest voxels."""
@@ -50,29 +49,26 @@ BELOW_THE_SKIN = 10.0
 TURN = 20.0
 """The head is tried as it lies, and bent forward and back so far, degrees."""
 
-GOOD = 0.6
-"""Least mutual information (nats) of a registration that found the brain: real heads gave 0.7 and
-more, failures 0.5 and less."""
+MIN_INFORMATION = 0.6
+"""Mutual information (nats) of a registration that found the brain: real heads gave 0.7 and more,
+failures 0.5 and less."""
 
-
-SCALE = 1.4
+MAX_SCALE = 1.4
 """No brain is longer or shorter than the template's by more than this factor along any axis."""
 
-OVERLAP = 0.5
-"""Least share of the template's brain in the head's field of view."""
+MIN_OVERLAP = 0.5
+"""Share of the template's brain in the head's field of view."""
 
 
 def template_mask(
-    t1: nib.Nifti1Image, name: str = "T1w", *, quick: bool = False
+    t1: nib.Nifti1Image | Volume, name: str = "T1w", *, quick: bool = False
 ) -> nib.Nifti1Image | None:
     """Bring the template's brain mask to a head.
 
     Parameters
     ----------
     t1
-        T1-weighted image of a head with its skull, 3-D, in any orientation and unit.
-    name
-        What to call it in a message.
+        T1-weighted head with its skull, in any orientation and unit; called `name` in messages.
     quick
         Try only where the header says: good enough to check another mask.
 
@@ -84,33 +80,30 @@ def template_mask(
     Raises
     ------
     DatasetError
-        If the image is not 3-D or is constant.
+        If the image is constant.
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> noise = rng.normal(size=(30, 30, 30)).astype(np.float32)
-    >>> template_mask(make_image(noise, np.diag([6.0, 6, 6, 1]))) is None
+    >>> noise = np.random.default_rng(0).normal(size=(30, 30, 30))
+    >>> template_mask(Volume(noise, np.diag([6.0, 6, 6, 1]))) is None
     True
     """
-    target, source = _sampled(COARSE), Sampled.of(t1, COARSE, None, name)
-    if quick:
-        starts = [_start(target, np.zeros(3), SMALL)]
-    else:
-        starts = [_start(target, shift, SMALL) for shift in _shifts(target, source)]
-        starts.append(_search(_sampled(FIRST), Sampled.of(t1, FIRST, None, name)))
-    ends = [(_descend(start, target, source), start) for start in starts]
+    head = as_volume(t1, name)
+    target, source = _template_at(COARSE), Level.of(head, COARSE)
+    shifts = [np.zeros(3)] if quick else _shifts(target, source)
+    starts = [_start(target, shift, START_SCALE) for shift in shifts]
+    if not quick:
+        starts.append(_best_start(_template_at(COARSEST), Level.of(head, COARSEST)))
+    ends = [(_information(start, target, source), start) for start in starts]
     fit, transform = max(ends, key=lambda end: end[0])
-    if fit < GOOD:
+    if fit < MIN_INFORMATION:
         return None
-    mask = _template()[1]
-    moved = make_image(np.asarray(mask.dataobj), matrix_of(transform) @ mask.affine)
-    share = np.asarray(resample_to(moved, t1.affine, t1.shape).dataobj)
-    return make_image((np.nan_to_num(share) > 0.5).astype(np.uint8), t1.affine)
+    moved = _template()[1].moved(matrix_of(transform)).resampled(head.grid)
+    return make_image(moved.inside.astype(np.uint8), head.affine)
 
 
 @cache
-def _template() -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
+def _template() -> tuple[Volume, Volume]:
     """Return the template and its brain mask, 2 mm."""
     # Read as a file, because importing nilearn takes seconds.
     spec = find_spec("nilearn")
@@ -120,59 +113,60 @@ def _template() -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
     assert isinstance(whole, nib.Nifti1Image)
     step = int(WORKING_VOXEL)
     data = np.asarray(whole.dataobj, dtype=np.float32)[::step, ::step, ::step]
-    image = make_image(data, whole.affine @ np.diag([step, step, step, 1]))
+    affine = whole.affine @ np.diag([step, step, step, 1])
     brain = ndimage.binary_opening(data > BRAIN * np.percentile(data, 99.5))
-    return image, make_image(ndimage.binary_fill_holes(brain).astype(np.uint8), image.affine)
+    mask = ndimage.binary_fill_holes(brain)
+    return Volume(data, affine, "the template"), Volume(mask, affine, "the mask")
 
 
 @cache
-def _sampled(size: float) -> Sampled:
+def _template_at(size: float) -> Level:
     image, mask = _template()
-    return Sampled.of(image, size, mask, "the template")
+    return Level.of(image, size, mask)
 
 
 def _start(
-    target: Sampled, shift: np.ndarray, scale: float, turn: float = 0.0
+    target: Level, shift: np.ndarray, scale: float, turn: float = 0.0
 ) -> sitk.AffineTransform:
     """Return a transform from the template: bent forward by `turn` degrees, scaled and shifted."""
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
     start = sitk.AffineTransform(3)
-    start.SetCenter(target.points().mean(axis=0).tolist())
+    start.SetCenter(target.centre.tolist())
     start.SetTranslation(shift.tolist())
     start.Rotate(1, 2, np.radians(turn))
     start.Scale(scale)
     return start
 
 
-def _search(target: Sampled, source: Sampled) -> sitk.AffineTransform:
-    """Return the best end of all starts."""
-    poses = product((0, -TURN, TURN), _shifts(target, source), (1.0, SMALL))
+def _best_start(target: Level, source: Level) -> sitk.AffineTransform:
+    """Optimise from many places, with and without a turn or a scale; return the best end."""
+    poses = product((0, -TURN, TURN), _shifts(target, source), (1.0, START_SCALE))
     starts = [_start(target, shift, scale, turn) for turn, shift, scale in poses]
-    return max(starts, key=lambda start: _descend(start, target, source))
+    return max(starts, key=lambda start: _information(start, target, source))
 
 
-def _shifts(template: Sampled, head: Sampled) -> list[np.ndarray]:
+def _shifts(template: Level, head: Level) -> list[np.ndarray]:
     """Return where the head's brain may lie: as the header says, in the middle, below the top."""
     from skimage.filters import threshold_otsu
 
-    centre, top = template.points().mean(axis=0), template.points()[:, 2].max()
-    middle = nib.affines.apply_affine(head.affine, (np.array(head.data.shape) - 1) / 2)
-    skin = np.argwhere(head.data > 0.5 * threshold_otsu(head.data))
-    points = nib.affines.apply_affine(head.affine, skin)
-    highest = float(np.percentile(points[:, 2], 99.5))
-    upper = points[points[:, 2] > highest - np.ptp(template.points()[:, 2])].mean(axis=0)
+    centre, top = template.centre, template.points[:, 2].max()
+    affine = head.grid.affine
+    middle = apply_affine(affine, (np.array(head.data.shape) - 1) / 2)
+    skin = apply_affine(affine, np.argwhere(head.data > 0.5 * threshold_otsu(head.data)))
+    highest = float(np.percentile(skin[:, 2], 99.5))
+    upper = skin[skin[:, 2] > highest - np.ptp(template.points[:, 2])].mean(axis=0)
     below = np.array([*(upper - centre)[:2], highest - BELOW_THE_SKIN - top])
     return [np.zeros(3), middle - centre, below]
 
 
-def _descend(transform: sitk.AffineTransform, target: Sampled, source: Sampled) -> float:
+def _information(transform: sitk.AffineTransform, target: Level, source: Level) -> float:
     """Improve a transform in place and return the mutual information; 0 if it fits no head."""
     try:
-        value = -descend(transform, target, source)
+        value = -optimise(transform, target, source)
     except RuntimeError:  # no overlap
         return 0.0
     matrix = matrix_of(transform)
     scales = np.linalg.svd(matrix[:3, :3], compute_uv=False)
-    sensible = scales.min() > 1 / SCALE and scales.max() < SCALE
-    return value if sensible and source.overlap(matrix, target) > OVERLAP else 0.0
+    sensible = scales.min() > 1 / MAX_SCALE and scales.max() < MAX_SCALE
+    return value if sensible and source.overlap(matrix, target) > MIN_OVERLAP else 0.0

@@ -8,16 +8,16 @@ Vocabulary
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_multiotsu
 
-from cpmlib.mri.grid import make_image, reference_grid, resample_to, volume
+from cpmlib.mri.grid import WORKING_VOXEL, reference_grid
+from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
-
-WORKING_VOXEL = 2.0
-"""The mask is found at this voxel size, mm."""
 
 SURFACE = 6.0
 """White matter nearer than this to the brain's surface is left out, mm."""
@@ -28,17 +28,17 @@ AROUND_LESION = 6.0
 BIAS_WIDTH = 30.0
 """Standard deviation of the Gaussian that estimates the coil's smooth shading, mm."""
 
-BRIGHTEST = 1.25
+MAX_BRIGHTNESS = 1.25
 """Relative to the brighter half of the brain, white matter is not brighter than this on T1."""
 
-SMALLEST = 20.0
+MIN_ML = 20.0
 """Less white matter than this is no stable unit, ml."""
 
 
 def white_matter_mask(
-    t1: nib.Nifti1Image,
-    mask: nib.Nifti1Image,
-    exclude: nib.Nifti1Image | None = None,
+    t1: nib.Nifti1Image | Volume,
+    mask: nib.Nifti1Image | Volume,
+    exclude: nib.Nifti1Image | Volume | None = None,
     name: str = "T1w",
 ) -> nib.Nifti1Image:
     """Estimate where normal-appearing white matter is.
@@ -49,14 +49,11 @@ def white_matter_mask(
     Parameters
     ----------
     t1
-        T1w; T1wGd will do.
+        T1w; T1wGd will do. Called `name` in messages.
     mask
         Brain.
     exclude
-        What is not normal: lesion, oedema, cavity. None excludes nothing but what looks unlike
-        white matter on `t1`.
-    name
-        What to call the image in a message.
+        What is not normal: lesion, oedema, cavity.
 
     Returns
     -------
@@ -72,60 +69,56 @@ def white_matter_mask(
     --------
     >>> i, j, k = np.ogrid[-25:25, -25:25, -25:25]
     >>> r = 2 * np.sqrt(i**2 + j**2 + k**2)
-    >>> brain = np.select([r < 10, r < 32, r < 44], [150, 600, 450], 0).astype(np.float32)
+    >>> brain = np.select([r < 10, r < 32, r < 44], [150, 600, 450], 0)
     >>> affine = np.diag([2.0, 2, 2, 1])
-    >>> white = white_matter_mask(make_image(brain, affine), make_image((r < 44) * 1.0, affine))
+    >>> white = white_matter_mask(Volume(brain, affine), Volume(r < 44, affine))
     >>> bool((brain[white.get_fdata() > 0] == 600).mean() > 0.95)
     True
     """
-    affine, shape = reference_grid(t1, WORKING_VOXEL)
-    work = volume(resample_to(t1, affine, shape, name=name))
-    brain = _inside(mask, affine, shape, "the mask") & ~np.isnan(work)
+    volume = as_volume(t1, name)
+    grid = reference_grid(volume, WORKING_VOXEL)
+    coarse = volume.resampled(grid)
+    work = coarse.data
+    brain = as_volume(mask, "the mask").resampled(grid, "nearest").inside & ~np.isnan(work)
     depth = ndimage.distance_transform_edt(np.pad(brain, 1))[1:-1, 1:-1, 1:-1] * WORKING_VOXEL
     usable = brain & (depth > SURFACE)
     if exclude is not None:
-        lesion = _inside(exclude, affine, shape, "the lesion")
-        if lesion.any():
-            usable &= ndimage.distance_transform_edt(~lesion) * WORKING_VOXEL > AROUND_LESION
-    white = np.zeros(shape, dtype=bool)
+        usable &= _away(as_volume(exclude, "the lesion").resampled(grid, "nearest").inside)
+    white = np.zeros(grid.shape, dtype=bool)
     if usable.any() and np.ptp(work[usable]) > 0:
-        white[usable] = _white(_flatten(work, brain)[usable])
+        white[usable] = _white(_without_shading(work, brain)[usable])
     # Single voxels are noise, or edges of partial volume.
     white = ndimage.binary_opening(white)
-    if white.sum() * WORKING_VOXEL**3 / 1000 < SMALLEST:
-        raise DatasetError(
-            Problem(
-                name,
-                "hardly any normal-appearing white matter",
-                f"at least {SMALLEST:.0f} ml",
-                "check that the image is T1-weighted and that the brain mask fits it",
-            )
-        )
-    fine = resample_to(make_image(white.astype(np.float32), affine), t1.affine, t1.shape, "nearest")
-    return make_image((np.asarray(fine.dataobj) > 0.5).astype(np.uint8), t1.affine)
+    if white.sum() * WORKING_VOXEL**3 / 1000 < MIN_ML:
+        found, expected = "hardly any normal-appearing white matter", f"at least {MIN_ML:.0f} ml"
+        remedy = "check that the image is T1-weighted and that the brain mask fits it"
+        raise DatasetError(Problem(volume.name, found, expected, remedy))
+    fine = replace(coarse, data=white).resampled(volume.grid, "nearest")
+    return make_image(fine.inside.astype(np.uint8), volume.affine)
 
 
-def _inside(
-    mask: nib.Nifti1Image, affine: np.ndarray, shape: tuple[int, int, int], name: str
-) -> np.ndarray:
-    return np.asarray(resample_to(mask, affine, shape, "nearest", name).dataobj) > 0.5
+def _away(lesion: np.ndarray) -> np.ndarray:
+    """Say which voxels are not near a lesion."""
+    if not lesion.any():
+        return ~lesion
+    far: np.ndarray = ndimage.distance_transform_edt(~lesion) * WORKING_VOXEL > AROUND_LESION
+    return far
 
 
-def _flatten(work: np.ndarray, brain: np.ndarray) -> np.ndarray:
+def _without_shading(work: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Divide by the local mean over the brighter half of the brain."""
-    values = work[brain]
-    low, high = np.percentile(values, [50, 98])
-    use = (brain & (work >= low) & (work <= high)).astype(np.float32)
+    low, high = np.percentile(work[brain], [50, 98])
+    use = brain & (work >= low) & (work <= high)
     sigma = BIAS_WIDTH / WORKING_VOXEL
-    weight = ndimage.gaussian_filter(use, sigma, truncate=2.5)
-    mean = ndimage.gaussian_filter(np.where(use > 0, work, 0), sigma, truncate=2.5)
+    weight = ndimage.gaussian_filter(use.astype(np.float32), sigma, truncate=2.5)
+    mean = ndimage.gaussian_filter(np.where(use, work, 0), sigma, truncate=2.5)
     return np.divide(work * weight, mean, out=np.zeros_like(work), where=mean > 0)
 
 
 def _white(values: np.ndarray) -> np.ndarray:
     """Say which values (white matter near 1) lie about the mode of the brightest of 3 classes."""
     # Enhancing tumour and fat would otherwise be a class of their own.
-    clipped = np.clip(values, 0, BRIGHTEST)
+    clipped = np.clip(values, 0, MAX_BRIGHTNESS)
     if len(np.unique(clipped)) < 3:
         return np.isclose(clipped, clipped.max())
     grey, white = threshold_multiotsu(clipped, classes=3, nbins=128)

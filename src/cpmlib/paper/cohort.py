@@ -13,6 +13,7 @@ from cpmlib.study.schemas import (
     ENHANCEMENT,
     LOCATION,
     SEX,
+    SPELT_OUT,
     TREATMENT,
 )
 
@@ -80,7 +81,8 @@ def table_1(dataset: Dataset) -> pd.DataFrame:
         part = table[table["section"] == section]
         shown = zip(part["category"], part["count"], part["percent"], strict=True)
         return [
-            (section, name, f"{count} ({percent:.0f}\u00a0%)") for name, count, percent in shown
+            (section, SPELT_OUT.get(name, name), f"{count} ({percent:.0f}\u00a0%)")
+            for name, count, percent in shown
         ]
 
     def mean_sd(name: str) -> tuple[str, str, str]:

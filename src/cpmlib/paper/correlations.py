@@ -8,6 +8,9 @@ Vocabulary
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -154,7 +157,40 @@ def _cell(table: pd.DataFrame, key: str, predictor: str, statistic: str) -> str:
         return f"{row['r2']:.3f}"
     if statistic == "RMSE":
         return f"{row['estimate']:.0f}"
-    return f"{row['estimate']:.2f} ({format_p(row['p'])})"
+    return f"{row['estimate']:z.2f} ({format_p(row['p'])})"
+
+
+def intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay `correlations` out with the 95 % interval of each statistic.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``Subset``, ``Predictor``, ``Statistic``, ``Estimate (95 % interval)``, ``p``,
+        ``n`` and ``Left out``, all text.
+    """
+
+    def estimate(row: Mapping[Any, Any]) -> str:
+        if pd.isna(row["estimate"]):
+            return str(row["note"])
+        digits = 0 if row["statistic"] == "RMSE" else 2
+        value, low, high = (f"{row[key]:z.{digits}f}" for key in ("estimate", "ci_low", "ci_high"))
+        return f"{value} ({low} to {high})"
+
+    return pd.DataFrame(
+        {
+            "Subset": table["subset"].map(SUBSETS),
+            "Predictor": table["predictor"].map(PREDICTORS),
+            "Statistic": table["statistic"].replace("RMSE", "RMSE (cells/mm²)"),
+            "Estimate (95 % interval)": [estimate(row) for row in table.to_dict("records")],
+            "p": [
+                "" if s == "RMSE" else format_p(p)
+                for s, p in zip(table["statistic"], table["p"], strict=True)
+            ],
+            "n": table["n"].astype(str),
+            "Left out": table["excluded"],
+        }
+    )
 
 
 def format_p(p: float) -> str:

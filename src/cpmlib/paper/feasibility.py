@@ -1,8 +1,8 @@
 """Printed values that cannot hold together, given the premises that each bound names.
 
 No sample is looked at here: each bound uses what the paper prints, rounding included, and a few
-stated premises, so that a verdict *cannot hold together with the others* is a statement about the
-print.
+stated premises, so that a verdict *cannot hold together with the others* is a statement about
+printed values.
 
 Vocabulary
 ----------
@@ -185,7 +185,10 @@ def _rmse_of_recurrent(printed: _Print) -> Bound | None:
         ("most samples that ROUT can exclude", float(shown.removable)),
         ("greatest sum of squared errors at r = -1, 1e6", shown.total_at_minus_1 / 1e6),
         ("greatest sum at r = 0, 1e6", shown.total_at_zero / 1e6),
-        (f"naive part of it, {shown.furthest} being the one outlier, 1e6", shown.naive_error / 1e6),
+        (
+            f"treatment-naive part of it, {shown.furthest} being the one outlier, 1e6",
+            shown.naive_error / 1e6,
+        ),
         ("least squared error per recurrent sample kept, 1e6", shown.per_sample / 1e6),
         ("exclusions needed at r = -1", float(shown.at_minus_1)),
         ("exclusions needed at r = 0", float(shown.at_zero)),
@@ -193,8 +196,9 @@ def _rmse_of_recurrent(printed: _Print) -> Bound | None:
     ]
     explanation = (
         f"Means and SDs fix the sum of squared errors over all samples up to the correlation r. "
-        f"If r is not negative and {shown.furthest} is the one outlier of the naive group, at "
-        f"least {shown.at_zero} of {shown.recurrent} recurrent samples would have to be excluded; "
+        f"If r is not negative and {shown.furthest} is the one outlier of the treatment-naive "
+        f"group, at least {shown.at_zero} of {shown.recurrent} recurrent samples would have to be "
+        "excluded; "
         f"ROUT can exclude {shown.removable}. Without the premise on r the bound is weaker: at "
         f"r = −1, {shown.at_minus_1} exclusions would be enough; for {shown.removable}, r must be "
         f"{shown.r_needed:.2f} or less."
@@ -202,7 +206,8 @@ def _rmse_of_recurrent(printed: _Print) -> Bound | None:
     premises = (
         "the correlation of CPM and H&E over all samples is not negative (the printed rank "
         "correlation and the printed slope without outliers are both positive)",
-        f"the naive group's one outlier is {shown.furthest}, the printed case furthest off",
+        f"the treatment-naive group's one outlier is {shown.furthest}, the printed case furthest "
+        "off",
         "means and SDs (n - 1) are over all samples; an RMSE leaves out its subset's outliers",
     )
     return Bound(target, contradicted, explanation, premises, _steps(rows))

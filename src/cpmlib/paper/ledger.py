@@ -54,7 +54,7 @@ def make_ledger(
     bounds: Mapping[str, Bound],
     relation: str = SAME_STUDY,
 ) -> pd.DataFrame:
-    """Hold regenerated values against print.
+    """Hold regenerated values against the printed ones.
 
     Parameters
     ----------

@@ -6,11 +6,66 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
-from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
+from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset
 from cpmlib.statistics.mixed_model import mixed_model_slope
 from cpmlib.statistics.one_per_patient import enumerate_all, exact_mean, monte_carlo
 from cpmlib.statistics.results import not_estimable, one_row, with_interval
 from cpmlib.study.options import AnalysisOptions
+
+TESTS = {
+    "satterthwaite": "Satterthwaite's degrees of freedom",
+    "wald-t": "a t distribution of n - 2 degrees of freedom (wald-t)",
+    "wald-z": "a normal distribution (wald-z)",
+}
+"""How the slope's p is found, in words."""
+
+
+def model_used(options: AnalysisOptions) -> str:
+    """Say how the mixed model is fitted and tested.
+
+    Examples
+    --------
+    >>> model_used(AnalysisOptions())
+    "REML with Satterthwaite's degrees of freedom"
+    """
+    return f"{options.mixed_model_estimation} with {TESTS[options.mixed_model_test]}"
+
+
+def signs(models: pd.DataFrame, iterated: pd.DataFrame) -> str:
+    """Say where the mixed model's slope and the mean rho have different signs, in sentences.
+
+    Parameters
+    ----------
+    models, iterated
+        As `mixed_models` and `one_per_patient` return them.
+
+    Examples
+    --------
+    >>> at = {"subset": ["whole"], "predictor": ["cpm"]}
+    >>> slope = {"estimate": [0.2], "ci_low": [-0.1], "ci_high": [0.5]}
+    >>> print(signs(pd.DataFrame(at | slope), pd.DataFrame(at | {"estimate": [-0.1]})))
+    The slope of the mixed model and the mean rho differ in sign for CPM in the whole cohort (0.20
+    and -0.10). A slope weighs distances in all samples, rho the order alone in one sample of each
+    patient, so that both can hold. The 95 % interval of each of these slopes includes 0: its sign
+    is not settled.
+    """
+    both = models.merge(iterated, on=["subset", "predictor"], suffixes=("", "_rho"))
+    differ = both[both["estimate"] * both["estimate_rho"] < 0]
+    if differ.empty:
+        return ""
+    cases = "; ".join(
+        f"{PREDICTORS[row['predictor']]} in {WHERE[row['subset']]}"
+        f" ({row['estimate']:.2f} and {row['estimate_rho']:.2f})"
+        for row in differ.to_dict("records")
+    )
+    said = (
+        f"The slope of the mixed model and the mean rho differ in sign for {cases}. A slope weighs"
+        " distances in all samples, rho the order alone in one sample of each patient, so that both"
+        " can hold."
+    )
+    if ((differ["ci_low"] < 0) & (differ["ci_high"] > 0)).all():
+        said += " The 95 % interval of each of these slopes includes 0: its sign is not settled."
+    return said
 
 
 def mixed_models(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:

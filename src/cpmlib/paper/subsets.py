@@ -15,6 +15,13 @@ from cpmlib.study.options import AnalysisOptions
 SUBSETS = {"whole": "Whole cohort", "naive": "Treatment-naïve", "recurrent": "Recurrent"}
 """Key in the ledger and name on the page."""
 
+WHERE = {
+    "whole": "the whole cohort",
+    "naive": "treatment-naïve tumours",
+    "recurrent": "recurrent tumours",
+}
+"""The same within a sentence."""
+
 PREDICTORS = {"cpm": "CPM", "adc": "ADC"}
 """Column of the sample table and name on the page."""
 

@@ -61,8 +61,8 @@ def choices_meaning(relation: str) -> str:
     """
     if relation == OTHER_STUDY:
         return (
-            "This dataset is another study than the paper's: where a value agrees with print, that "
-            "is chance, and the counts say nothing about what the authors did."
+            "This dataset is another study than the paper's: where a value agrees with a printed "
+            "one, that is chance, and the counts say nothing about what the authors did."
         )
     if relation == CALIBRATED:
         return "On calibrated data that only shows what the calibration assumed."

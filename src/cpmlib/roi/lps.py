@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.mri.grid import resample_to
+from cpmlib.mri.volume import check_geometry
 from cpmlib.roi.means import (
     EmptySphere,
-    check_volume,
     in_mask,
     lps_to_ras,
     roi_mean,
@@ -82,7 +82,7 @@ def suspicious_mirror(
     be LPS coordinates given as RAS+']
     """
     points = target_points(targets)
-    check_volume(mask, "mask")
+    check_geometry(mask.shape, mask.affine, "mask")
     if not len(points):
         return []
     outside = ~in_mask(mask, points)

@@ -24,7 +24,7 @@ import pandas as pd
 from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike
 
-from cpmlib.mri.grid import invertible, volume
+from cpmlib.mri.volume import Grid, check_geometry
 from cpmlib.roi.sphere import (
     check_sphere,
     finite_point,
@@ -116,9 +116,9 @@ def roi_mean(
     >>> roi_mean(image, [0, 9, 9]).flag
     'partly outside the field of view'
     """
-    check_volume(image, name)
+    check_geometry(image.shape, image.affine, name)
     if mask is not None:
-        check_volume(mask, "mask")
+        check_geometry(mask.shape, mask.affine, "mask")
     return _value(image, finite_point(centre, name), diameter, weighting, mask, name)
 
 
@@ -165,11 +165,11 @@ def roi_table(
     points = target_points(targets)
     problems: list[Problem] = []
     if mask is not None:
-        check_volume(mask, "mask")
+        check_geometry(mask.shape, mask.affine, "mask")
     usable = []
     for name, image in images.items():
         try:
-            check_volume(image, name)
+            check_geometry(image.shape, image.affine, name)
             usable.append(name)
         except DatasetError as error:
             problems += error.problems
@@ -312,16 +312,9 @@ def target_points(targets: pd.DataFrame) -> np.ndarray:
     return points
 
 
-def check_volume(image: nib.Nifti1Image, name: str) -> None:
-    """Raise a DatasetError unless an image is 3-D with voxels and an affine that has an inverse."""
-    if len(image.shape) != 3 or 0 in image.shape or not invertible(image.affine):
-        volume(image, name)  # says what is wrong
-
-
 def _extent(image: nib.Nifti1Image) -> str:
     """World box of an image, to the outer edges of its voxels."""
-    ends = [(-0.5, n - 0.5) for n in image.shape]
-    corners = np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3)
-    world = apply_affine(image.affine, corners)
-    spans = zip("xyz", world.min(axis=0), world.max(axis=0), strict=True)
-    return ", ".join(f"{axis} {low:.1f} to {high:.1f}" for axis, low, high in spans) + " mm"
+    x, y, z = image.shape
+    low, high = Grid(image.affine, (x, y, z)).bounds
+    spans = zip("xyz", low, high, strict=True)
+    return ", ".join(f"{axis} {start:.1f} to {end:.1f}" for axis, start, end in spans) + " mm"

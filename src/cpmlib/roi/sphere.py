@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cpmlib.mri.grid import invertible, voxel_sizes
+from cpmlib.mri.volume import invertible
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import ROI_DIAMETER, RoiWeighting
 
@@ -156,7 +156,7 @@ def _neighbours(linear_bytes: bytes, radius: float, name: str) -> _Neighbours:
     per_mm = np.linalg.norm(inverse, axis=1)
     reach = np.ceil((radius + EDGE) * per_mm + 1)
     if np.prod(2 * reach + 1) > MOST_VOXELS:
-        edges = " x ".join(f"{size:.3g}" for size in voxel_sizes(linear))
+        edges = " x ".join(f"{size:.3g}" for size in np.linalg.norm(linear, axis=0))
         remedy = "correct the unit of the affine"
         raise DatasetError(Problem(name, f"voxels of {edges} mm", "an affine in mm", remedy))
     axes = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")

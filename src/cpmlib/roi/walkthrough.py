@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.cpm.maps import PatientMaps, make_maps
-from cpmlib.mri.grid import voxel_sizes
 from cpmlib.mri.patient import PatientImages, read_patient
 from cpmlib.roi.extraction import MAPS, extract_regions
 from cpmlib.roi.sphere import sphere_weights
@@ -129,7 +128,7 @@ def inventory(images: PatientImages) -> pd.DataFrame:
             found[kind] = series.image
     rows = []
     for kind, image in found.items():
-        sizes = voxel_sizes(image.affine)
+        sizes = nib.affines.voxel_sizes(image.affine)
         rows.append(
             (
                 KINDS[kind],

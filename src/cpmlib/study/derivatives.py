@@ -26,6 +26,7 @@ MADE: Mapping[str, str] = {
 }
 """Map and where it is written below a patient's folder of the derivatives."""
 
+_STRIPPED = {"Units": "1", "SkullStripped": True}
 SAID: Mapping[str, Mapping[str, object]] = {
     "mask": {"Description": "Brain: 1 inside, 0 outside.", "Type": "Brain"},
     "CPM": {
@@ -36,42 +37,31 @@ SAID: Mapping[str, Mapping[str, object]] = {
     "extrapolation": {
         "Description": "For how many of the four contrasts the voxel's tile leaves the range of"
         " the training data; no value outside the brain.",
-        "Units": "1",
-        "SkullStripped": True,
+        **_STRIPPED,
     },
     "ADC": {"Description": "Apparent diffusion coefficient.", "Units": "um^2/s"},
     "rCBV": {
         "Description": "Cerebral blood volume relative to normal-appearing white matter; no value"
         " outside the brain.",
-        "Units": "1",
-        "SkullStripped": True,
+        **_STRIPPED,
     },
-    "rCBV_uncorrected": {
-        "Description": "The same without correction for leakage.",
-        "Units": "1",
-        "SkullStripped": True,
-    },
+    "rCBV_uncorrected": {"Description": "The same without correction for leakage.", **_STRIPPED},
     "rCBV_fit": {
         "Description": "Share of the variance of a voxel's curve that the perfusion fit explains.",
-        "Units": "1",
-        "SkullStripped": True,
+        **_STRIPPED,
     },
 }
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
-    "mask": ("mask", "T1w", "T1wGd"),
-    "CPM": ("T1w", "T1wGd", "FLAIR", "ADC", "mask"),
-    "extrapolation": ("T1w", "T1wGd", "FLAIR", "ADC", "mask"),
+    "mask": ("mask", "T1w", "T1wGd", "CPM", "ADC", "rCBV"),
     "ADC": ("ADC", "dwi"),
-    "rCBV": ("dsc", "mask"),
-    "rCBV_uncorrected": ("dsc", "mask"),
-    "rCBV_fit": ("dsc", "mask"),
+    **dict.fromkeys(("CPM", "extrapolation"), ("T1w", "T1wGd", "FLAIR", "ADC", "mask")),
+    **dict.fromkeys(("rCBV", "rCBV_uncorrected", "rCBV_fit"), ("dsc", "mask")),
 }
 """Map and what it is made from; of mask and ADC the first that there is."""
 
 FOLDER = "derivatives/cpmlib"
 """Where they lie in the folder that the workflow builds."""
-
 IGNORED = """\
 # BIDS has no names yet for these maps
 **/*_cpm.*
@@ -97,24 +87,16 @@ def description(name: str) -> dict[str, object]:
 def sidecar(
     kind: str, files: PatientFiles, study: Path, written: Collection[str]
 ) -> dict[str, object]:
-    """Return what goes with a map as JSON.
+    """Return the BIDS JSON of a map; what is not known is left out.
 
     Parameters
     ----------
     kind
         Of the map, a key of `MADE`.
     files
-        Of the patient.
-    study
-        The folder below which they were found.
+        Of the patient, below the folder ``study``.
     written
         The kinds that were made and are written beside this one.
-
-    Returns
-    -------
-    dict
-        Description, unit, sources, the image on whose grid the map lies, whether it is stripped of
-        the skull; what is not known is left out.
 
     Examples
     --------
@@ -140,7 +122,7 @@ def sidecar(
     if kind == "ADC":  # fitted in the brain alone, or the scanner's
         content["SkullStripped"] = "ADC" not in files.images
     if "_space-" in MADE[kind]:
-        anatomy = [found for found in map(uri, ("T1wGd", "T1w", "ADC")) if found]
+        anatomy = [found for found in map(uri, ("T1wGd", "T1w")) if found]
         # Without anatomy a map stays where it was.
         content["SpatialReference"] = anatomy[0] if anatomy else sources[0]
     return content

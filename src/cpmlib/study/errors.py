@@ -1,4 +1,4 @@
-"""What is wrong with an input, said so that its owner can mend it.
+"""What is wrong with an input, said so that its owner can correct it.
 
 Vocabulary
 ----------
@@ -12,27 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-NAMED = 3
+MAX_NAMED = 3
 """How many characters that may look like others a message names."""
-
 USUAL = ("LATIN", "MICRO", "SUPERSCRIPT")
 """How the names of characters begin that need no naming, such as those of ö, µ and ²."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in an input file.
-
-    Parameters
-    ----------
-    file
-        The file's name as its owner knows it.
-    found, expected, remedy
-        What stands there, what should, and what to do.
-    row
-        Line number in the file (the header is line 1), or None if the fault is not on one line.
-    column
-        Column name, or None.
+    """One fault in a file, by its owner's name for it; the header's row is 1.
 
     Examples
     --------
@@ -48,24 +36,58 @@ class Problem:
     column: str | None = None
 
     def __str__(self) -> str:
-        place = clip(self.file)
-        if self.row is not None:
-            place += f", row {self.row}"
-        return _message(place, self.column, _shown(self.found), self)
+        row = "" if self.row is None else f", row {self.row}"
+        return self._message(row, _shown(self.found))
+
+    def _message(self, row: str, found: str) -> str:
+        column = "" if self.column is None else f", column '{clip(self.column)}'"
+        place = f"{clip(self.file)}{row}{column}"
+        return f"{place}: found {found}; expected {self.expected}. Remedy: {self.remedy}."
 
 
-def _message(place: str, column: str | None, found: str, problem: Problem) -> str:
-    if column is not None:
-        place += f", column '{clip(column)}'"
-    return f"{place}: found {found}; expected {problem.expected}. Remedy: {problem.remedy}."
+class DatasetError(ValueError):
+    """A dataset that cannot be analysed, with every problem that was found in it.
+
+    The message tells all problems, one a line; those of one column that one remedy serves share a
+    line, with each value and its rows.
+    """
+
+    def __init__(self, problems: Problem | Sequence[Problem]) -> None:
+        given = [problems] if isinstance(problems, Problem) else problems
+        self.problems = list(dict.fromkeys(given))
+        count = len(self.problems)
+        head = f"{count} problem{'s' if count != 1 else ''} in the dataset; nothing was computed."
+        super().__init__("\n".join([head, *(f"  - {line}" for line in _lines(self.problems))]))
 
 
-def _shown(found: str) -> str:
-    """Show what was found; characters that only look like others are named."""
-    strange = {c: unicodedata.name(c, "unnamed") for c in found if not c.isascii()}
-    names = [f"U+{ord(c):04X} {name}" for c, name in strange.items() if not name.startswith(USUAL)]
-    names = names[:NAMED]
-    return clip(found) + (f" (which holds {', '.join(names)})" if names else "")
+def fault(
+    file: str,
+    found: str,
+    expected: str,
+    remedy: str,
+    row: int | None = None,
+    column: str | None = None,
+) -> DatasetError:
+    """Return the error of one problem."""
+    return DatasetError(Problem(file, found, expected, remedy, row, column))
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems that a block raises to a list, so that others can be told with them.
+
+    Examples
+    --------
+    >>> problems = []
+    >>> with collected(problems):
+    ...     raise fault("a.nii", "nothing", "an image", "add it")
+    >>> len(problems)
+    1
+    """
+    try:
+        yield
+    except DatasetError as error:
+        problems += error.problems
 
 
 def clip(text: str, longest: int = 160) -> str:
@@ -74,24 +96,39 @@ def clip(text: str, longest: int = 160) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
-def _lines(problems: Sequence[Problem]) -> list[str]:
+def own_words(text: str) -> str:
+    """Quote a name that a study's owner chose, for a note; pages leave out what stands in quotes.
+
+    Examples
+    --------
+    >>> own_words("Core of Hans")
+    '“Core of Hans”'
+    """
+    return f"“{clip(text).translate({ord(mark): None for mark in '“”'})}”"
+
+
+def _shown(found: str) -> str:
+    """Show what was found; characters that only look like others are named."""
+    strange = {c: unicodedata.name(c, "unnamed") for c in found if not c.isascii()}
+    names = [f"U+{ord(c):04X} {name}" for c, name in strange.items() if not name.startswith(USUAL)]
+    return clip(found) + (f" (which holds {', '.join(names[:MAX_NAMED])})" if names else "")
+
+
+def _lines(problems: Sequence[Problem]) -> Iterator[str]:
     """Write each problem on a line; those of one column that one remedy serves share it."""
     groups: dict[object, list[Problem]] = {}
-    for problem in dict.fromkeys(problems):
+    for problem in problems:
         place = (problem.file, problem.column, problem.expected, problem.remedy)
         groups.setdefault(problem if problem.row is None else place, []).append(problem)
-    lines = []
-    for group in groups.values():
-        first = group[0]
-        if len(group) == 1:
-            lines.append(str(first))
+    for first, *others in groups.values():
+        if not others:
+            yield str(first)
             continue
         rows: dict[str, list[int]] = {}
-        for problem in group:
+        for problem in (first, *others):
             rows.setdefault(problem.found, []).append(problem.row or 0)
         found = ", ".join(f"{_shown(value)} ({_rows(where)})" for value, where in rows.items())
-        lines.append(_message(clip(first.file), first.column, found, first))
-    return lines
+        yield first._message("", found)
 
 
 def _rows(numbers: Sequence[int]) -> str:
@@ -108,50 +145,3 @@ def _rows(numbers: Sequence[int]) -> str:
             runs.append([number, number])
     shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
     return f"row{'s' if len(numbers) > 1 else ''} {shown}"
-
-
-def own_words(text: str) -> str:
-    """Quote a name that a study's owner chose, for a note; pages leave out what stands in quotes.
-
-    Examples
-    --------
-    >>> own_words("Core of Hans")
-    '“Core of Hans”'
-    """
-    return f"“{clip(text).translate({ord(mark): None for mark in '“”'})}”"
-
-
-class DatasetError(ValueError):
-    """A dataset that cannot be analysed, with every problem that was found in it.
-
-    Parameters
-    ----------
-    problems
-        One or more problems. The message tells all of them, one a line; those of one column that
-        one remedy serves share a line, with each value and its rows.
-    """
-
-    def __init__(self, problems: Problem | Sequence[Problem]) -> None:
-        given = [problems] if isinstance(problems, Problem) else problems
-        self.problems = list(dict.fromkeys(given))
-        count = len(self.problems)
-        head = f"{count} problem{'s' if count != 1 else ''} in the dataset; nothing was computed."
-        super().__init__("\n".join([head, *(f"  - {line}" for line in _lines(self.problems))]))
-
-
-@contextmanager
-def collected(problems: list[Problem]) -> Iterator[None]:
-    """Add the problems that a block raises to a list, so that others can be told with them.
-
-    Examples
-    --------
-    >>> problems = []
-    >>> with collected(problems):
-    ...     raise DatasetError(Problem("a.nii", "nothing", "an image", "add it"))
-    >>> len(problems)
-    1
-    """
-    try:
-        yield
-    except DatasetError as error:
-        problems += error.problems

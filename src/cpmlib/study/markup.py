@@ -15,7 +15,6 @@ from markdown_it import MarkdownIt
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$%^:@&\"'=])")
 
-
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """How a text begins that a spreadsheet computes; the wide signs are the same to some."""
 
@@ -24,6 +23,28 @@ _LATEX = {character: f"\\{character}" for character in "%&_#${}"} | {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
+
+
+_PAGES = (
+    (r"\b([mcµu]?m)2\b", lambda found: found[1].replace("u", "µ") + "²"),
+    (r"\b1e(-?)(\d)\b", lambda found: f"10{found[1] and '⁻'}{'⁰¹²³⁴⁵⁶⁷⁸⁹'[int(found[2])]}"),
+    (r"\bfig(\d+[a-z]?)\b", r"Fig. \1"),
+    (r"\btreatment-naive\b", "treatment-naïve"),
+)
+"""What files and messages write in ASCII, and how pages do."""
+
+
+def typeset(text: str) -> str:
+    """Write units and words of files and messages as pages do.
+
+    Examples
+    --------
+    >>> typeset("fig3a: ADC 900, 1e-6 mm2/s, treatment-naive")
+    'Fig. 3a: ADC 900, 10⁻⁶ mm²/s, treatment-naïve'
+    """
+    for pattern, replacement in _PAGES:
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def escape(text: object) -> str:
@@ -100,23 +121,13 @@ def pipe_table(frame: pd.DataFrame) -> str:
     | --- | --- |
     | x | 1 |
     """
-    lines = [_row([escape(name) for name in frame.columns]), _row(["---"] * frame.shape[1])]
-    lines += [_row([escape(cell) for cell in row]) for row in frame.to_numpy()]
-    return "\n".join(lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    header, *rows = [[escape(cell) for cell in row] for row in [frame.columns, *frame.to_numpy()]]
+    rows = [header, ["---"] * frame.shape[1], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def downloads(links: Sequence[tuple[str, str]]) -> str:
-    """Write a line of download links.
-
-    Parameters
-    ----------
-    links
-        What each is called, and its path relative to the page.
-    """
+    """Write a line of download links: what each is called, and its path relative to the page."""
     return "Download: " + " · ".join(f"{{download}}`{name} <{path}>`" for name, path in links)
 
 
@@ -129,28 +140,14 @@ def figure_block(
     *,
     wide: bool = True,
 ) -> str:
-    """Write a figure with its caption, alternative text and downloads.
+    """Write a figure with its caption (Markdown, one paragraph), alternative text and downloads.
 
-    Parameters
-    ----------
-    key
-        Its target, such as ``fig-2``.
-    image
-        Path relative to the page.
-    caption
-        Markdown, one paragraph.
-    alt
-        What a reader who does not see the figure should know, one line.
-    links
-        As `downloads` takes them.
-    wide
-        Whether a phone should scroll the figure rather than shrink it.
+    The key is its target, such as ``fig-2``; the image's path is relative to the page. A phone
+    scrolls a wide figure rather than shrink it.
     """
-    figclass = "wide-figure" if wide else "narrow-figure"
-    plain = " ".join(alt.split())
     return (
-        f"::::{{figure}} {image}\n:name: {key}\n:alt: {plain}\n:width: 100%\n"
-        f":figclass: {figclass}\n\n"
+        f"::::{{figure}} {image}\n:name: {key}\n:alt: {' '.join(alt.split())}\n:width: 100%\n"
+        f":figclass: {'wide' if wide else 'narrow'}-figure\n\n"
         f"{caption}\n\n{downloads(links)}\n::::\n"
     )
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import Problem, fault
 
 KINDS: Mapping[str, str] = {
     "T1w": "T1-weighted image",
@@ -28,7 +28,6 @@ KINDS: Mapping[str, str] = {
     "CPM": "cellularity prediction map",
     "mask": "brain mask",
 }
-"""Kind of an image and its name."""
 
 PATTERNS: Mapping[str, str] = {
     "T1w": r"(?!.*_ce-)(?!.*_space-)sub-[^_]+(_.+)?_T1w",
@@ -72,67 +71,33 @@ RIGHT_NAMES: Mapping[str, str] = {
     "CPM": "derivatives/<pipeline>/{0}/{0}_cpm.nii.gz",
     "mask": "derivatives/<pipeline>/{0}/{0}_desc-brain_mask.nii.gz",
 }
-"""Where a file of a kind belongs."""
 
 DERIVATIVES = "derivatives"
-"""Folder of what a study computed already."""
-
 COUNTED = ("annotations", "detections", "geojson")
 """Kinds of export that cells are counted from."""
-
 STANDS_FOR = {"dwi": "ADC", "dsc": "rCBV", "T1w": "CPM", "T1wGd": "CPM", "FLAIR": "CPM"}
 """Kind that is not missed where the study has what would be made of it."""
-
 NOT_NEEDED = "nothing in it is needed"
 """Why the texts beside images are not read."""
-
 SERIES = ("dwi", "dsc")
-"""Kinds that are series, described by texts."""
-
 TEXTS = ("json", "bval", "bvec")
-"""Suffixes of the texts that go with a series."""
-
+"""Suffixes of the texts that describe a series."""
 NIFTI = (".nii.gz", ".nii")
-"""Suffixes of images that are read, in small letters; a name may have capitals."""
 
 OTHER_FORMATS = (
     *(".nii.bz2", ".nii.xz", ".nii.zip", ".nii.zst", ".img.gz", ".img", ".hdr", ".mgz", ".mgh"),
-    *(
-        ".mha",
-        ".mhd",
-        ".nrrd",
-        ".nhdr",
-        ".mif",
-        ".mif.gz",
-        ".mnc",
-        ".dcm",
-        ".ima",
-        ".head",
-        ".brik",
-    ),
+    *(".mha", ".mhd", ".nrrd", ".nhdr", ".mif", ".mif.gz", ".mnc"),
+    *(".dcm", ".ima", ".head", ".brik"),
 )
-"""Suffixes of images that are not read."""
 
 SET_ASIDE = (
-    "",
-    ".gz",
-    ".bz2",
-    ".xz",
-    ".zip",
-    ".bak",
-    ".old",
-    ".orig",
-    ".part",
-    ".tmp",
-    ".npy",
-    ".npz",
+    *("", ".gz", ".bz2", ".xz", ".zip"),
+    *(".bak", ".old", ".orig", ".part", ".tmp", ".npy", ".npz"),
 )
 """Suffixes of what may be an image that was packed, put aside or not copied to its end."""
 
 TABLES = (".tsv", ".csv", ".txt", ".xlsx", ".xls", ".geojson")
 OWN_TABLES = ("participants.tsv", "samples.tsv")
-"""A study's tables, which are read."""
-
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".qptiff", ".svg")
 
 _T1 = r"t1|t1w|mprage|mp2rage|spgr|bravo"
@@ -153,7 +118,6 @@ LOOKS: Mapping[str, str] = {
 
 TEMPLATE = r"_space-(mni|icbm|tal|oasis|nki|fsaverage|fslr|uncinfant|suit|colin|template)"
 """A space that is no patient's scanner, in which no target lies."""
-
 _OTHER_MASK = r"^(?!.*brain).*\b(desc|label|roi)-"
 
 OTHERS: Mapping[str, str] = {
@@ -175,10 +139,8 @@ OTHERS: Mapping[str, str] = {
 
 EXPORT = r"annotation|detection|measurement|nuclei|outline|qupath"
 """Hints in the name of a table that it is an export of QuPath."""
-
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs.github.com/")
-_LONGEST_POINTER = 32768
-_BEGIN = 4096
+_MAX_POINTER_BYTES = 32768
 
 
 def stem_of(name: str) -> tuple[str, str]:
@@ -198,7 +160,7 @@ def stem_of(name: str) -> tuple[str, str]:
 
 
 def plain_name(name: str) -> str:
-    """Return a name so that it agrees with the same one in other letters or with fewer zeros.
+    """Bring names that differ in capitals or leading zeros to one spelling.
 
     Examples
     --------
@@ -210,17 +172,9 @@ def plain_name(name: str) -> str:
 
 
 def looks_like(stem: str) -> str | None:
-    """Return the kind that a name hints at, whether or not it is a name that is used.
+    """Return the kind that a name without suffix hints at, whether or not it is a right name.
 
-    Parameters
-    ----------
-    stem
-        Without suffix.
-
-    Returns
-    -------
-    str or None
-        Kind; None where the name says something else or nothing.
+    None where the name says something else or nothing.
 
     Examples
     --------
@@ -266,16 +220,8 @@ def other_kind(stem: str) -> str | None:
 
 
 def is_geojson(path: Path) -> bool:
-    """Whether a JSON file holds outlines, whatever its name: a list, or features.
-
-    Only its beginning is read.
-    """
-    try:
-        stream = path.open("rb")
-    except OSError:  # whoever reads it says why
-        return False
-    with stream:
-        begin = stream.read(_BEGIN).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    """Whether a JSON file holds outlines, by its beginning: a list, or features."""
+    begin = _begin(path, 4096).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if begin.startswith("["):
         return True
     return bool(re.search(r'"type"\s*:\s*"Feature(Collection)?"|"features"\s*:\s*\[', begin))
@@ -285,13 +231,16 @@ def is_placeholder(path: Path) -> bool:
     """Whether a file's content was not fetched: a link to nowhere, or a pointer in its place."""
     if not path.exists():
         return path.is_symlink()
-    if not path.is_file() or not 0 < path.stat().st_size <= _LONGEST_POINTER:
-        return False
+    small = path.is_file() and 0 < path.stat().st_size <= _MAX_POINTER_BYTES
+    return small and _begin(path, len(max(_POINTERS, key=len))).startswith(_POINTERS)
+
+
+def _begin(path: Path, size: int) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(len(max(_POINTERS, key=len))).startswith(_POINTERS)
+            return stream.read(size)
     except OSError:  # whoever reads it says why
-        return False
+        return b""
 
 
 def not_fetched(path: Path, root: Path) -> Problem:
@@ -320,7 +269,7 @@ def inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, li
     inside = series.relative_to(root).parts[:-1]
     for folder in [root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]:
         here: dict[str, list[Path]] = {end: [] for end in TEXTS}
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        for path in entries(folder):
             stem, suffix = stem_of(path.name)
             *own, name = stem.lower().split("_")
             if suffix[1:] in here and name == last and set(own) <= set(entities):
@@ -335,6 +284,11 @@ def inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, li
     return found
 
 
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, sorted; nothing if there is none."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
 def files_below(folder: Path) -> list[Path]:
     """Return every file below a folder, through links and with links to nowhere; no hidden one.
 
@@ -347,7 +301,7 @@ def files_below(folder: Path) -> list[Path]:
     def unreadable(error: OSError) -> None:
         found = error.strerror or "a folder that cannot be read"
         name = Path(error.filename or folder).name
-        raise DatasetError(Problem(name, found, "a readable folder", "correct its permissions"))
+        raise fault(name, found, "a readable folder", "correct its permissions")
 
     if not folder.is_dir():
         return []

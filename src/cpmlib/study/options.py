@@ -6,9 +6,11 @@ Each field is one choice; the sensitivity chapter shows what each does to the re
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, Self, get_args, get_type_hints
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 import numpy as np
 
@@ -25,50 +27,54 @@ ReferenceRule = Literal["baseline", "circulation"]
 
 AXES = ("target_x", "target_y", "target_z")
 """Columns of a target: mm, RAS+."""
-
 ROI_DIAMETER = 5.0
 """Of the sphere over which a map is averaged at a target, mm (the paper's methods)."""
-
 PIXEL_SIZE_RANGE_UM = (0.05, 20.0)
 """Pixels of a slide: from oil immersion to an overview image."""
-
 MUCH_OUTSIDE = 0.1
 """Share of a map's voxels outside the model's training range from which it is said that the map is
 not to be trusted: single bright or dark voxels are always there, a tenth of the brain is not."""
 
-MOST_DRAWS = 1_000_000
+MAX_DRAWS = 1_000_000
 """Of one sample per patient; more take memory and time and change no digit that is printed."""
+MAX_SEED = 2**63 - 1
 
-LARGEST_SEED = 2**63 - 1
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "roi_diameter": (1, 50, "1 to 50 mm"),
+    "histology_pixel_size_um": (*PIXEL_SIZE_RANGE_UM, "{0} to {1} µm, or 0"),
+    "rout_q": (0, math.nextafter(1, 0), "0 <= Q < 1"),
+    "n_draws": (1, MAX_DRAWS, "{0} to {1}"),
+    "seed": (0, MAX_SEED, "{0} to {1}"),
+}
+"""Lowest and highest value of an option, and how a message says it."""
 
 
 class Options:
-    """What the two sets of choices share: their checks, and how they are read."""
+    """What the two sets of choices share: their checks, and how they are read.
+
+    A value that a field does not admit raises a ValueError.
+    """
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value, hint = getattr(self, field.name), hints[field.name]
-            choices = get_args(hint)
+        for name, kind in _types(type(self)).items():
+            value, choices = getattr(self, name), get_args(kind)
             if choices and value not in choices:
-                raise ValueError(f"option {field.name}: found {value!r}; expected one of {choices}")
-            if not choices and type(value) is not hint:
-                kind = {bool: "true or false", int: "a whole number", float: "a number"}[hint]
-                raise ValueError(f"option {field.name}: found {value!r}; expected {kind}")
+                raise _unfit(name, value, f"one of {choices}")
+            if not choices and type(value) is not kind:
+                raise _unfit(name, value, _IN_WORDS[kind])
+            low, high, expected = _RANGES.get(name, (-math.inf, math.inf, ""))
+            unknown = name == "histology_pixel_size_um" and value == 0
+            if name in _RANGES and not low <= value <= high and not unknown:
+                raise _unfit(name, value, expected.format(low, high))
 
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of the choices."""
-        return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        return list(_types(cls))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
         """Build from plain values, as read from YAML or ``NAME=VALUE`` text.
-
-        Parameters
-        ----------
-        mapping
-            Field names and values; text is converted to the field's type.
 
         Raises
         ------
@@ -80,12 +86,33 @@ class Options:
         >>> AnalysisOptions.from_mapping({"rout_q": "0.05"}).rout_q
         0.05
         """
-        hints = get_type_hints(cls)
-        unknown = sorted(set(mapping) - set(cls.names()))
+        types = _types(cls)
+        unknown = sorted(set(mapping) - set(types))
         if unknown:
-            names = ", ".join(cls.names())
-            raise ValueError(f"unknown option {unknown[0]!r}; the options are {names}")
-        return cls(**{name: _convert(name, v, hints[name]) for name, v in mapping.items()})
+            raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(types)}")
+        return cls(**{name: _convert(name, v, types[name]) for name, v in mapping.items()})
+
+
+_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def _types(options: type) -> dict[str, Any]:
+    hints = get_type_hints(options)
+    return {field.name: hints[field.name] for field in dataclasses.fields(options)}
+
+
+def _unfit(name: str, value: object, expected: str) -> ValueError:
+    return ValueError(f"option {name}: found {value!r:.80}; expected {expected}")
+
+
+def _convert(name: str, value: object, kind: type) -> object:
+    text = str(value).strip()
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 @dataclass(frozen=True)
@@ -105,10 +132,9 @@ class ImageOptions(Options):
         Whether contrasts are registered rigidly to the T1-weighted image after gadolinium.
     bias_correction
         Whether T1w, T1wGd and FLAIR are freed of their bias field.
-    leakage_correction
-        Of the perfusion series.
-    perfusion_reference
-        By which rule the voxels are chosen whose mean is the reference curve of the correction:
+    leakage_correction, perfusion_reference
+        Of the perfusion series, and
+        by which rule the voxels are chosen whose mean is the reference curve of the correction:
         their signal returns to its baseline, or to what the circulating agent leaves.
     histology_pixel_size_um
         µm per pixel of the slides, for exports in pixels whose own JSON file does not say it; 0
@@ -128,16 +154,6 @@ class ImageOptions(Options):
     leakage_correction: LeakageCorrection = "bidirectional"
     perfusion_reference: ReferenceRule = "baseline"
     histology_pixel_size_um: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 1 <= self.roi_diameter <= 50:
-            found = self.roi_diameter
-            raise ValueError(f"option roi_diameter: found {found}; expected 1 to 50 mm")
-        low, high = PIXEL_SIZE_RANGE_UM
-        if self.histology_pixel_size_um and not low <= self.histology_pixel_size_um <= high:
-            found, expected = self.histology_pixel_size_um, f"{low} to {high} µm, or 0"
-            raise ValueError(f"option histology_pixel_size_um: found {found}; expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -165,11 +181,6 @@ class AnalysisOptions(Options):
     n_draws, seed
         Draws of one sample per patient, and the seed of all random numbers.
 
-    Raises
-    ------
-    ValueError
-        For a value that a field does not admit.
-
     Examples
     --------
     >>> AnalysisOptions(mixed_model_test="wald-z").mixed_model_test
@@ -188,38 +199,13 @@ class AnalysisOptions(Options):
     n_draws: int = 1000
     seed: int = 20250529
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rout_q < 1:
-            raise ValueError(f"option rout_q: found {self.rout_q}; expected 0 <= Q < 1")
-        for name, low, high in (("n_draws", 1, MOST_DRAWS), ("seed", 0, LARGEST_SEED)):
-            if not low <= getattr(self, name) <= high:
-                found = getattr(self, name)
-                raise ValueError(f"option {name}: found {found}; expected {low} to {high}")
-
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the random numbers of one purpose, the same whatever else was drawn before.
 
         Examples
         --------
-        >>> AnalysisOptions(seed=1).rng("RMSE").integers(100) == AnalysisOptions(seed=1).rng(
-        ...     "RMSE"
-        ... ).integers(100)
-        np.True_
+        >>> first, again = (AnalysisOptions(seed=1).rng("RMSE").random() for _ in range(2))
+        >>> first == again
+        True
         """
         return np.random.default_rng([self.seed, *purpose.encode()])
-
-
-def _convert(name: str, value: object, kind: type) -> object:
-    text = str(value).strip()
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"option {name}: found {text!r}; expected true or false")
-        return text.lower() == "true"
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            expected = "a whole number" if kind is int else "a number"
-            raise ValueError(f"option {name}: found {text[:80]!r}; expected {expected}") from None
-    return text

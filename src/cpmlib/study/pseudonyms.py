@@ -11,33 +11,31 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cpmlib.study.delimited import read_text
-from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.schemas import MISSING
+from cpmlib.study.errors import fault
+from cpmlib.study.schemas import MAX_TEXT, MISSING
+from cpmlib.study.text import read_text
 
 COLUMNS = ("participant_id", "sample_id", "pseudonym")
 PREFIXES = {"participant_id": ("sub-", "P"), "sample_id": ("sample-", "S")}
 """Of an identifier in BIDS, and of its pseudonym."""
+PATIENT_AFTER = re.compile(r"\s*(?:\(|\[|,?\s*\b(?:of|from|in)\s)\s*(?:patient\s+)?", re.IGNORECASE)
+"""Between a sample's name and its patient's: ``sample-1 of sub-07``, ``sample-1 (sub-07)``."""
+PATIENT_BEFORE = re.compile(r"(?:['\u2019]s)?[\s_/-]*")
+"""Between a patient's name and that of a sample: ``sub-07_sample-1``, ``sub-07's sample-1``."""
+SOME_SAMPLE = "a sample"
+"""In place of a sample's name where it is not clear whose sample is meant."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """Who is who.
-
-    Parameters
-    ----------
-    patients
-        Pseudonym by participant_id.
-    samples
-        Pseudonym by participant_id and sample_id.
-    """
+    """Pseudonyms of patients by participant_id, of samples by participant_id and sample_id."""
 
     patients: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -103,8 +101,7 @@ def read_key(path: str | os.PathLike[str]) -> Key:
     remedy = "put back the file as it was, or delete it: patients and samples get new numbers"
     header, *lines = [tuple(line.split("\t")) for line in read_text(path).split("\n")]
     if header != COLUMNS:
-        found, expected = "\t".join(header), "\t".join(COLUMNS)
-        raise DatasetError(Problem(path.name, found, expected, remedy, 1))
+        raise fault(path.name, "\t".join(header), "\t".join(COLUMNS), remedy, 1)
     for number, row in enumerate(lines, start=2):
         if row == ("",):  # below the last
             continue
@@ -113,10 +110,88 @@ def read_key(path: str | os.PathLike[str]) -> Key:
         who = row[0] if is_patient else row[:2]
         fits = len(row) == 3 and re.fullmatch(r"P\d{2,}" if is_patient else r"S\d{2,}", row[2])
         if not fits or who in known or row[2] in known.values():
-            found, expected = "\t".join(row), "one identifier and its own pseudonym, each once"
-            raise DatasetError(Problem(path.name, found, expected, remedy, number))
+            expected = "one identifier and its own pseudonym, each once"
+            raise fault(path.name, "\t".join(row), expected, remedy, number)
         known[who] = row[2]
     return Key(patients, samples)
+
+
+def rename_in_reasons(reasons: pd.Series, own: pd.DataFrame, key: Key) -> pd.Series:
+    """Put the book's names in place of the study's in a reason for each row of the samples.
+
+    A sample is that of the patient who is named beside it, else that of a patient whom the text
+    is about: its own, or one that it names. Where two of them have a sample of that name, the text
+    does not tell which is meant, and it becomes `SOME_SAMPLE`. What became too long is cut.
+
+    Parameters
+    ----------
+    reasons
+        Texts; others stay.
+    own
+        The rows' ``participant_id`` and ``sample_id``.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"participant_id": ["sub-a", "sub-b"], "sample_id": ["sample-1"] * 2})
+    >>> reasons = pd.Series(["as sample-1 of sub-b", "not in sub-a, but sample-1"])
+    >>> rename_in_reasons(reasons, rows, Key().extended(rows, rows)).tolist()
+    ['as S02 of P02', 'not in P01, but a sample']
+    """
+    if reasons.isna().all():
+        return reasons
+    patients = {name: who for who in key.patients for name in _spellings(who)}
+    samples: dict[str, dict[str, str]] = {}
+    for who, sample in own.itertuples(index=False, name=None):
+        for name in _spellings(sample):
+            samples.setdefault(name, {})[who] = key.samples[who, sample]
+    pattern = _any_of([*patients, *samples])
+
+    def renamed(text: str, own: str) -> str:
+        found = list(pattern.finditer(text))
+        names = [match[0].lower() for match in found]
+        # A word that is both is a sample if the row's patient has it.
+        named = [None if own in samples.get(name, {}) else patients.get(name) for name in names]
+        parts, end = [], 0
+        for i, match in enumerate(found):
+            new = key.patients.get(named[i] or "")
+            if new is None:
+                beside = _patient_beside(text, found, named, i)
+                new = _meant(samples[names[i]], beside, {own, *filter(None, named)})
+            parts += [text[end : match.start()], new]
+            end = match.end()
+        new = "".join([*parts, text[end:]])
+        return new if len(new) <= MAX_TEXT else new[: MAX_TEXT - 1] + "…"
+
+    pairs = zip(reasons, own["participant_id"], strict=True)
+    texts = [renamed(text, who) if isinstance(text, str) else text for text, who in pairs]
+    return pd.Series(texts, index=reasons.index, dtype=object)
+
+
+def _spellings(name: str) -> list[str]:
+    """Return a name in small letters, and what stands after ``sub-`` or ``sample-``."""
+    # One table may say B12 where those of BIDS say sample-B12; a plain 5 may count anything.
+    short = name.split("-", 1)[1]
+    return [text.lower() for text in (name, short) if not re.fullmatch("[0-9]{1,3}|.", text)]
+
+
+def _patient_beside(
+    text: str, found: Sequence[re.Match[str]], named: Sequence[str | None], i: int
+) -> str | None:
+    """Return the patient who is named right after or before the name i of those found."""
+    for other, between in ((i + 1, PATIENT_AFTER), (i - 1, PATIENT_BEFORE)):
+        if 0 <= other < len(found) and named[other]:
+            gap = text[found[min(i, other)].end() : found[max(i, other)].start()]
+            if between.fullmatch(gap):
+                return named[other]
+    return None
+
+
+def _meant(have: Mapping[str, str], beside: str | None, about: set[str]) -> str:
+    """Choose among the samples of one name, given by patient."""
+    possible = [new for who, new in have.items() if who in ({beside} if beside else about)]
+    if not possible and not beside:
+        possible = list(have.values())
+    return possible[0] if len(possible) == 1 else SOME_SAMPLE
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:
@@ -127,15 +202,11 @@ def replace_names(text: str, names: Mapping[str, str]) -> str:
     >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
     'as S01 of P02, not sample-10'
     """
-    return replaced(text, any_of(names), {old.lower(): new for old, new in names.items()})
+    small = {old.lower(): new for old, new in names.items()}
+    return _any_of(names).sub(lambda match: small[match[0].lower()], text)
 
 
-def any_of(names: Iterable[str]) -> re.Pattern[str]:
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
     """Return a pattern of any of the names as a whole word, whatever its capitals."""
     listed = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     return re.compile(rf"(?<![A-Za-z0-9])({listed})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
-
-
-def replaced(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str:
-    """Replace what a pattern of `any_of` finds; the names are in small letters."""
-    return pattern.sub(lambda match: names[match[0].lower()], text)

@@ -25,16 +25,15 @@ from cpmlib.study.delimited import read_tsv
 from cpmlib.study.errors import DatasetError, Problem
 
 COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
-
 COUNT = "counts and percentages"
 CASE = "values of cases"
 BOUND = "bounds such as p > 0.05"
 STATISTIC = "statistics"
 KINDS = (COUNT, CASE, BOUND, STATISTIC)
 """What a printed value can be; a *bound* is printed behind > or <, the rest are statistics."""
-
+PERCENTAGE = "percent of "
+NUMBER_OR_BOUND = "a number, or > or < and a number"
 _UNIT = re.compile(r" \((?:cells|1e-6|years)[^)]*\)")
-
 REPRESENTATION_SLACK = 1e-12
 """Relative slack for decimal bounds and sums held in binary, far below any rounding."""
 
@@ -43,12 +42,8 @@ REPRESENTATION_SLACK = 1e-12
 class PrintedValue:
     """A printed text as the interval of values that round to it.
 
-    Parameters
-    ----------
-    low, high : float
-        Bounds; ``high`` is infinite for a printed ``>``, ``low`` minus infinite for ``<``.
-    one_sided : bool
-        Whether the text only bounds the value; the bound itself is then excluded.
+    ``high`` is infinite for a printed ``>``, ``low`` minus infinite for ``<``; such a one-sided
+    interval excludes its bound.
     """
 
     low: float
@@ -79,16 +74,7 @@ class PrintedValue:
 
 
 def parse_printed(text: str) -> PrintedValue:
-    """Read a printed value.
-
-    Parameters
-    ----------
-    text
-        A decimal number, or one behind ``>`` or ``<``.
-
-    Returns
-    -------
-    PrintedValue
+    """Read a printed value: a decimal number, or one behind ``>`` or ``<``.
 
     Raises
     ------
@@ -106,32 +92,19 @@ def parse_printed(text: str) -> PrintedValue:
     try:
         value = Decimal(digits.strip())
     except InvalidOperation:
-        raise ValueError(
-            f"printed value {text!r}; expected a number, or > or < and a number"
-        ) from None
+        raise ValueError(f"printed value {text!r}; expected {NUMBER_OR_BOUND}") from None
     if not value.is_finite():
         raise ValueError(f"printed value {text!r}; expected a finite number")
     if sign == ">":
         return PrintedValue(float(value), np.inf, one_sided=True)
     if sign == "<":
         return PrintedValue(-np.inf, float(value), one_sided=True)
-    exponent = value.as_tuple().exponent
-    half = Decimal(1).scaleb(int(exponent)) / 2
+    half = Decimal(1).scaleb(int(value.as_tuple().exponent)) / 2
     return PrintedValue(float(value - half), float(value + half))
 
 
 def kind_of(id: str, statistic: str, printed: str) -> str:
-    """Tell what a printed value is.
-
-    Parameters
-    ----------
-    id, statistic, printed
-        As in the table of printed values.
-
-    Returns
-    -------
-    str
-        One of `KINDS`.
+    """Tell which of `KINDS` a row of the table of printed values is.
 
     Examples
     --------
@@ -142,36 +115,15 @@ def kind_of(id: str, statistic: str, printed: str) -> str:
     """
     if id.startswith("case."):
         return CASE
-    if statistic.startswith("count of ") or is_percentage(statistic):
+    if statistic.startswith(("count of ", PERCENTAGE)):
         return COUNT
     return BOUND if printed.startswith((">", "<")) else STATISTIC
-
-
-def is_percentage(statistic: str) -> bool:
-    """Whether a printed value is a share in percent, by what the table calls it.
-
-    Examples
-    --------
-    >>> is_percentage("percent of patients, sex M")
-    True
-    """
-    return statistic.startswith("percent of ")
 
 
 def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
     """Whether a percentage that was cut off, not rounded, would be printed so.
 
-    Parameters
-    ----------
-    printed, statistic
-        As in the table of printed values.
-    value
-        The regenerated value.
-
-    Returns
-    -------
-    bool
-        False for anything but a percentage, and for no value.
+    False for anything but a percentage, and for no value.
 
     Examples
     --------
@@ -180,7 +132,8 @@ def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
     >>> agrees_if_truncated("0.17", "Spearman rho", 0.179)
     False
     """
-    if not is_percentage(statistic) or printed.startswith((">", "<")) or not np.isfinite(value):
+    is_bound = printed.startswith((">", "<"))
+    if not statistic.startswith(PERCENTAGE) or is_bound or not np.isfinite(value):
         return False
     text = Decimal(printed)
     # A share that is exactly a whole number may lie a last bit below it.
@@ -188,28 +141,18 @@ def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
     return exact.quantize(text, rounding=ROUND_DOWN) == text
 
 
-def name_of(statistic: str, subset: str) -> str:
-    """Name a printed value for a reader, without its unit.
-
-    Examples
-    --------
-    >>> name_of("SD of CPM cellularity (cells/mm2)", "whole")
-    'SD of CPM cellularity (whole)'
-    """
-    return f"{_UNIT.sub('', statistic)} ({subset})"
-
-
 def names_of(published: pd.DataFrame, ids: Iterable[str]) -> str:
-    """Name some of the printed values, as one text.
+    """Name some of the printed values for a reader, as one text without units.
 
     Examples
     --------
-    >>> table = pd.DataFrame({"statistic": ["mean", "SD"], "subset": ["whole"] * 2}, ["a", "b"])
+    >>> names = {"statistic": ["mean (cells/mm2)", "SD"], "subset": "whole"}
+    >>> table = pd.DataFrame(names, ["a", "b"])
     >>> names_of(table, ["a", "b"])
     'mean (whole); SD (whole)'
     """
-    rows = published.loc[list(ids), ["statistic", "subset"]]
-    return "; ".join(name_of(*row) for row in rows.itertuples(index=False))
+    rows = published.loc[list(ids), ["statistic", "subset"]].itertuples(index=False)
+    return "; ".join(f"{_UNIT.sub('', statistic)} ({subset})" for statistic, subset in rows)
 
 
 def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:
@@ -228,17 +171,9 @@ def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:
 
 
 def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read the table of printed values.
+    """Read the table of printed values: tab-separated, columns as in `COLUMNS`.
 
-    Parameters
-    ----------
-    path
-        Tab-separated, columns as in `COLUMNS`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Those columns as text, and ``low`` and ``high`` of the rounding interval; indexed by id.
+    Returns those columns as text, and ``low`` and ``high`` of the rounding interval, by id.
 
     Raises
     ------
@@ -246,28 +181,23 @@ def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
         For a missing column, a repeated id or a printed text that is no number.
     """
     table = read_tsv(Path(path))
-    absent = [name for name in COLUMNS if name not in table.cells.columns]
+    cells, file = table.cells, table.file
+    absent = [name for name in COLUMNS if name not in cells.columns]
     if absent:
-        raise DatasetError(
-            [Problem(table.file, "no such column", "it", "add it", 1, name) for name in absent]
-        )
-    problems, intervals = [], []
-    seen: set[str] = set()
-    for row, record in table.cells.iterrows():
-        number = int(str(row))
-        if record["id"] in seen:
-            problems.append(
-                Problem(table.file, f"{record['id']} again", "each id once", "rename", number, "id")
-            )
-        seen.add(record["id"])
+        raise DatasetError([Problem(file, "no such column", "it", "add it", 1, n) for n in absent])
+    problems = [
+        Problem(file, f"{id} again", "each id once", "rename", int(str(row)), "id")
+        for row, id in cells.loc[cells["id"].duplicated(), "id"].items()
+    ]
+    intervals = []
+    for row, text in cells["printed"].items():
         try:
-            intervals.append(parse_printed(record["printed"]))
+            intervals.append(parse_printed(text))
         except ValueError:
-            expected = "a number, or > or < and a number"
             problems.append(
-                Problem(table.file, record["printed"], expected, "correct it", number, "printed")
+                Problem(file, text, NUMBER_OR_BOUND, "correct it", int(str(row)), "printed")
             )
     if problems:
         raise DatasetError(problems)
-    frame = table.cells[list(COLUMNS)].set_index("id")
+    frame = cells[list(COLUMNS)].set_index("id")
     return frame.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])

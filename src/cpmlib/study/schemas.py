@@ -13,7 +13,8 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -21,10 +22,8 @@ import pandera.pandas as pa
 
 MISSING = "n/a"
 """How BIDS tables write a missing value."""
-
 RELATION = "RelationToPaper"
 """Key of the relation in ``dataset_description.json``."""
-
 SAME_STUDY = "same study"
 CALIBRATED = "calibrated"
 OTHER_STUDY = "another study"
@@ -33,6 +32,11 @@ RELATIONS = {
     CALIBRATED: "data made so that the analysis gives the paper's printed values",
     OTHER_STUDY: "any other study; so is one that does not say",
 }
+
+
+def _levels(names: str, meaning: str = "{}") -> dict[str, str]:
+    return {name: meaning.format(name) for name in names.split(", ")}
+
 
 TREATMENT = {
     "treatment-naive": "no treatment before the scan (TN)",
@@ -46,82 +50,40 @@ GRADE_GROUP = {"HGG": "WHO grade 3 or 4", "LGG": "WHO grade 2"}
 IDH = {"wild-type": "IDH wild-type", "mutant": "IDH mutant"}
 CODELETION = {"codeleted": "1p and 19q lost", "intact": "not codeleted"}
 SEX = {"M": "male", "F": "female"}
-LOCATION = {
-    name: f"{name} lobe" if name in ("frontal", "parietal", "temporal", "occipital") else name
-    for name in (
-        "frontal",
-        "parietal",
-        "fronto-parietal",
-        "temporal",
-        "occipital",
-        "fronto-temporo-insular",
-        "multifocal",
-        "fronto-temporal",
-        "temporo-parietal",
-        "parieto-occipital",
-        "temporo-occipital",
-        "insular",
-        "thalamic",
-        "basal ganglia",
-        "corpus callosum",
-        "brainstem",
-        "cerebellar",
-    )
+SPELT_OUT = SEX | {
+    "CET": "contrast-enhancing tumour (CET)",
+    "nCET": "non-enhancing tumour (nCET)",
+    "NOS": "not otherwise specified (NOS)",
 }
-DIAGNOSIS_CNS4 = {
-    name: f"{name}, WHO 2016"
-    for name in (
-        "oligoastrocytoma grade II",
-        "astrocytoma grade II",
-        "oligodendroglioma grade II",
-        "anaplastic oligoastrocytoma grade III",
-        "anaplastic oligodendroglioma grade III",
-        "anaplastic astrocytoma grade III",
-        "glioblastoma grade IV",
-        "high-grade glioma grade IV",
-    )
-}
-DIAGNOSIS_CNS5 = {
-    name: f"{name}, WHO 2021"
-    for name in (
-        "astrocytoma grade 2",
-        "oligodendroglioma grade 2",
-        "astrocytoma grade 3",
-        "oligodendroglioma grade 3",
-        "astrocytoma grade 4",
-        "glioblastoma grade 4",
-    )
-} | {"NOS": "not otherwise specified: molecular status incomplete"}
+"""Levels that are abbreviations, as a page says them at first."""
 
-LONGEST_TEXT = 200
+LOCATION = _levels(
+    "frontal, parietal, fronto-parietal, temporal, occipital, fronto-temporo-insular, multifocal,"
+    " fronto-temporal, temporo-parietal, parieto-occipital, temporo-occipital, insular, thalamic,"
+    " basal ganglia, corpus callosum, brainstem, cerebellar"
+) | _levels("frontal, parietal, temporal, occipital", "{} lobe")
+DIAGNOSIS_CNS4 = _levels(
+    "oligoastrocytoma grade II, astrocytoma grade II, oligodendroglioma grade II,"
+    " anaplastic oligoastrocytoma grade III, anaplastic oligodendroglioma grade III,"
+    " anaplastic astrocytoma grade III, glioblastoma grade IV, high-grade glioma grade IV",
+    "{}, WHO 2016",
+)
+DIAGNOSIS_CNS5 = _levels(
+    "astrocytoma grade 2, oligodendroglioma grade 2, astrocytoma grade 3,"
+    " oligodendroglioma grade 3, astrocytoma grade 4, glioblastoma grade 4",
+    "{}, WHO 2021",
+) | {"NOS": "not otherwise specified: molecular status incomplete"}
+
+MAX_TEXT = 200
 """Most characters of a text that a study wants shown."""
 
 FIT_TO_SHOW = (
-    f"one line of up to {LONGEST_TEXT} printable characters that begins with a letter or digit"
+    f"one line of up to {MAX_TEXT} printable characters that begins with a letter or digit"
 )
 """What `is_fit_to_show` accepts, in words."""
 
 ADC_UNIT = "1e-6 mm2/s"
 DENSITY_UNIT = "cells/mm2"
-
-
-def _text(description: str, pattern: str, expected: str, **options: Any) -> pa.Column:
-    check = pa.Check.str_matches(pattern, error=expected)
-    return pa.Column(
-        str, check, description=description, metadata={"expected": expected}, **options
-    )
-
-
-def _reason(description: str) -> pa.Column:
-    expected = f"{FIT_TO_SHOW}, or {MISSING}"
-    return pa.Column(
-        str,
-        pa.Check(lambda texts: texts.map(is_fit_to_show), error=expected),
-        nullable=True,
-        required=False,
-        description=description + " Shown in the book as it stands, without names of samples.",
-        metadata={"expected": expected},
-    )
 
 
 def is_fit_to_show(text: object) -> bool:
@@ -134,59 +96,64 @@ def is_fit_to_show(text: object) -> bool:
     """
     return (
         isinstance(text, str)
-        and 0 < len(text) <= LONGEST_TEXT
+        and 0 < len(text) <= MAX_TEXT
         and text.isprintable()
         and text[0].isalnum()
     )
 
 
-def _category(
-    description: str, levels: Mapping[str, str], *, nullable: bool = True, required: bool = True
+def _column(
+    description: str,
+    fits: Callable[[pd.Series], pd.Series],
+    expected: str,
+    metadata: Mapping[str, Any],
+    *,
+    kind: type = str,
+    nullable: bool = True,
+    **options: Any,
 ) -> pa.Column:
-    expected = "one of " + ", ".join(levels) + (f", or {MISSING}" if nullable else "")
-    return pa.Column(
-        str,
-        pa.Check.isin(list(levels), error=expected),
-        nullable=nullable,
-        required=required,
-        description=description,
-        metadata={"levels": dict(levels), "expected": expected},
-    )
+    expected += f", or {MISSING}" if nullable else ""
+    metadata = {**metadata, "expected": expected}
+    options |= {"nullable": nullable, "description": description, "metadata": metadata}
+    return pa.Column(kind, pa.Check(fits), **options)
+
+
+def _text(description: str, pattern: str, expected: str, **options: Any) -> pa.Column:
+    return _column(description, lambda v: v.str.fullmatch(pattern), expected, {}, **options)
+
+
+def _name(description: str, prefix: str, **options: Any) -> pa.Column:
+    expected = f"{prefix} and letters or digits"
+    return _text(description, rf"{prefix}[A-Za-z0-9]+", expected, nullable=False, **options)
+
+
+def _reason(what: str) -> pa.Column:
+    description = f"Why {what}. Shown in the book as it stands, without names of samples."
+    return _column(description, lambda v: v.map(is_fit_to_show), FIT_TO_SHOW, {}, required=False)
+
+
+def _category(description: str, levels: Mapping[str, str], **options: Any) -> pa.Column:
+    expected = "one of " + ", ".join(levels)
+    metadata = {"levels": dict(levels)}
+    return _column(description, lambda v: v.isin(list(levels)), expected, metadata, **options)
 
 
 def _number(
-    description: str,
-    unit: str,
-    low: float,
-    high: float,
-    *,
-    nullable: bool = True,
-    required: bool = True,
-    whole: bool = False,
+    description: str, unit: str, low: float, high: float, *, whole: bool = False, **options: Any
 ) -> pa.Column:
-    kind = "a whole number" if whole else "a number"
-    expected = f"{kind} from {low:g} to {high:g} ({unit})" + (f", or {MISSING}" if nullable else "")
-    checks = [pa.Check.in_range(low, high, error=expected)]
-    if whole:
-        checks.append(pa.Check(lambda values: values % 1 == 0, error=expected))
-    return pa.Column(
-        float,
-        checks,
-        nullable=nullable,
-        required=required,
-        description=description,
-        metadata={"unit": unit, "expected": expected, "range": [low, high]},
-    )
+    expected = f"a {'whole ' * whole}number from {low:g} to {high:g} ({unit})"
+    metadata = {"unit": unit, "range": [low, high]}
+
+    def fits(values: pd.Series) -> pd.Series:
+        inside = values.between(low, high)
+        return inside & (values % 1 == 0) if whole else inside
+
+    return _column(description, fits, expected, metadata, kind=float, **options)
 
 
 PARTICIPANTS = pa.DataFrameSchema(
     {
-        "participant_id": _text(
-            "Patient; one row each.",
-            r"^sub-[A-Za-z0-9]+$",
-            "sub- and letters or digits",
-            unique=True,
-        ),
+        "participant_id": _name("Patient; one row each.", "sub-", unique=True),
         "sex": _category("Sex.", SEX),
         "age": _number("Age at the scan.", "years", 10, 110),
         "treatment": _category("Treatment status at the scan.", TREATMENT, nullable=False),
@@ -198,18 +165,14 @@ PARTICIPANTS = pa.DataFrameSchema(
     },
     name="participants.tsv",
 )
-"""Schema of ``participants.tsv``: one row a patient."""
+
+_DENSITIES = (DENSITY_UNIT, 1, 50000)
+_measured = partial(_number, required=False)
 
 SAMPLES = pa.DataFrameSchema(
     {
-        "sample_id": _text(
-            "Biopsy specimen; one row each.",
-            r"^sample-[A-Za-z0-9]+$",
-            "sample- and letters or digits",
-        ),
-        "participant_id": _text(
-            "Whose sample it is.", r"^sub-[A-Za-z0-9]+$", "sub- and letters or digits"
-        ),
+        "sample_id": _name("Biopsy specimen; one row each.", "sample-"),
+        "participant_id": _name("Whose sample it is.", "sub-"),
         "sample_type": _category(
             "BIDS type of the material.", {"tissue": "solid tissue"}, nullable=False
         ),
@@ -218,39 +181,32 @@ SAMPLES = pa.DataFrameSchema(
         "target_x": _number("Target, left to right (RAS+).", "mm", -500, 500),
         "target_y": _number("Target, posterior to anterior (RAS+).", "mm", -500, 500),
         "target_z": _number("Target, inferior to superior (RAS+).", "mm", -500, 500),
-        "cpm": _number(
-            "Mean predicted cellularity in the 5-mm sphere.", DENSITY_UNIT, 1, 50000, required=False
+        "cpm": _measured("Mean predicted cellularity in the 5-mm sphere.", *_DENSITIES),
+        "adc": _measured(
+            "Mean apparent diffusion coefficient in the 5-mm sphere.", ADC_UNIT, 50, 5000
         ),
-        "adc": _number(
-            "Mean apparent diffusion coefficient in the 5-mm sphere.",
-            ADC_UNIT,
-            50,
-            5000,
-            required=False,
-        ),
-        "he_cellularity": _number(
-            "Nuclei counted on H&E per tissue area.", DENSITY_UNIT, 1, 50000, required=False
-        ),
-        "he_nuclei": _number("Nuclei counted.", "count", 1, 1e8, required=False, whole=True),
-        "he_tissue_area": _number("Tissue area counted.", "mm2", 1e-4, 1e4, required=False),
+        "he_cellularity": _measured("Nuclei counted on H&E per tissue area.", *_DENSITIES),
+        "he_nuclei": _measured("Nuclei counted.", "count", 1, 1e8, whole=True),
+        "he_tissue_area": _measured("Tissue area counted.", "mm2", 1e-4, 1e4),
         "case": _text(
             "Name of a representative case, for the samples that the paper shows.",
-            r"^[a-z0-9]{1,20}$",
-            f"up to 20 small letters or digits, or {MISSING}",
-            nullable=True,
+            "[a-z0-9]{1,20}",
+            "up to 20 small letters or digits",
             required=False,
         ),
-        "exclude_reason": _reason("Why the sample is left out of the whole analysis."),
-        "cpm_exclude_reason": _reason("Why the CPM is left out."),
-        "adc_exclude_reason": _reason("Why the ADC is left out."),
-        "he_exclude_reason": _reason("Why the H&E cellularity is left out."),
+        "exclude_reason": _reason("the sample is left out of the whole analysis"),
+        "cpm_exclude_reason": _reason("the CPM is left out"),
+        "adc_exclude_reason": _reason("the ADC is left out"),
+        "he_exclude_reason": _reason("the H&E cellularity is left out"),
     },
     name="samples.tsv",
 )
-"""Schema of ``samples.tsv``: one row a biopsy sample."""
 
 MEASURED = ("cpm", "adc", "he_cellularity")
 """What a study measured, or what is extracted from its images and counts."""
+
+NAMES = {"cpm": "CPM", "adc": "ADC", "he_cellularity": "H&E cellularity"}
+"""How pages call the measured columns."""
 
 EXCLUSIONS = {
     "cpm_exclude_reason": "cpm",
@@ -259,12 +215,7 @@ EXCLUSIONS = {
 }
 """Column with a reason, and the measured column that it leaves out."""
 
-MINIMAL_REQUIRED = (
-    "participant_id",
-    "sample_id",
-    "treatment",
-    *MEASURED,
-)
+MINIMAL_REQUIRED = ("participant_id", "sample_id", "treatment", *MEASURED)
 """Columns that a study in one table must have; every other column of both schemas may follow."""
 
 
@@ -290,46 +241,33 @@ def wanted(samples: pd.DataFrame, column: str) -> pd.Series:
 
 def is_number(column: pa.Column) -> bool:
     """Whether a column holds numbers."""
-    return "range" in (column.metadata or {})
+    return "range" in column.metadata
 
 
 def data_dictionary(schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """List a schema's columns for a reader.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``column``, ``description``, ``unit``, ``values`` (levels or range), ``required``.
+    """List a schema's columns for a reader: description, unit, levels or range, what is required.
 
     Examples
     --------
     >>> data_dictionary(PARTICIPANTS).set_index("column").loc["age", "unit"]
     'years'
     """
-    rows = []
-    for name, column in schema.columns.items():
-        metadata = column.metadata or {}
-        levels = metadata.get("levels")
-        rows.append(
-            {
-                "column": name,
-                "description": column.description,
-                "unit": metadata.get("unit", ""),
-                "values": ", ".join(levels) if levels else metadata.get("expected", ""),
-                "n/a allowed": "yes" if column.nullable else "no",
-                "column required": "yes" if column.required else "no",
-            }
-        )
+    rows = [
+        {
+            "column": name,
+            "description": column.description,
+            "unit": column.metadata.get("unit", ""),
+            "values": ", ".join(column.metadata.get("levels", [column.metadata["expected"]])),
+            "n/a allowed": "yes" if column.nullable else "no",
+            "column required": "yes" if column.required else "no",
+        }
+        for name, column in schema.columns.items()
+    ]
     return pd.DataFrame(rows)
 
 
 def description_dictionary() -> pd.DataFrame:
     """List what the book reads of ``dataset_description.json``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``key``, ``description``, ``values``, ``required``.
 
     Examples
     --------
@@ -341,13 +279,9 @@ def description_dictionary() -> pd.DataFrame:
         ("Name", "Name of the study; stands on every page.", "one line of text", "yes"),
         ("BIDSVersion", "Version of BIDS.", "such as 1.10.0", "yes"),
         ("DataLabel", "Shown with every page, figure and table.", "one line of text", "no"),
-        (
-            RELATION,
-            "What the study is to the paper; decides what the ledger says.",
-            relations,
-            "no",
-        ),
     ]
+    what = "What the study is to the paper; decides what the ledger says."
+    rows.append((RELATION, what, relations, "no"))
     return pd.DataFrame(rows, columns=["key", "description", "values", "required"])
 
 
@@ -359,13 +293,9 @@ def sidecar(schema: pa.DataFrameSchema) -> dict[str, dict[str, object]]:
     >>> sidecar(SAMPLES)["adc"]["Units"]
     '1e-6 mm2/s'
     """
-    result: dict[str, dict[str, object]] = {}
-    for name, column in schema.columns.items():
-        entry: dict[str, object] = {"Description": column.description}
-        metadata = column.metadata or {}
-        if "unit" in metadata:
-            entry["Units"] = metadata["unit"]
-        if "levels" in metadata:
-            entry["Levels"] = metadata["levels"]
-        result[name] = entry
-    return result
+    keys = {"Units": "unit", "Levels": "levels"}
+    return {
+        name: {"Description": column.description}
+        | {key: column.metadata[own] for key, own in keys.items() if own in column.metadata}
+        for name, column in schema.columns.items()
+    }

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cpmlib.study.delimited import (
-    LIMITS,
-    MAXIMUM_BYTES,
-    MAXIMUM_COLUMNS,
-    MAXIMUM_ROWS,
-    TextTable,
-    to_frame,
-)
-from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.names import is_placeholder, not_fetched
+from cpmlib.study.delimited import LIMITS, MAX_COLUMNS, MAX_ROWS, TextTable, to_frame
+from cpmlib.study.errors import DatasetError, Problem, fault
+from cpmlib.study.text import MAX_BYTES, read_bytes
 
 _OLE = b"\xd0\xcf\x11\xe0"
 """First bytes of an old .xls workbook, and of a workbook that is locked with a password."""
@@ -38,68 +33,56 @@ def read_xlsx(path: Path) -> TextTable:
         If the file is not a workbook, is locked or too large, holds merged, hidden or struck-out
         cells, raised marks or formulas without a saved value, or its records do not fit the header.
     """
-    if is_placeholder(path):
-        raise DatasetError(not_fetched(path, path.parent))
-    try:
-        with path.open("rb") as stream:
-            locked = stream.read(4) == _OLE
-        if locked:
-            found = "a workbook that is locked with a password, or an old .xls file"
-            remedy = "save it as .xlsx without a password, or as .csv"
-            raise DatasetError(Problem(path.name, found, "an open .xlsx workbook", remedy))
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > MAXIMUM_BYTES:
-            raise DatasetError(
-                Problem(
-                    path.name,
-                    f"{unpacked} bytes when unpacked",
-                    f"at most {MAXIMUM_BYTES}",
-                    "check that this is the table",
-                )
-            )
-        values, formulas = (_workbook(path, data_only=choice) for choice in (True, False))
-    except DatasetError:
-        raise
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        remedy = "check the file and its permissions"
-        raise DatasetError(Problem(path.name, reason, "a readable file", remedy)) from None
-    except Exception as error:
-        found = f"a file that does not open as a workbook ({type(error).__name__})"
-        raise DatasetError(
-            Problem(path.name, found, "an .xlsx workbook", "save it anew, or as .csv")
-        ) from None
+    values, formulas = _open(path)
     if not values.worksheets:
         found = "a workbook without a sheet of cells"
-        raise DatasetError(Problem(path.name, found, "a table on its first sheet", "add it"))
+        raise fault(path.name, found, "a table on its first sheet", "add it")
     sheet = values.worksheets[0]
     _check_sheet(sheet, formulas.worksheets[0], path.name)
     rows = [
         ["" if cell is None else _as_text(cell) for cell in row]
         for row in sheet.iter_rows(values_only=True)
     ]
-    others = [  # by number: what a sheet is called may be nobody's business
+    notes = [  # by number: what a sheet is called may be private
         f"sheet {values.sheetnames.index(other.title) + 1} of the workbook"
         for other in values.worksheets[1:]
         if any(cell is not None for row in other.iter_rows(values_only=True) for cell in row)
     ]
     comments = sum(cell.comment is not None for row in sheet.iter_rows() for cell in row)
-    notes = [*others, *([f"comments on cells of the workbook ({comments})"] if comments else [])]
+    if comments:
+        notes.append(f"comments on cells of the workbook ({comments})")
     return TextTable(to_frame(rows, path.name), path.name, notes=tuple(notes))
 
 
-def _workbook(path: Path, *, data_only: bool) -> Any:
+def _open(path: Path) -> tuple[Any, Any]:
+    """Open a workbook twice: with the values that were saved, and with the formulas."""
     import openpyxl  # only a study that comes as a workbook needs it
 
-    return openpyxl.load_workbook(path, data_only=data_only, rich_text=not data_only)
+    content = read_bytes(path)
+    if content.startswith(_OLE):
+        found = "a workbook that is locked with a password, or an old .xls file"
+        remedy = "save it as .xlsx without a password, or as .csv"
+        raise fault(path.name, found, "an open .xlsx workbook", remedy)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_BYTES:
+            found, remedy = f"{unpacked} bytes when unpacked", "check that this is the table"
+            raise fault(path.name, found, f"at most {MAX_BYTES}", remedy)
+        load = partial(openpyxl.load_workbook, io.BytesIO(content))
+        return load(data_only=True), load(data_only=False, rich_text=True)
+    except DatasetError:
+        raise
+    except Exception as error:
+        found = f"a file that does not open as a workbook ({type(error).__name__})"
+        raise fault(path.name, found, "an .xlsx workbook", "save it anew, or as .csv") from None
 
 
 def _check_sheet(values: Any, formulas: Any, file: str) -> None:
     """Refuse what would read as another table than the one that its owner sees."""
-    if values.max_row > MAXIMUM_ROWS or values.max_column > MAXIMUM_COLUMNS:
+    if values.max_row > MAX_ROWS or values.max_column > MAX_COLUMNS:
         found = f"cells as far as row {values.max_row}, column {values.max_column}"
-        raise DatasetError(Problem(file, found, LIMITS, "delete stray cells"))
+        raise fault(file, found, LIMITS, "delete stray cells")
     problems = [
         Problem(file, f"merged cells {area}", "a value in each cell", "unmerge them", area.min_row)
         for area in values.merged_cells.ranges

@@ -25,7 +25,7 @@ TOUCHING = 1e-6
 def possible_sizes(
     targets: Mapping[str, Target], grouping: str, total: int, *, correlations: bool = True
 ) -> list[int] | None:
-    """Sizes of a grouping's first group that agree with print.
+    """Sizes of a grouping's first group that agree with the printed means.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def _rho_fits(targets: Mapping[str, Target], word: str, n: int) -> bool:
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """Numbers of samples with a property of the patient; None where print does not say.
+    """Numbers of samples with a property of the patient; None where none is printed.
 
     Parameters
     ----------

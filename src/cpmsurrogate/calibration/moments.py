@@ -1,8 +1,8 @@
 r"""A start for the search: group means, SDs and correlations that nearly give the printed values.
 
 Most printed values are functions of sums of squares and products. Here each treatment group is
-replaced by its moments, which are fitted to print by least squares; then samples are drawn with
-these moments.
+replaced by its moments, which are fitted to what is printed by least squares; then samples are
+drawn with these moments.
 
 Vocabulary
 ----------
@@ -24,13 +24,13 @@ from cpmsurrogate.calibration.rows import OUTCOME, VARIABLES, Frame, Row
 GROUPS = ("treatment-naive", "recurrent")
 
 USUAL = np.array([1300.0, 1300.0, 2700.0, 300.0, 300.0, 1050.0, 0.0, 0.0, -0.3])
-"""Moments where print says nothing: means, SDs, correlations CPM-H&E, ADC-H&E, CPM-ADC."""
+"""Moments that are not printed: means, SDs, correlations CPM-H&E, ADC-H&E, CPM-ADC."""
 
 LOOSE = np.array([300.0, 150.0, 900.0, 120.0, 120.0, 500.0, 0.5, 0.5, 0.3])
 """How far from `USUAL` the moments may well be."""
 
 SCALE = {"mean": 15.0, "sd": 15.0, "slope": 0.1, "r2": 0.02, "rmse": 25.0}
-"""Difference from print that counts as one."""
+"""Difference from a printed value that counts as one."""
 
 PATIENT_SHARE = 0.35
 """Share of the variance between patients in the start."""

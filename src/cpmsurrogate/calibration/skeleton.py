@@ -377,7 +377,7 @@ def _choose_enhancement(
     targets: Mapping[str, Target], high: np.ndarray, fixed: Mapping[int, str],
     rng: np.random.Generator,
 ) -> list[str]:  # fmt: skip
-    """Appearance of each sample; the share among high-grade ones as near to print as can be."""
+    """Appearance of each sample; the share among high-grade ones as near as can be."""
     total = len(high)
     without = whole_number(targets, "t1.non_enhancing")
     if without is None:

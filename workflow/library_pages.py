@@ -1,0 +1,164 @@
+"""The pages that the library writes about itself: architecture, glossary, reference.
+
+All is read from the source: rooms and their sentences from the packages' docstrings, arrows from
+the imports, terms from the modules' *Vocabulary* sections.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from cpmlib.study.markup import pipe_table
+from dependencies import ROOT, imported_by
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+ROOMS = ("study", "mri", "cpm", "histology", "roi", "statistics", "paper", "figures", "book")
+"""Of the library, from the bottom up."""
+GENERATOR = "cpmsurrogate"
+
+_TERM = re.compile(r"^- (\*.+?)(?=^- \*|\Z)", re.MULTILINE | re.DOTALL)
+_SECTION = re.compile(r"^Vocabulary\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}\n|\Z)", re.MULTILINE | re.DOTALL)
+_QUOTE = re.compile(r"^Methods: (.+)\Z", re.MULTILINE | re.DOTALL)
+
+
+class Module(NamedTuple):
+    """A module of the library: its file, its dotted name, and its docstring."""
+
+    path: Path
+    name: str
+    text: str
+
+    @property
+    def room(self) -> str:
+        """The package that it is in; of the generator, the generator."""
+        return room_of(self.path)
+
+
+def room_of(path: Path) -> str:
+    """Return the room of a file of the library."""
+    first, second, *_ = path.relative_to(ROOT / "src").parts
+    return second if first == "cpmlib" else first
+
+
+def read_modules() -> list[Module]:
+    """Return the modules of the library and the generator, by name."""
+    found = []
+    for path in sorted((ROOT / "src").glob("cpm*/**/*.py")):
+        name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        if name != "cpmlib.__init__":
+            found.append(Module(path, name.removesuffix(".__init__"), text))
+    return found
+
+
+def glossary(modules: Iterable[Module]) -> pd.DataFrame:
+    """Return the terms of the modules' vocabularies, in the order of the alphabet.
+
+    One row a term and meaning: ``Term``, ``Meaning``, ``Where`` (modules).
+    """
+    rows = []
+    for module in modules:
+        section = _SECTION.search(module.text)
+        for item in _TERM.findall(section[1]) if section else ():
+            term, _, meaning = " ".join(item.split()).partition(": ")
+            rows.append((term.replace("*", ""), re.sub(r"[`*]", "", meaning), module.name))
+    table = pd.DataFrame(rows, columns=["Term", "Meaning", "Where"])
+    # In another order than the page's, the modules of a meaning stay in theirs.
+    table = table.groupby(["Term", "Meaning"], sort=False)["Where"].agg(", ".join).reset_index()
+    return table.sort_values("Term", key=lambda terms: terms.str.lower(), kind="stable")
+
+
+def rooms(modules: Iterable[Module]) -> pd.DataFrame:
+    """Return what each room does, and the sentences of the paper's Methods that it stands for."""
+    rows = []
+    for room in (*ROOMS, GENERATOR):
+        package = room if room == GENERATOR else f"cpmlib.{room}"
+        text = next(module.text for module in modules if module.name == package)
+        quoted = _QUOTE.search(text)
+        purpose = " ".join(text.split("\n\n")[0].split())
+        rows.append((package, purpose, " ".join(quoted[1].split()) if quoted else ""))
+    return pd.DataFrame(rows, columns=["Room", "What it does", "Sentences of the paper's Methods"])
+
+
+def room_graph(modules: Iterable[Module]) -> nx.DiGraph:
+    """Return which room imports from which; what a longer way implies is left out."""
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    for module in modules:
+        graph.add_node(module.room)
+        others = {room_of(path) for path in imported_by(module.path)} - {"__init__.py"}
+        graph.add_edges_from((module.room, other) for other in others - {module.room})
+    return nx.transitive_reduction(graph)
+
+
+def draw_rooms(modules: list[Module], target: Path) -> None:
+    """Draw the rooms, the deepest lowest, with their modules and imports."""
+    import networkx as nx
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyBboxPatch
+
+    graph = room_graph(modules)
+    levels = list(nx.topological_generations(graph))[::-1]
+    width, height, gap = 4.3, 1.05, 0.45
+    figure = Figure(figsize=(9.4, (height + gap) * len(levels)))
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    place = {}
+    for row, level in enumerate(levels):
+        for i, room in enumerate(sorted(level)):
+            left = (i - (len(level) - 1) / 2) * (width + 0.4)
+            place[room] = (left, row * (height + gap))
+    for above, below in graph.edges:
+        start, end = place[above], place[below]
+        arrow = {"arrowstyle": "-|>", "color": "#7A7A7A", "linewidth": 1.2}
+        ax.annotate("", (end[0], end[1] + height), start, arrowprops=arrow, zorder=0)
+    for room, (x, y) in place.items():
+        box = FancyBboxPatch(
+            (x - width / 2, y), width, height, "round,pad=0.03", fc="#E8F1F8", ec="#0072B2"
+        )
+        ax.add_patch(box)
+        parts = [m.name.split(".")[2 if room in ROOMS else 1 :] for m in modules if m.room == room]
+        names = {names[0] for names in parts if names}
+        listed = textwrap.fill(", ".join(sorted(names - {"__main__"})), 62)
+        ax.text(x, y + height - 0.06, room, ha="center", va="top", fontsize=11, weight="bold")
+        ax.text(x, y + height - 0.3, listed, ha="center", va="top", fontsize=7.5)
+    ax.set_xlim(-width - 0.4, width + 0.4)
+    ax.set_ylim(-0.1, len(levels) * (height + gap))
+    figure.savefig(target, metadata={"Date": None})
+
+
+def reference(modules: Iterable[Module]) -> str:
+    """Return the reference: each room, each of its modules."""
+    parts = []
+    listed = [module for module in modules if module.name.count(".") == 2]
+    for room in ROOMS:
+        parts.append(f"## {room}\n\n```{{eval-rst}}")
+        for module in (module for module in listed if module.name.split(".")[1] == room):
+            title = f".. rubric:: {module.name}\n   :class: module-name\n"
+            parts.append(f"{title}\n.. automodule:: {module.name}\n   :members:\n")
+        parts.append("```\n")
+    return "\n".join(parts)
+
+
+def write_pages(folder: Path) -> None:
+    """Append what is generated to the three pages in a folder, and draw the picture beside them."""
+    modules = read_modules()
+    draw_rooms(modules, folder / "rooms.svg")
+    generated = {
+        "architecture": pipe_table(rooms(modules)),
+        "glossary": pipe_table(glossary(modules)),
+        "reference": reference(modules),
+    }
+    for name, text in generated.items():
+        page = folder / f"{name}.md"
+        page.write_text(page.read_text("utf-8").rstrip("\n") + f"\n\n{text}\n", encoding="utf-8")

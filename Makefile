@@ -15,7 +15,7 @@ REST   := r or book or images or browser or slow
 FAST   := not ($(REST))
 PYTEST := $(RUN) -m pytest -q -n 2 --durations=10
 
-.PHONY: book open surrogate test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
+.PHONY: book open surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ surrogate: $(BOOK)  ## make another synthetic cohort: make surrogate SEED=11
 	@$(if $(SEED),,$(error name a seed: make surrogate SEED=11))
 	$(RUN) -m cpmsurrogate --seed $(SEED) --recipe data/surrogate_recipe.json \
 	  --out build/surrogate-$(SEED) --report build/surrogate-$(SEED)-report
+
+solution: $(READY)  ## after make book: solve the images of the default cohort from the beginning
+	$(RUN) workflow/solve_images.py
 
 test: $(READY)  ## the fast tests
 	$(PYTEST) -m "$(FAST)"

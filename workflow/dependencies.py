@@ -21,6 +21,8 @@ SHARED = ROOT / "build"
 BUILD_NAME = "build/private"
 BUILD = ROOT / BUILD_NAME
 """Everything else that is built: it holds identifiers, or names of files."""
+SOLUTION = ROOT / "data" / "surrogate_solution.json"
+"""How the images of the default cohort were solved."""
 GIVEN_MODEL = BUILD / "given_model.npz"
 """Copy of the model that a study brings."""
 PACKAGES = ("cpmlib", "cpmsurrogate")

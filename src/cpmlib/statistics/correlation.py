@@ -39,6 +39,66 @@ def _paired(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return x[kept], y[kept]
 
 
+def correlation_matrix(values: np.ndarray) -> np.ndarray:
+    """Pearson's r of every pair of variables; Spearman's rho if the values are ranks.
+
+    `numpy.corrcoef` for stacks.
+
+    Parameters
+    ----------
+    values : (..., k, n)
+        k variables, measured in the same n samples; none constant.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., k, k)
+
+    Examples
+    --------
+    >>> correlation_matrix(np.array([[1.0, 2, 3], [1.0, 3, 2]]))[0, 1].round(6)
+    np.float64(0.5)
+    """
+    deviation = values - values.mean(axis=-1, keepdims=True)
+    covariance = deviation @ deviation.mT * (1 / (values.shape[-1] - 1))
+    sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+    return np.clip(covariance / sd[..., :, None] / sd[..., None, :], -1, 1)
+
+
+def slope_and_r2(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope of the least-squares line and its R2, along the last axis.
+
+    Parameters
+    ----------
+    x, y : (..., n)
+        Predictor, not constant, and outcome.
+
+    Returns
+    -------
+    slope, r2 : (...)
+
+    Examples
+    --------
+    >>> slope, r2 = slope_and_r2(np.array([[1.0, 2, 3, 4]]), np.array([1.0, 3, 2, 5]))
+    >>> slope.round(3), r2.round(3)
+    (array([1.1]), array([0.691]))
+    """
+    dx, dy = (v - v.mean(axis=-1, keepdims=True) for v in (x, y))
+    sxy, sxx = (dx * dy).sum(-1), (dx * dx).sum(-1)
+    return sxy / sxx, sxy**2 / sxx / (dy * dy).sum(-1)
+
+
+def root_mean_square(error: np.ndarray) -> np.ndarray:
+    """Root mean square along the last axis.
+
+    Examples
+    --------
+    >>> root_mean_square(np.array([[3.0, -3.0], [0.0, 0.0]]))
+    array([3., 0.])
+    """
+    return np.sqrt(np.mean(error**2, axis=-1))
+
+
 def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
     """Least-squares line of y on x.
 
@@ -180,8 +240,9 @@ def root_mean_square_error(
         reason = f"fewer than {MINIMUM_GROUP} samples ({len(error)})"
         return not_estimable("RMSE", reason, len(error))
     draws = rng.integers(len(error), size=(BOOTSTRAP_SAMPLES, len(error)))
-    resampled = np.sqrt(np.mean(error[draws] ** 2, axis=1))
+    resampled = root_mean_square(error[draws])
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(resampled, [tail, 100 - tail])
-    value = np.sqrt(np.mean(error**2))
-    return one_row("RMSE", value, ci=(low, high), n=len(error), bias=error.mean())
+    return one_row(
+        "RMSE", float(root_mean_square(error)), ci=(low, high), n=len(error), bias=error.mean()
+    )

@@ -63,11 +63,87 @@ def _prepare(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> _Drawing:
         raise ValueError(f"fewer than 3 patients ({len(size)})")
     order = np.argsort(group, kind="stable")
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
-    return _Drawing(_kernel(x[order]), _kernel(y[order]), start, size)
+    return _Drawing(rank_kernel(x[order]), rank_kernel(y[order]), start, size)
 
 
-def _kernel(values: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.sign(np.subtract.outer(values, values)))
+def rank_kernel(values: np.ndarray) -> np.ndarray:
+    """Compare every value with every other: the rank kernel of the vocabulary.
+
+    Parameters
+    ----------
+    values : (..., n)
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., n, n)
+
+    Examples
+    --------
+    >>> rank_kernel(np.array([3.0, 1.0]))
+    array([[0.5, 1. ],
+           [0. , 0.5]])
+    """
+    return 0.5 * (1 + np.sign(values[..., :, None] - values[..., None, :]))
+
+
+def chances_below(kernel: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Chance that the drawn sample of each other patient lies below each sample.
+
+    Parameters
+    ----------
+    kernel : (..., n, n)
+        Rank kernel, or the product of two of them: below in both.
+    owner : (n,) int
+        Whose sample each is, 0 to P - 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., n, P), 0 for the sample's own patient.
+
+    Examples
+    --------
+    >>> chances_below(rank_kernel(np.array([2.0, 1, 3])), np.array([0, 1, 1]))[0]
+    array([0. , 0.5])
+    """
+    own = owner[:, None] == np.arange(owner.max() + 1)
+    return np.where(own, 0, kernel @ (own / np.bincount(owner)))
+
+
+def mean_rank_covariance(
+    kernel_x: np.ndarray, kernel_y: np.ndarray, owner: np.ndarray
+) -> np.ndarray:
+    r"""Mean over all draws of the sum of products of centred ranks, without ties among the drawn.
+
+    With :math:`p_{ij}` the chance that patient j's drawn sample lies below sample i in x,
+    :math:`q_{ij}` in y and :math:`c_{ij}` in both, and patients being drawn independently,
+
+    .. math:: E[R_i S_i] = \sum_j p_{ij} \sum_j q_{ij} + \sum_j (c_{ij} - p_{ij} q_{ij})
+
+    Parameters
+    ----------
+    kernel_x, kernel_y : (..., n, n)
+        Rank kernels of x and y.
+    owner : (n,) int
+        Whose sample each is, 0 to P - 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...); divided by P (P^2 - 1) / 12 the mean of rho.
+
+    Examples
+    --------
+    >>> x, y = np.array([1.0, 2, 3, 0]), np.array([1.0, 2, 3, 9])
+    >>> mean_rank_covariance(rank_kernel(x), rank_kernel(y), np.array([0, 1, 2, 2])) / 2
+    np.float64(0.25)
+    """
+    size = np.bincount(owner)
+    p, q = chances_below(kernel_x, owner), chances_below(kernel_y, owner)
+    both = chances_below(kernel_x * kernel_y, owner)
+    product = p.sum(-1) * q.sum(-1) + (both - p * q).sum(-1)
+    return product @ (1 / size[owner]) - len(size) * ((len(size) - 1) / 2) ** 2
 
 
 def _spearman(drawing: _Drawing, choice: np.ndarray) -> np.ndarray:
@@ -189,8 +265,7 @@ def exact_mean(
     .. math::
         E[\rho] = \frac{E\left[\sum_i R_i S_i\right] - N ((N + 1) / 2)^2}{N (N^2 - 1) / 12}
 
-    and :math:`E[R_i S_i]` follows from the pairwise probabilities that a sample of another
-    patient lies below i, patients being drawn independently. Where samples of different patients
+    with the numerator of `mean_rank_covariance`. Where samples of different patients
     tie, the variance depends on which of them are drawn; the mean is then taken over those
     choices, each with its own variance.
 
@@ -250,25 +325,14 @@ def _choices_among_ties(drawing: _Drawing) -> list[list[np.ndarray]]:
 
 def _mean_without_ties(drawing: _Drawing, choice: tuple[np.ndarray, ...]) -> float | None:
     """Mean of rho when patient i draws uniformly from ``choice[i]`` and the ties are fixed."""
-    n = drawing.n_patients
     samples = np.concatenate(choice)
-    owner = np.repeat(np.arange(n), [len(options) for options in choice])
-    weight = (owner[:, None] == np.arange(n)) / np.bincount(owner)  # (samples, patients)
-    other = owner[:, None] != np.arange(n)
-    kx = drawing.kernel_x[np.ix_(samples, samples)]
-    ky = drawing.kernel_y[np.ix_(samples, samples)]
-    below_x = np.where(other, kx @ weight, 0)
-    below_y = np.where(other, ky @ weight, 0)
-    both = np.where(other, (kx * ky) @ weight, 0)
-    # Counts of other patients below: independent between patients, dependent within one.
-    product = below_x.sum(1) * below_y.sum(1) + (both - below_x * below_y).sum(1)
-    centre = (n - 1) / 2
-    own = weight[np.arange(len(samples)), owner]
-    covariance = float(own @ product) - n * centre**2
+    owner = np.repeat(np.arange(drawing.n_patients), [len(options) for options in choice])
+    grid = np.ix_(samples, samples)
+    covariance = mean_rank_covariance(drawing.kernel_x[grid], drawing.kernel_y[grid], owner)
     variances = [_rank_variance(kernel, choice) for kernel in (drawing.kernel_x, drawing.kernel_y)]
     if min(variances) <= 0:
         return None
-    return covariance / float(np.sqrt(variances[0] * variances[1]))
+    return float(covariance / np.sqrt(variances[0] * variances[1]))
 
 
 def _rank_variance(kernel: np.ndarray, choice: tuple[np.ndarray, ...]) -> float:

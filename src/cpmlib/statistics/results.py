@@ -135,9 +135,3 @@ def with_interval(id: str, row: Mapping[Any, Any] | pd.Series) -> dict[str, floa
     {'x': 2.0, 'x.ci_low': 1.0, 'x.ci_high': 3.0}
     """
     return {id: row["estimate"], id + CI_LOW: row["ci_low"], id + CI_HIGH: row["ci_high"]}
-
-
-def stack(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join one-row tables, keeping the order of rows and columns."""
-    records = [record for row in rows for record in row.to_dict("records")]
-    return pd.DataFrame(records)

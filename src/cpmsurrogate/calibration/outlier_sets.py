@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cpmlib.statistics.rout import critical_values
 from cpmsurrogate.calibration.equations import r2_interval
 from cpmsurrogate.calibration.moments import Moments
-from cpmsurrogate.calibration.outlier_margin import critical_values
 from cpmsurrogate.calibration.rows import OUTCOME, VARIABLES
 from cpmsurrogate.calibration.targets import PREDICTORS, SUBSETS, Target, select
 

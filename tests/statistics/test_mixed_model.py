@@ -15,10 +15,10 @@ from scipy import stats
 
 from cpmlib.statistics.mixed_model import (
     MixedModelFit,
-    ProfiledDeviance,
     fit_random_intercept,
     mixed_model_slope,
 )
+from cpmlib.statistics.profiled_deviance import ProfiledDeviance
 from studies import ROOT
 
 REFERENCE = ROOT / "tests" / "reference"

@@ -20,6 +20,7 @@ from cpmlib.statistics.results import (
     PERFECT,
     not_estimable,
     one_row,
+    remove_missing,
     why_not_estimable,
 )
 
@@ -29,14 +30,6 @@ EXACT_UP_TO = 12
 """Most samples for which the p of Spearman's rho comes from all orders of one variable. The t
 approximation, used for more, is too small where rho is large: with 13 samples by 4 % at rho = 0.5,
 by a fifth at 0.7 and to less than a half at 0.9 (p = 0.00003 for 0.00007)."""
-
-
-def _paired(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.shape != y.shape:
-        raise ValueError(f"the variables differ in length: {x.shape} and {y.shape}")
-    kept = ~(np.isnan(x) | np.isnan(y))
-    return x[kept], y[kept]
 
 
 def correlation_matrix(values: np.ndarray) -> np.ndarray:
@@ -110,8 +103,7 @@ def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row: ``estimate`` is the slope with its 95 % t interval, ``p``, ``intercept``,
-        ``se``, ``df``, ``r2``.
+        One row: the slope with its 95 % t interval, ``p``, ``intercept``, ``se``, ``df``, ``r2``.
 
     Examples
     --------
@@ -119,7 +111,7 @@ def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
        estimate     r2
     0       1.1  0.691
     """
-    x, y = _paired(x, y)
+    x, y = remove_missing(x, y)
     reason = why_not_estimable(x, y)
     if reason:
         return not_estimable("slope", reason, len(x))
@@ -166,7 +158,7 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     >>> correlate([1.0, 2, 3, 4, 5], [2.0, 1, 4, 3, 5])["estimate"].round(3).item()
     0.8
     """
-    x, y = _paired(x, y)
+    x, y = remove_missing(x, y)
     names = {"spearman": "Spearman rho", "pearson": "Pearson r"}
     if method not in names:
         raise ValueError(f"method is {method!r}; expected 'spearman' or 'pearson'")
@@ -234,7 +226,7 @@ def root_mean_square_error(
     >>> root_mean_square_error([1.0, 2, 3], [2.0, 3, 4], rng=rng)["estimate"].item()
     1.0
     """
-    predicted, observed = _paired(predicted, observed)
+    predicted, observed = remove_missing(predicted, observed)
     error = observed - predicted
     if len(error) < MINIMUM_GROUP:
         reason = f"fewer than {MINIMUM_GROUP} samples ({len(error)})"

@@ -20,7 +20,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from cpmlib.statistics.correlation import correlation_matrix
-from cpmlib.statistics.results import CONFIDENCE, PERFECT, not_estimable, one_row, why_not_estimable
+from cpmlib.statistics.results import (
+    CONFIDENCE,
+    PERFECT,
+    not_estimable,
+    one_row,
+    remove_missing,
+    why_not_estimable,
+)
 
 MINIMUM_SAMPLES = 4
 """The variance of Fisher's z is 1 / (n - 3)."""
@@ -42,9 +49,7 @@ def fisher_z_difference(
     Parameters
     ----------
     r1, r2, rx : (...)
-        Correlations, strictly inside -1 to 1.
-    n
-        Number of samples, at least 4.
+        Correlations, strictly inside -1 to 1, in n samples.
 
     Returns
     -------
@@ -81,10 +86,8 @@ def meng_z(
 
     Parameters
     ----------
-    r1, r2, rx
-        Correlations, inside -1 to 1.
-    n
-        Number of samples, at least 4.
+    r1, r2, rx, n
+        Correlations in n samples.
     alternative
         ``"two-sided"``, or ``"greater"`` for r1 > r2.
 
@@ -123,17 +126,8 @@ def meng_z(
     z = difference / error
     half = stats.norm.isf((1 - CONFIDENCE) / 2) * error
     p = stats.norm.sf(z) if alternative == "greater" else 2 * stats.norm.sf(abs(z))
-    return one_row(
-        label,
-        difference,
-        ci=(difference - half, difference + half),
-        p=p,
-        n=n,
-        z=z,
-        r1=r1,
-        r2=r2,
-        rx=rx,
-    )
+    ci = (difference - half, difference + half)
+    return one_row(label, difference, ci=ci, p=p, n=n, z=z, r1=r1, r2=r2, rx=rx)
 
 
 def compare_strength(
@@ -160,8 +154,7 @@ def compare_strength(
     >>> round(row["r2"].item(), 3), row["flipped"].item()
     (0.886, 'second')
     """
-    columns = np.column_stack([np.asarray(v, dtype=float) for v in (outcome, first, second)])
-    columns = columns[~np.isnan(columns).any(axis=1)]
+    columns = np.column_stack(remove_missing(outcome, first, second))
     n = len(columns)
     reason = why_not_estimable(*columns.T, minimum=MINIMUM_SAMPLES)
     if reason:

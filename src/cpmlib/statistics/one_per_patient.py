@@ -177,14 +177,8 @@ def monte_carlo(
 
     Parameters
     ----------
-    x, y : (n,) array_like
-        Finite.
-    patient : (n,) array_like
-        Whose sample each is; at least three patients.
-    n_draws
-        Number of draws.
-    rng
-        Source of the draws.
+    x, y, patient : (n,) array_like
+        Finite values, and whose they are; at least three patients.
 
     Returns
     -------
@@ -217,22 +211,12 @@ def enumerate_all(
 ) -> np.ndarray | None:
     """Spearman's rho of every possible draw, each of which is equally likely.
 
-    Parameters
-    ----------
-    x, y, patient
-        As in `monte_carlo`.
-    limit
-        Most combinations to enumerate.
+    Arguments and errors are those of `monte_carlo`.
 
     Returns
     -------
     numpy.ndarray or None
         One rho for each combination, or None if there are more than ``limit``.
-
-    Raises
-    ------
-    ValueError
-        As `monte_carlo`.
 
     Examples
     --------
@@ -267,26 +251,13 @@ def exact_mean(
 
     with the numerator of `mean_rank_covariance`. Where samples of different patients
     tie, the variance depends on which of them are drawn; the mean is then taken over those
-    choices, each with its own variance.
-
-    Parameters
-    ----------
-    x, y, patient
-        As in `monte_carlo`.
-    limit
-        Most choices among tied samples to go through; fewer in a large cohort, where each takes
-        longer (`LARGEST_WORK`).
+    choices, each with its own variance. Arguments and errors are those of `monte_carlo`.
 
     Returns
     -------
     float or None
-        None if there are more such choices than ``limit``, or if x or y of some draw are all
-        equal, so that its rho, and with it the mean, does not exist.
-
-    Raises
-    ------
-    ValueError
-        As `monte_carlo`.
+        None if there are more such choices than ``limit``, or than `LARGEST_WORK` allows in a
+        large cohort, or if x or y of some draw are all equal, so that the mean does not exist.
 
     Examples
     --------

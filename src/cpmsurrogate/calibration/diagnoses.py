@@ -96,19 +96,7 @@ def draw_diagnoses(
 ) -> list[Diagnosis]:
     """Pair diagnoses of both classifications so that both printed counts hold.
 
-    Parameters
-    ----------
-    n
-        Patients.
-    cns4, cns5
-        Printed counts; empty where they are not printed.
-    rng
-        Source of the choices.
-
-    Returns
-    -------
-    list of Diagnosis
-        One a patient, sorted by CNS5.
+    One for each of n patients, sorted by CNS5; counts are empty where they are not printed.
 
     Raises
     ------

@@ -42,13 +42,7 @@ class Plausibility:
 
 
 def r2_of_p(p: float, n: int) -> float:
-    """R2 of a line through n points whose slope has this two-sided p.
-
-    Examples
-    --------
-    >>> round(r2_of_p(0.05, 20), 3)
-    0.197
-    """
+    """R2 of a line through n points whose slope has this two-sided p."""
     t = stats.t.isf(p / 2, n - 2)
     return float(t * t / (t * t + n - 2))
 
@@ -61,18 +55,7 @@ def _decreasing(interval: Interval, function: object) -> Interval:
 
 
 def r2_interval(targets: Mapping[str, Target], stem: str, n: int) -> Interval | None:
-    """R2 that agrees with the printed R2 and the printed p of the slope, or None.
-
-    Examples
-    --------
-    >>> from cpmlib.study.published import parse_printed
-    >>> def target(name, text):
-    ...     return Target(name, "", text, "", parse_printed(text))
-    >>> both = {"a.r2": target("a.r2", "0.20"), "a.b_p": target("a.b_p", "0.009")}
-    >>> found = r2_interval(both, "a", 33)
-    >>> round(found.low, 4), round(found.high, 4)
-    (0.1978, 0.203)
-    """
+    """R2 that agrees with the printed R2 and the printed p of the slope, or None."""
     interval = Interval(0.0, 1.0)
     if f"{stem}.r2" not in targets and f"{stem}.b_p" not in targets:
         return None
@@ -158,29 +141,12 @@ def mann_whitney_interval(p: Interval, n_a: int, n_b: int, sign: int, method: st
 
 
 def z_of_p(p: float) -> float:
-    """Two-sided p as a standard normal quantile.
-
-    Examples
-    --------
-    >>> round(z_of_p(0.05), 2)
-    1.96
-    """
+    """Two-sided p as a standard normal quantile."""
     return float(stats.norm.isf(p / 2))
 
 
 class Equations:
     """Rows for a frame, from the targets that speak of measurements.
-
-    Parameters
-    ----------
-    targets
-        The printed values.
-    frame
-        Subsets, patients and exclusions.
-    plausibility
-        Our own conditions.
-    mann_whitney_method
-        As in `cpmlib.study.options.AnalysisOptions`.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from cpmlib.statistics.mixed_model import ProfiledDeviance
+from cpmlib.statistics.profiled_deviance import ProfiledDeviance
 from cpmsurrogate.calibration.rows import OUTCOME
 
 

@@ -44,13 +44,7 @@ OUTLIER_RANGES = ((700.0, 1150.0), (1250.0, 2000.0), (6000.0, 6900.0))
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the core of each treatment group.
-
-    Parameters
-    ----------
-    table
-        Group to (9,), in the order of `USUAL`.
-    """
+    """Moments of the core of each treatment group, (9,) in the order of `USUAL`."""
 
     table: Mapping[str, np.ndarray]
 
@@ -84,20 +78,9 @@ def fit_moments(
 ) -> Moments:
     """Fit the moments to the rows that are functions of them.
 
-    Parameters
-    ----------
-    frame
-        Subsets and exclusions.
-    rows
-        Those of the system; ranks, mixed models and the like are passed over, and so are subsets
-        that are not whole treatment groups.
-    points
-        Measurements of the samples outside the core.
-
-    Returns
-    -------
-    Moments
-        Rounded to four digits, which is far finer than the search needs.
+    Ranks, mixed models and the like are passed over, and so are subsets that are not whole
+    treatment groups. ``points`` holds the measurements of the samples outside the core. The result
+    is rounded to four digits, which is far finer than the search needs.
 
     Examples
     --------
@@ -182,15 +165,6 @@ def draw_start(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw measurements with the fitted moments.
-
-    Parameters
-    ----------
-    frame, rows, points
-        As in `fit_moments`.
-    moments
-        Of the groups.
-    rng
-        Source of the measurements.
 
     Returns
     -------

@@ -40,17 +40,7 @@ CASE_NOTE = re.compile(
 
 @dataclass(frozen=True)
 class Case:
-    """A representative case as printed.
-
-    Parameters
-    ----------
-    name
-        Such as ``"fig3a"``.
-    measured
-        CPM, ADC, H&E.
-    age, sex, side, location, cns5, treatment, enhancement
-        From its description.
-    """
+    """A representative case as printed: CPM, ADC, H&E, and what its description says."""
 
     name: str
     measured: tuple[float, float, float]
@@ -72,14 +62,8 @@ class Case:
 class Skeleton:
     """Patients and samples without measurements.
 
-    Parameters
-    ----------
-    diagnosis, treatment, sex, age, location, side
-        One entry a patient.
-    patient, enhancement, case
-        One entry a sample: index of the patient, ``"CET"`` or ``"nCET"``, name or None.
-    cases
-        The representative cases by name.
+    One entry a patient up to ``side``; one a sample for ``patient`` (its index), ``enhancement``
+    and ``case`` (name or None).
     """
 
     diagnosis: list[Diagnosis]
@@ -154,12 +138,7 @@ def read_cases(targets: Mapping[str, Target]) -> dict[str, Case]:
 def draw_skeleton(targets: Mapping[str, Target], rng: np.random.Generator) -> Skeleton:
     """Draw patients and samples that meet every printed count.
 
-    Parameters
-    ----------
-    targets
-        The printed values; what is not printed is drawn freely.
-    rng
-        Source of all choices.
+    What is not printed is drawn freely.
 
     Raises
     ------

@@ -27,7 +27,7 @@ from cpmsurrogate.calibration.targets import make_targets
 from cpmsurrogate.compare import compare
 from cpmsurrogate.recipe import Recipe
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "data" / "surrogate_recipe.json"
 COMMITTED = ROOT / "data" / "surrogate"
 

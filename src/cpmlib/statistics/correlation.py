@@ -35,17 +35,7 @@ by a fifth at 0.7 and to less than a half at 0.9 (p = 0.00003 for 0.00007)."""
 def correlation_matrix(values: np.ndarray) -> np.ndarray:
     """Pearson's r of every pair of variables; Spearman's rho if the values are ranks.
 
-    `numpy.corrcoef` for stacks.
-
-    Parameters
-    ----------
-    values : (..., k, n)
-        k variables, measured in the same n samples; none constant.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., k, k)
+    `numpy.corrcoef` for stacks: (..., k, k) from k variables in the same n samples, (..., k, n).
 
     Examples
     --------
@@ -59,16 +49,7 @@ def correlation_matrix(values: np.ndarray) -> np.ndarray:
 
 
 def slope_and_r2(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slope of the least-squares line and its R2, along the last axis.
-
-    Parameters
-    ----------
-    x, y : (..., n)
-        Predictor, not constant, and outcome.
-
-    Returns
-    -------
-    slope, r2 : (...)
+    """Slope of the least-squares line of y on x, (..., n), and its R2, (...) each.
 
     Examples
     --------
@@ -77,8 +58,8 @@ def slope_and_r2(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (array([1.1]), array([0.691]))
     """
     dx, dy = (v - v.mean(axis=-1, keepdims=True) for v in (x, y))
-    sxy, sxx = (dx * dy).sum(-1), (dx * dx).sum(-1)
-    return sxy / sxx, sxy**2 / sxx / (dy * dy).sum(-1)
+    sxy, sxx = np.vecdot(dx, dy), np.vecdot(dx, dx)
+    return sxy / sxx, sxy**2 / sxx / np.vecdot(dy, dy)
 
 
 def root_mean_square(error: np.ndarray) -> np.ndarray:

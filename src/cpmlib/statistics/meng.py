@@ -46,15 +46,7 @@ def fisher_z_difference(
 
     with :math:`\bar r^2 = (r_1^2 + r_2^2) / 2` (Meng, Rosenthal & Rubin 1992, equations 1-3).
 
-    Parameters
-    ----------
-    r1, r2, rx : (...)
-        Correlations, strictly inside -1 to 1, in n samples.
-
-    Returns
-    -------
-    difference, error : (...)
-        z is their ratio.
+    z is their ratio. The correlations (...), in n samples, lie strictly inside -1 to 1.
 
     Examples
     --------

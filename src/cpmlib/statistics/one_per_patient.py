@@ -67,16 +67,7 @@ def _prepare(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> _Drawing:
 
 
 def rank_kernel(values: np.ndarray) -> np.ndarray:
-    """Compare every value with every other: the rank kernel of the vocabulary.
-
-    Parameters
-    ----------
-    values : (..., n)
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., n, n)
+    """Compare every value (..., n) with every other: the vocabulary's rank kernel, (..., n, n).
 
     Examples
     --------
@@ -88,19 +79,10 @@ def rank_kernel(values: np.ndarray) -> np.ndarray:
 
 
 def chances_below(kernel: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Chance that the drawn sample of each other patient lies below each sample.
+    """Chance that the drawn sample of each other patient lies below each sample, (..., n, P).
 
-    Parameters
-    ----------
-    kernel : (..., n, n)
-        Rank kernel, or the product of two of them: below in both.
-    owner : (n,) int
-        Whose sample each is, 0 to P - 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., n, P), 0 for the sample's own patient.
+    0 for the sample's own patient. ``kernel`` (..., n, n) is a rank kernel, or the product of two
+    of them: below in both; ``owner`` (n,) says whose sample each is, 0 to P - 1.
 
     Examples
     --------
@@ -121,17 +103,8 @@ def mean_rank_covariance(
 
     .. math:: E[R_i S_i] = \sum_j p_{ij} \sum_j q_{ij} + \sum_j (c_{ij} - p_{ij} q_{ij})
 
-    Parameters
-    ----------
-    kernel_x, kernel_y : (..., n, n)
-        Rank kernels of x and y.
-    owner : (n,) int
-        Whose sample each is, 0 to P - 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        (...); divided by P (P^2 - 1) / 12 the mean of rho.
+    ``owner`` is as in `chances_below`; the result (...) divided by P (P^2 - 1) / 12 is the mean of
+    rho.
 
     Examples
     --------

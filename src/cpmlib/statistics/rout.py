@@ -45,15 +45,11 @@ class RoutResult:
         Which points are outliers, in the order given.
     coefficients : (K,)
         Robust fit: intercept and slope, or the robust mean.
-    residual : (N,)
-        Distance from the robust fit, in the unit of y.
-    rsdr : float
-        Robust standard deviation of the residuals.
-    t, p, threshold : (N,)
-        Absolute residual over RSDR, its two-tailed p, and the p below which the point would start
-        the outliers; ``threshold`` is NaN for the points that were not tested.
-    n_parameters : int
-        K.
+    residual, t, p, threshold : (N,)
+        Distance from the robust fit (unit of y), its size over the RSDR, the two-tailed p of that,
+        and the p below which the point would start the outliers (NaN if it is not tested).
+    rsdr, n_parameters
+        Robust standard deviation of the residuals, and K.
     """
 
     outlier: np.ndarray
@@ -75,10 +71,6 @@ def rout_line(x: ArrayLike, y: ArrayLike, q: float = 0.01) -> RoutResult:
         Predictor and outcome, finite, N >= 3.
     q
         False discovery rate, 0 <= q < 1; 0 flags nothing.
-
-    Returns
-    -------
-    RoutResult
 
     Raises
     ------
@@ -108,23 +100,7 @@ def rout_line(x: ArrayLike, y: ArrayLike, q: float = 0.01) -> RoutResult:
 
 
 def rout_column(values: ArrayLike, q: float = 0.01) -> RoutResult:
-    """Find the outliers of one column of values.
-
-    Parameters
-    ----------
-    values : (N,) array_like
-        Finite, N >= 3.
-    q
-        False discovery rate, 0 <= q < 1; 0 flags nothing.
-
-    Returns
-    -------
-    RoutResult
-
-    Raises
-    ------
-    ValueError
-        If N < 3, a value is not finite, or q is out of range.
+    """Find the outliers of one column of values (N,), as `rout_line` does about a line.
 
     Examples
     --------
@@ -164,19 +140,9 @@ def _rounding(y: np.ndarray) -> float:
 
 
 def rsdr(size: np.ndarray, n: int, k: int) -> np.ndarray:
-    """Robust standard deviation of the residuals, P68 n / (n - k).
+    """Robust standard deviation P68 n / (n - k), (...), from the sizes of residuals, (..., n).
 
-    Parameters
-    ----------
-    size : (..., n)
-        Absolute residuals.
-    n, k
-        Points and fitted parameters.
-
-    Returns
-    -------
-    numpy.ndarray
-        (...). The percentile interpolates as Hyndman & Fan's type 7, as `numpy.percentile` does.
+    The percentile interpolates as Hyndman & Fan's type 7, as `numpy.percentile` does.
 
     Examples
     --------
@@ -193,12 +159,9 @@ def rsdr(size: np.ndarray, n: int, k: int) -> np.ndarray:
 
 
 def thresholds(n: int, q: float) -> np.ndarray:
-    """Find the p below which the point of each rank would start the outliers.
+    """Find the p below which the point of each rank would start the outliers, (n,).
 
-    Returns
-    -------
-    numpy.ndarray
-        (n,), by ascending size of the residual; NaN where ROUT does not test.
+    By ascending size of the residual; NaN where ROUT does not test.
 
     Examples
     --------
@@ -212,12 +175,9 @@ def thresholds(n: int, q: float) -> np.ndarray:
 
 
 def critical_values(n: int, q: float, k: int = 2) -> np.ndarray:
-    """Find the |residual| / RSDR above which the point of each rank would start the outliers.
+    """Find the |residual| / RSDR above which the point of each rank would start the outliers, (n,).
 
-    Returns
-    -------
-    numpy.ndarray
-        (n,), by ascending size of the residual; infinite where ROUT does not test.
+    By ascending size of the residual; infinite where ROUT does not test.
 
     Examples
     --------
@@ -227,23 +187,19 @@ def critical_values(n: int, q: float, k: int = 2) -> np.ndarray:
     return np.nan_to_num(stats.t.isf(thresholds(n, q) / 2, n - k), nan=np.inf, posinf=np.inf)
 
 
-def weighted_line(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Intercept and slope of the weighted least-squares line, (..., 1) each, for (..., n) data.
+def weighted_line(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Intercept and slope of the weighted least-squares line, (..., 2), for (..., n) data.
 
     Examples
     --------
-    >>> a, b = weighted_line(np.array([0.0, 1, 2]), np.array([1.0, 3, 9]), np.array([1.0, 1, 0]))
-    >>> a.round(6), b.round(6)
-    (array([1.]), array([2.]))
+    >>> weighted_line(np.array([0.0, 1, 2]), np.array([1.0, 3, 9]), np.array([1.0, 1, 0])).round(6)
+    array([1., 2.])
     """
-    total = weight.sum(-1, keepdims=True)
-    mx = (weight * x).sum(-1, keepdims=True) / total
-    my = (weight * y).sum(-1, keepdims=True) / total
-    dx = weight * (x - mx)
-    b = (dx * (y - my)).sum(-1, keepdims=True) / (dx * (x - mx)).sum(-1, keepdims=True)
-    return my - b * mx, b
+    total = weight.sum(-1)
+    mx, my = np.vecdot(weight, x) / total, np.vecdot(weight, y) / total
+    dx = x - mx[..., None]
+    b = np.vecdot(weight * dx, y - my[..., None]) / np.vecdot(weight * dx, dx)
+    return np.stack([my - b * mx, b], axis=-1)
 
 
 def robust_lines(
@@ -273,16 +229,13 @@ def robust_lines(
     array([-0.01,  2.  ])
     """
     n = x.shape[-1]
-    if start is None:
-        a, b = weighted_line(x, y, np.ones(n))
-    else:
-        a, b = start[..., :1], start[..., 1:]
+    line = weighted_line(x, y, np.ones(n)) if start is None else start
     for _ in range(steps):
-        residual = y - a - b * x
+        residual = y - line[..., :1] - line[..., 1:] * x
         scale = rsdr(np.abs(residual), n, 2)
-        a, b = weighted_line(x, y, 1 / (1 + (residual / scale[..., None]) ** 2))
-    residual = y - a - b * x
-    return residual, rsdr(np.abs(residual), n, 2), np.concatenate([a, b], axis=-1)
+        line = weighted_line(x, y, 1 / (1 + (residual / scale[..., None]) ** 2))
+    residual = y - line[..., :1] - line[..., 1:] * x
+    return residual, rsdr(np.abs(residual), n, 2), line
 
 
 def _robust_fit(design: np.ndarray, y: np.ndarray) -> np.ndarray:

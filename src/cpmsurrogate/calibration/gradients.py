@@ -17,18 +17,9 @@ from cpmlib.statistics.one_per_patient import chances_below
 
 
 def soft_kernel_slope(values: np.ndarray, width: float) -> np.ndarray:
-    """Slope of the logistic curve that softens the comparison of each pair.
+    """Slope of the logistic curve that softens the comparison of each pair, (N, N).
 
-    Parameters
-    ----------
-    values : (N,)
-    width
-        Difference, in the unit of the values, over which the comparison is blurred.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, N), symmetric, zero diagonal.
+    ``width`` is the difference, in the unit of the values, over which the comparison is blurred.
 
     Examples
     --------
@@ -44,14 +35,8 @@ def soft_kernel_slope(values: np.ndarray, width: float) -> np.ndarray:
 def through_ranks(slope: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Gradient with respect to the values, from the gradient with respect to their ranks.
 
-    Raising value k lifts its own rank and lowers the others', pair by pair.
-
-    Parameters
-    ----------
-    slope : (N, N)
-        From `soft_kernel_slope`, for the values that are ranked together.
-    weight : (N,)
-        Derivative of the statistic by each rank.
+    Raising value k lifts its own rank and lowers the others', pair by pair: ``slope`` is that of
+    `soft_kernel_slope`, ``weight`` (N,) the derivative of the statistic by each rank.
 
     Examples
     --------
@@ -128,14 +113,7 @@ def one_per_patient_gradient(
 ) -> np.ndarray:
     """Derivative of the mean of rho over one-per-patient draws by one of its variables, (n,).
 
-    Parameters
-    ----------
-    slope : (n, n)
-        From `soft_kernel_slope`, of the variable.
-    kernel : (n, n)
-        Rank kernel of the other variable.
-    owner : (n,) int
-        Whose sample each is, 0 to P - 1.
+    From the variable's `soft_kernel_slope`, the other one's rank kernel, and whose sample each is.
     """
     below = chances_below(kernel, owner)
     size = np.bincount(owner)

@@ -62,7 +62,7 @@ class OutlierMargins:
     lines
         For each: index of the predictor's row, subset (N,) bool, intended outliers (N,) bool.
     q
-        False discovery rate of ROUT.
+        False discovery rate.
 
     Examples
     --------

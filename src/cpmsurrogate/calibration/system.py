@@ -54,13 +54,6 @@ class Candidates:
 class System:
     """Rows over one frame, evaluated for stacks of candidates.
 
-    Parameters
-    ----------
-    frame
-        The fixed part of the cohort.
-    rows
-        What must hold.
-
     Examples
     --------
     >>> frame = Frame(np.array([0, 0, 1, 1]), {"whole": np.ones(4, dtype=bool)}, {})
@@ -120,15 +113,7 @@ class System:
     def values(self, cohorts: np.ndarray) -> np.ndarray:
         """Every row's quantity in every candidate.
 
-        Parameters
-        ----------
-        cohorts : (B, V, N)
-            CPM, ADC and H&E of each candidate.
-
-        Returns
-        -------
-        numpy.ndarray
-            (B, R).
+        From CPM, ADC and H&E of each, (B, V, N), to (B, R).
         """
         result = np.empty((len(cohorts), len(self.rows)))
         candidates = Candidates(cohorts)
@@ -197,19 +182,7 @@ class System:
 
     # -- derivatives ----------------------------------------------------------------------------
     def jacobian(self, cohort: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Derivatives of the active rows by every number of one cohort.
-
-        Parameters
-        ----------
-        cohort : (V, N)
-        active : (R,) bool
-            Rows to differentiate; the others are zero.
-
-        Returns
-        -------
-        numpy.ndarray
-            (R, V, N).
-        """
+        """Derivatives of the active rows by every number of one cohort, (R, V, N); else zero."""
         result = np.zeros((len(self.rows), *cohort.shape))
         candidates = Candidates(cohort[None])
         slopes = [gradients.soft_kernel_slope(x, w) for x, w in zip(cohort, BLUR, strict=True)]

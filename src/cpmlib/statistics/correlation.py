@@ -58,8 +58,20 @@ def slope_and_r2(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (array([1.1]), array([0.691]))
     """
     dx, dy = (v - v.mean(axis=-1, keepdims=True) for v in (x, y))
-    sxy, sxx = np.vecdot(dx, dy), np.vecdot(dx, dx)
-    return sxy / sxx, sxy**2 / sxx / np.vecdot(dy, dy)
+    return line_of_products(np.vecdot(dx, dx), np.vecdot(dx, dy), np.vecdot(dy, dy))
+
+
+def line_of_products(
+    sxx: np.ndarray, sxy: np.ndarray, syy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and R2 of the least-squares line from sums of centred squares and products, (...).
+
+    Examples
+    --------
+    >>> line_of_products(2.0, 1.0, 4.0)
+    (0.5, 0.125)
+    """
+    return sxy / sxx, sxy**2 / sxx / syy
 
 
 def root_mean_square(error: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cpmlib.statistics.correlation import line_of_products
 from cpmlib.statistics.meng import align_signs, fisher_z_difference
 from cpmlib.statistics.one_per_patient import chances_below
 
@@ -64,8 +65,7 @@ def line_gradients(x: np.ndarray, y: np.ndarray) -> dict[str, tuple[np.ndarray, 
     """
     dx, dy = x - x.mean(), y - y.mean()
     sxx, sxy, syy = dx @ dx, dx @ dy, dy @ dy
-    b = sxy / sxx
-    r2 = b * sxy / syy
+    b, r2 = line_of_products(sxx, sxy, syy)
     return {
         "slope": ((dy - 2 * b * dx) / sxx, dx / sxx),
         "r2": (2 * b / syy * (dy - b * dx), 2 / syy * (b * dx - r2 * dy)),

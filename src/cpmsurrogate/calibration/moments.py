@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
+from cpmlib.statistics.correlation import line_of_products
 from cpmsurrogate.calibration.rows import OUTCOME, VARIABLES, Frame, Row
 
 GROUPS = ("treatment-naive", "recurrent")
@@ -149,10 +150,9 @@ def _statistic(row: Row, products: np.ndarray) -> float:
         return float(products[0, v] / n)
     if kind == "sd":
         return float(np.sqrt(centred[v, v] / (n - 1)))
-    if kind == "slope":
-        return float(centred[v, h] / centred[v, v])
-    if kind == "r2":
-        return float(centred[v, h] ** 2 / centred[v, v] / centred[h, h])
+    if kind in ("slope", "r2"):
+        slope, r2 = line_of_products(centred[v, v], centred[v, h], centred[h, h])
+        return float(slope if kind == "slope" else r2)
     squared = products[h, h] - 2 * products[v, h] + products[v, v]
     return float(np.sqrt(max(squared, 0.0) / n))
 

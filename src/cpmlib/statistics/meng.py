@@ -52,7 +52,7 @@ def fisher_z_difference(
     --------
     >>> difference, error = fisher_z_difference(np.array([0.63, 0.5]), -0.03, -0.19, 15)
     >>> (difference / error).round(4)
-    array([1.6794, 1.3044])
+    array([1.6794, 1.272 ])
     """
     mean_square = (r1**2 + r2**2) / 2
     f = np.minimum(1.0, (1 - rx) / (2 * (1 - mean_square)))

@@ -175,9 +175,10 @@ def thresholds(n: int, q: float) -> np.ndarray:
 
 
 def critical_values(n: int, q: float, k: int = 2) -> np.ndarray:
-    """Find the |residual| / RSDR above which the point of each rank would start the outliers, (n,).
+    """Find the t above which the point of each rank would start the outliers, (n,).
 
-    By ascending size of the residual; infinite where ROUT does not test.
+    t is the absolute residual over the RSDR; by its ascending size; infinite where ROUT does not
+    test.
 
     Examples
     --------
@@ -225,8 +226,8 @@ def robust_lines(
     >>> x = np.arange(12.0)
     >>> y = 2 * x + np.tile([0.1, -0.1, 0.05, -0.05], 3)
     >>> y[4] += 9
-    >>> robust_lines(x, y, steps=50)[2].round(2)
-    array([-0.01,  2.  ])
+    >>> robust_lines(x, y, steps=50)[2].round(1)
+    array([0., 2.])
     """
     n = x.shape[-1]
     line = weighted_line(x, y, np.ones(n)) if start is None else start

@@ -38,6 +38,11 @@ class Module(NamedTuple):
     text: str
 
     @property
+    def place(self) -> str:
+        """The module and its room, as a reader sees it."""
+        return f"{self.path.stem} ({self.room})"
+
+    @property
     def room(self) -> str:
         """The package that it is in; of the generator, the generator."""
         return room_of(self.path)
@@ -66,11 +71,11 @@ def glossary(modules: Iterable[Module]) -> pd.DataFrame:
     One row a term and meaning: ``Term``, ``Meaning``, ``Where`` (modules).
     """
     rows = []
-    for module in modules:
+    for module in (module for module in modules if module.room != GENERATOR):
         section = _SECTION.search(module.text)
         for item in _TERM.findall(section[1]) if section else ():
             term, _, meaning = " ".join(item.split()).partition(": ")
-            rows.append((term.replace("*", ""), re.sub(r"[`*]", "", meaning), module.name))
+            rows.append((term.replace("*", ""), re.sub(r"[`*]", "", meaning), module.place))
     table = pd.DataFrame(rows, columns=["Term", "Meaning", "Where"])
     # In another order than the page's, the modules of a meaning stay in theirs.
     table = table.groupby(["Term", "Meaning"], sort=False)["Where"].agg(", ".join).reset_index()
@@ -103,13 +108,14 @@ def room_graph(modules: Iterable[Module]) -> nx.DiGraph:
 
 def draw_rooms(modules: list[Module], target: Path) -> None:
     """Draw the rooms, the deepest lowest, with their modules and imports."""
+    import matplotlib as mpl
     import networkx as nx
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
 
     graph = room_graph(modules)
     levels = list(nx.topological_generations(graph))[::-1]
-    width, height, gap = 4.3, 1.05, 0.45
+    width, height, gap = 4.4, 1.25, 0.4
     figure = Figure(figsize=(9.4, (height + gap) * len(levels)))
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set_axis_off()
@@ -130,11 +136,12 @@ def draw_rooms(modules: list[Module], target: Path) -> None:
         parts = [m.name.split(".")[2 if room in ROOMS else 1 :] for m in modules if m.room == room]
         names = {names[0] for names in parts if names}
         listed = textwrap.fill(", ".join(sorted(names - {"__main__"})), 62)
-        ax.text(x, y + height - 0.06, room, ha="center", va="top", fontsize=11, weight="bold")
-        ax.text(x, y + height - 0.3, listed, ha="center", va="top", fontsize=7.5)
+        ax.text(x, y + height - 0.06, room, ha="center", va="top", fontsize=12, weight="bold")
+        ax.text(x, y + height - 0.32, listed, ha="center", va="top", fontsize=9)
     ax.set_xlim(-width - 0.4, width + 0.4)
     ax.set_ylim(-0.1, len(levels) * (height + gap))
-    figure.savefig(target, metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "rooms"}):
+        figure.savefig(target, metadata={"Date": None})
 
 
 def reference(modules: Iterable[Module]) -> str:

@@ -275,14 +275,15 @@ def test_a_new_notebook_is_built_with_what_it_declares(project, study):
     line = "      - file: notebooks/07_cases\n"
     contents.write_text(kept.replace(line, f"{line}      - file: notebooks/15_new\n"))
     notebook.write_text(NEW.replace("values_of:", "value:"))
-    run = project.build("--dataset", str(study))
+    run = project.build_study()
     assert run.returncode == 2
     assert "notebooks/15_new.md: found needs: value" in run.stderr
     notebook.write_text(NEW)
-    run = project.build("--dataset", str(study))
+    made = "build/private/site/notebooks/15_new.ipynb"
+    run = project.build_study(made)
     assert run.returncode == 0, run.stdout + run.stderr
     assert executed(run) == {"15_new"}
-    assert "patients: 28" in project.page("notebooks/15_new.html")
+    assert "patients: 28" in (project.folder / made).read_text("utf-8")
     notebook.unlink()
     contents.write_text(kept)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cpmlib.statistics import mixed_model
+from cpmlib.statistics.profiled_deviance import RATIOS, ProfiledDeviance
 
 SEED = 20250529
 WANTED = 40
@@ -34,8 +34,8 @@ def candidate(rng: np.random.Generator) -> pd.DataFrame:
 def count_optima(data: pd.DataFrame, *, reml: bool) -> int:
     """How many local minima the profiled deviance has."""
     design = np.column_stack([np.ones(len(data)), data["x"]])
-    profile = mixed_model._Profile(design, data["y"].to_numpy(), data["patient"].to_numpy(), reml)
-    slopes = profile.slope(mixed_model.RATIOS)
+    profile = ProfiledDeviance(design, data["y"].to_numpy(), data["patient"].to_numpy(), reml)
+    slopes = profile.slope(RATIOS)
     if slopes[-1] < 0:
         return 0
     return int(slopes[0] >= 0) + int(((slopes[:-1] < 0) & (slopes[1:] >= 0)).sum())

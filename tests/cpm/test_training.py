@@ -13,11 +13,11 @@ from toy import N_PATIENTS, cohort, trained
 
 from cpmlib.cpm.card import training_card
 from cpmlib.cpm.model_file import write_model
-from cpmlib.cpm.slices import AutopsySlice, draw_tiles
+from cpmlib.cpm.slices import AutopsySlice, draw_patches
 from cpmlib.cpm.training import train
 from cpmlib.study.errors import DatasetError
 
-QUICK = {"n_trees": 6, "leaf_sizes": (3, 30), "tiles_per_slice": 60, "n_jobs": 1}
+QUICK = {"n_trees": 6, "leaf_sizes": (3, 30), "patches_per_slice": 60, "n_jobs": 1}
 
 
 def test_learns_the_density() -> None:
@@ -54,7 +54,7 @@ def fingerprints() -> list[AutopsySlice]:
 
 
 def test_a_patient_cannot_be_recognised() -> None:
-    """A leak of tiles between the sides would make these errors vanish."""
+    """A leak of patches between the sides would make these errors vanish."""
     _, report = train(fingerprints(), seed=0, **QUICK)
     assert report.test_rmse > 0.5 * report.rmse_of_mean
     spread = report.held_out["density"].std()
@@ -124,15 +124,15 @@ def test_scaled_inputs_do_not_know_the_gain() -> None:
     assert plain.card == gained.card
 
 
-def test_tiles_are_drawn_once_and_only_where_there_is_a_value() -> None:
+def test_patches_are_drawn_once_and_only_where_there_is_a_value() -> None:
     one = cohort()[0]
     one.images["ADC"][10, 10] = np.nan
-    tiles = draw_tiles([one, one], np.random.default_rng(0), 10_000, "none")
+    patches = draw_patches([one, one], np.random.default_rng(0), 10_000, "none")
     counted = np.isfinite(one.density)
     counted[8:13, 8:13] = False
-    assert len(tiles) == 2 * counted.sum()
-    assert np.isfinite(tiles.features).all()
-    few = draw_tiles([one], np.random.default_rng(0), 40, "none")
+    assert len(patches) == 2 * counted.sum()
+    assert np.isfinite(patches.features).all()
+    few = draw_patches([one], np.random.default_rng(0), 40, "none")
     assert len(np.unique(few.features, axis=0)) == len(few) == 40
     np.testing.assert_array_equal(np.sort(few.density), np.sort(few.density[few.density > 0]))
 
@@ -179,7 +179,7 @@ def with_image(name: str, values: np.ndarray | None) -> Callable[[], list[Autops
                     cohort()[0], patient="new", density=np.full((28, 24), np.nan, np.float32)
                 ),
             ],
-            "no counted tile of patient new",
+            "no counted patch of patient new",
         ),
         (
             lambda: [dataclasses.replace(s, brain=np.zeros((28, 24), bool)) for s in cohort()],
@@ -205,7 +205,7 @@ def test_scaling_needs_scales() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"n_trees": 0}, {"leaf_sizes": ()}, {"leaf_sizes": (0,)}, {"tiles_per_slice": 0}]
+    "options", [{"n_trees": 0}, {"leaf_sizes": ()}, {"leaf_sizes": (0,)}, {"patches_per_slice": 0}]
 )
 def test_arguments_out_of_range(options: dict) -> None:
     with pytest.raises(ValueError, match="1 or more"):
@@ -215,7 +215,7 @@ def test_arguments_out_of_range(options: dict) -> None:
 
 
 def test_a_slice_may_show_the_brain_and_count_nothing() -> None:
-    """Then the brain's deviation comes from that slice, and the tiles from the others."""
+    """Then the brain's deviation comes from that slice, and the patches from the others."""
     slices = []
     for one in cohort():
         nothing = np.full_like(one.density, np.nan)
@@ -226,6 +226,6 @@ def test_a_slice_may_show_the_brain_and_count_nothing() -> None:
     plain, plainly = train(cohort(), seed=1, **QUICK)
     assert model.card.n_slices == plain.card.n_slices
     assert model.card.n_tiles == plain.card.n_tiles
-    # The same brains, of which the same number of tiles is drawn.
+    # The same brains, of which the same number of patches is drawn.
     np.testing.assert_array_equal(report.patient_sd["n_tiles"], plainly.patient_sd["n_tiles"])
     assert set(report.held_out["slice"] % 2) == {0}

@@ -4,7 +4,7 @@ Vocabulary
 ----------
 - *input scaling*: ``"none"`` if the model saw images in their own units, ``"whole-brain SD"`` if
   each was divided by its standard deviation over the brain.
-- *training range*: smallest and largest value of a contrast in the training tiles.
+- *training range*: smallest and largest value of a contrast in the training patches.
 - *reference SD*: mean over the training patients of the standard deviation of their predictions,
   each made by a forest that had not seen the patient; cells/mm2.
 """
@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cpmlib.cpm.features import TILE
+from cpmlib.cpm.features import PATCH
 from cpmlib.mri.images import CONTRASTS
 
 FORMAT_VERSION = 1
@@ -53,9 +53,9 @@ class ModelCard:
     input_scaling
         Whether inputs are divided by their whole-brain standard deviation.
     training_range, training_median
-        Per contrast, in the unit of the (scaled) input: limits, and median of the tiles' centres.
+        Per contrast, in the unit of the (scaled) input: limits, and median of the patches' centres.
     density_range
-        Smallest and largest counted density of the training tiles, cells/mm2.
+        Smallest and largest counted density of the training patches, cells/mm2.
     reference_sd
         cells/mm2.
     test_rmse
@@ -63,7 +63,7 @@ class ModelCard:
     n_patients, n_slices, n_tiles
         ``{"train": ..., "test": ...}``.
     seed
-        Of the split, the tiles drawn and the trees.
+        Of the split, the patches drawn and the trees.
     forest
         Number of trees and how they were grown.
     software
@@ -94,7 +94,7 @@ class ModelCard:
     software: Mapping[str, str]
     inputs: tuple[str, ...] = CONTRASTS
     units: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(UNITS))
-    tile_size: int = TILE
+    tile_size: int = PATCH
     density_unit: str = DENSITY_UNIT
     format_version: int = FORMAT_VERSION
 
@@ -175,14 +175,14 @@ def _problems(card: ModelCard) -> list[str]:
         "software": _is_map(card.software, _is_text),
         "inputs": card.inputs == CONTRASTS,
         "units": card.units == UNITS,
-        "tile_size": _is_count(card.tile_size) and card.tile_size == TILE,
+        "tile_size": _is_count(card.tile_size) and card.tile_size == PATCH,
         "density_unit": card.density_unit == DENSITY_UNIT,
         "format_version": _is_count(card.format_version) and card.format_version == FORMAT_VERSION,
     }
     wanted = {
         "inputs": ", ".join(CONTRASTS),
         "units": ", ".join(f"{name} in {unit}" for name, unit in UNITS.items()),
-        "tile_size": str(TILE),
+        "tile_size": str(PATCH),
         "density_unit": DENSITY_UNIT,
         "input_scaling": " or ".join(INPUT_SCALINGS),
         "format_version": f"at most {FORMAT_VERSION}",
@@ -247,11 +247,11 @@ _ENTRIES = {
     "test_rmse": "RMSE on the patients held out (cells/mm²)",
     "n_patients": "patients",
     "n_slices": "slices",
-    "n_tiles": "tiles",
+    "n_tiles": "patches",
     "seed": "seed of the random numbers",
     "inputs": "contrasts",
     "units": "units of the contrasts",
-    "tile_size": "tile (voxels along an edge)",
+    "tile_size": "patch (voxels along an edge)",
     "density_unit": "unit of the density",
     "format_version": "version of the file's format",
 }

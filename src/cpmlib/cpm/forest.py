@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cpmlib.cpm.features import N_FEATURES
-from cpmlib.cpm.traversal import LARGEST_INDEX, add_up_trees, pack_nodes
+from cpmlib.cpm.traversal import LARGEST_INDEX, sum_leaves, pack_nodes
 
 LEAF = -1
 """Feature of a node that asks nothing."""
@@ -84,16 +84,16 @@ class Forest:
         return len(self.feature)
 
     @cached_property
-    def _nodes_of_tiles(self) -> np.ndarray:
+    def _nodes_of_patches(self) -> np.ndarray:
         return self.packed(np.arange(N_FEATURES))
 
     def packed(self, offsets: np.ndarray) -> np.ndarray:
-        """Return the nodes for images in which a feature lies at an offset from its tile's start.
+        """Return the nodes for images in which a feature lies at an offset from its patch's start.
 
         Parameters
         ----------
         offsets : (100,) int
-            Elements from the first number of a tile to each feature.
+            Elements from the first number of a patch to each feature.
 
         Returns
         -------
@@ -103,18 +103,18 @@ class Forest:
         offset = np.where(leaf, 0, np.asarray(offsets)[np.where(leaf, 0, self.feature)])
         return pack_nodes(self.threshold, offset, self.child, self.value, leaf)
 
-    def predict(self, tiles: np.ndarray) -> np.ndarray:
+    def predict(self, patches: np.ndarray) -> np.ndarray:
         """Predict from features.
 
         Parameters
         ----------
-        tiles : (n, 100) float32
-            As `cpmlib.cpm.features.tiles_at` returns them.
+        patches : (n, 100) float32
+            As `cpmlib.cpm.features.patches_at` returns them.
 
         Returns
         -------
         (n,) float64
-            cells/mm2; NaN for a tile with a number that is not finite. The same whatever else is
+            cells/mm2; NaN for a patch with a number that is not finite. The same whatever else is
             asked at the same time.
 
         Raises
@@ -122,16 +122,16 @@ class Forest:
         ValueError
             For an array of another shape or type.
         """
-        if tiles.ndim != 2 or tiles.shape[1] != N_FEATURES or tiles.dtype != np.float32:
-            found = f"{tiles.dtype} of shape {tiles.shape}"
-            raise ValueError(f"tiles are {found}; expected float32 (n, {N_FEATURES})")
-        if tiles.size > LARGEST_INDEX:
-            raise ValueError(f"{len(tiles)} tiles are too many at once; ask in parts")
-        tiles = np.ascontiguousarray(tiles)
-        starts = np.arange(len(tiles), dtype=np.uint32) * np.uint32(N_FEATURES)
-        total = add_up_trees(tiles.reshape(-1), starts, self._nodes_of_tiles, self.root)
+        if patches.ndim != 2 or patches.shape[1] != N_FEATURES or patches.dtype != np.float32:
+            found = f"{patches.dtype} of shape {patches.shape}"
+            raise ValueError(f"patches are {found}; expected float32 (n, {N_FEATURES})")
+        if patches.size > LARGEST_INDEX:
+            raise ValueError(f"{len(patches)} patches are too many at once; ask in parts")
+        patches = np.ascontiguousarray(patches)
+        starts = np.arange(len(patches), dtype=np.uint32) * np.uint32(N_FEATURES)
+        total = sum_leaves(patches.reshape(-1), starts, self._nodes_of_patches, self.root)
         # The sum of 100 finite float32 numbers cannot overflow in float64, so that it tells.
-        total[~np.isfinite(tiles.sum(axis=1, dtype=np.float64))] = np.nan
+        total[~np.isfinite(patches.sum(axis=1, dtype=np.float64))] = np.nan
         return total / self.n_trees
 
 
@@ -153,9 +153,9 @@ def from_sklearn(regressor: Any) -> Forest:
     Examples
     --------
     >>> from sklearn.ensemble import RandomForestRegressor
-    >>> tiles = np.random.default_rng(0).random((40, 100), np.float32)
-    >>> peer = RandomForestRegressor(3, random_state=0).fit(tiles, 1000 * tiles[:, 7])
-    >>> bool(np.abs(from_sklearn(peer).predict(tiles) - peer.predict(tiles)).max() < 1e-3)
+    >>> patches = np.random.default_rng(0).random((40, 100), np.float32)
+    >>> peer = RandomForestRegressor(3, random_state=0).fit(patches, 1000 * patches[:, 7])
+    >>> bool(np.abs(from_sklearn(peer).predict(patches) - peer.predict(patches)).max() < 1e-3)
     True
     """
     parts = [_flatten(estimator.tree_) for estimator in regressor.estimators_]

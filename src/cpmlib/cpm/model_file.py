@@ -28,7 +28,7 @@ from cpmlib.study.errors import DatasetError, Problem
 
 CARD = "card.json"
 LARGEST_FILE = 2**29
-"""Bytes; a forest of 100 trees on 40,000 tiles takes about one five-hundredth of it."""
+"""Bytes; a forest of 100 trees on 40,000 patches takes about one five-hundredth of it."""
 
 LARGEST_MEMBER = 2**29
 LARGEST_CARD = 2**20
@@ -119,7 +119,7 @@ def read_model(path: str | os.PathLike[str]) -> CpmModel:
     ------
     DatasetError
         For a file that is absent, truncated, altered, too large, of another kind or of a newer
-        version, and for a model of other inputs, units or tile size than this library makes.
+        version, and for a model of other inputs, units or patch size than this library makes.
 
     Examples
     --------

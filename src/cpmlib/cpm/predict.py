@@ -6,7 +6,7 @@ Vocabulary
 - *normalised map*: what is analysed. The validation study divides the raw values "by the
   whole-brain intensity SD at the single patient level"; so that the unit stays cells/mm2 the
   quotient is multiplied by the model's reference SD.
-- *extrapolation*: a tile holds a value below or above all that the model has seen of a contrast.
+- *extrapolation*: a patch holds a value below or above all that the model has seen of a contrast.
 
 References
 ----------
@@ -23,11 +23,11 @@ import nibabel as nib
 import numpy as np
 
 from cpmlib.cpm.features import (
-    any_in_tile,
+    any_in_patch,
     complete,
     feature_offsets,
     padded_volumes,
-    tiles_at,
+    patches_at,
 )
 from cpmlib.cpm.inputs import (
     Normalisation,
@@ -37,7 +37,7 @@ from cpmlib.cpm.inputs import (
     model_inputs,
 )
 from cpmlib.cpm.model_file import CpmModel
-from cpmlib.cpm.traversal import add_up_trees
+from cpmlib.cpm.traversal import sum_leaves
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.mri.volume import make_image
 from cpmlib.study.errors import DatasetError, Problem
@@ -51,13 +51,13 @@ class CpmResult:
     Parameters
     ----------
     image
-        float32, cells/mm2; NaN outside the brain and where a tile has no value.
+        float32, cells/mm2; NaN outside the brain and where a patch has no value.
     raw_sd
         Standard deviation of the raw map over the brain, cells/mm2.
     factor
         By which the raw map was multiplied: reference SD / `raw_sd` for ``"output"``, else 1.
     extrapolation
-        float32: for how many contrasts (0 to 4) a voxel's tile leaves the training range; NaN
+        float32: for how many contrasts (0 to 4) a voxel's patch leaves the training range; NaN
         where the map is.
     extrapolation_share
         Per contrast, and for ``"any"`` of them: share of the map's voxels concerned, 0 to 1.
@@ -111,7 +111,7 @@ def predict_map(
     Returns
     -------
     nibabel.Nifti1Image
-        float32, cells/mm2, not normalised; NaN outside the mask and where a tile has no value.
+        float32, cells/mm2, not normalised; NaN outside the mask and where a patch has no value.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.n
     Returns
     -------
     (n,) float64
-        cells/mm2, not normalised; equal to `predict_map` when rounded to float32. NaN where a tile
+        cells/mm2, not normalised; equal to `predict_map` when rounded to float32. NaN where a patch
         has no value.
 
     Raises
@@ -145,7 +145,7 @@ def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.n
     ValueError
         For arrays of another shape or type, or a voxel outside the grid.
     """
-    return model.forest.predict(tiles_at(volumes, voxels))
+    return model.forest.predict(patches_at(volumes, voxels))
 
 
 def cellularity_map(
@@ -240,7 +240,7 @@ def _raw(
         i, j, k = x - box[0].start, y - box[1].start, z - box[2].start
         starts = ((k * ny + j) * nx + i).astype(np.uint32)
         nodes = model.forest.packed(feature_offsets(padded.shape))
-        total = add_up_trees(padded.reshape(-1), starts, nodes, model.forest.root, threads)
+        total = sum_leaves(padded.reshape(-1), starts, nodes, model.forest.root, threads)
         raw[z, y, x] = total / model.forest.n_trees
     return raw.T
 
@@ -256,9 +256,9 @@ def _extrapolation(
     count = np.zeros(known.shape, dtype=np.float32)
     share = {}
     for name, values in zip(CONTRASTS, volumes, strict=True):
-        # Limits are float32 numbers of the training tiles, so that they are compared exactly.
+        # Limits are float32 numbers of the training patches, so that they are compared exactly.
         low, high = np.array(model.card.training_range[name], dtype=np.float32)
-        outside = any_in_tile((values < low) | (values > high))
+        outside = any_in_patch((values < low) | (values > high))
         share[name] = float(outside[known].mean())
         count += outside
     share["any"] = float((count[known] > 0).mean())

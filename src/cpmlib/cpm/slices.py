@@ -1,9 +1,9 @@
-"""Slices with counted cell density, and the tiles that are drawn from them.
+"""Slices with counted cell density, and the patches that are drawn from them.
 
 Vocabulary
 ----------
 - *slice*: one axial plane of a patient's images with the density that was counted on it.
-- *counted tile*: the tile of a voxel that has a density and a value in all neighbours.
+- *counted patch*: the patch of a voxel that has a density and a value in all neighbours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cpmlib.cpm.card import InputScaling
-from cpmlib.cpm.features import complete, tiles_at
+from cpmlib.cpm.features import complete, patches_at
 from cpmlib.mri.grid import SAME_VOXEL_SIZE
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.study.errors import DatasetError, Problem
@@ -53,15 +53,15 @@ class AutopsySlice:
 
 
 @dataclass(frozen=True, eq=False)
-class Tiles:
-    """Tiles of some slices, one row each.
+class Patches:
+    """Patches of some slices, one row each.
 
     Parameters
     ----------
     features : (n, 100) float32
         See `cpmlib.cpm.features`.
     density : (n,) float32
-        cells/mm2; NaN for tiles drawn from the whole brain.
+        cells/mm2; NaN for patches drawn from the whole brain.
     slice_index : (n,) int
         Which slice of the list.
     patient : (n,) str
@@ -76,10 +76,10 @@ class Tiles:
     def __len__(self) -> int:
         return len(self.density)
 
-    def of(self, patients: Sequence[str]) -> Tiles:
-        """Return the tiles of some patients."""
+    def of(self, patients: Sequence[str]) -> Patches:
+        """Return the patches of some patients."""
         kept = np.isin(self.patient, list(patients))
-        return Tiles(
+        return Patches(
             self.features[kept], self.density[kept], self.slice_index[kept], self.patient[kept]
         )
 
@@ -143,15 +143,15 @@ def stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
     return np.stack(planes)[..., None]
 
 
-def draw_tiles(
+def draw_patches(
     slices: Sequence[AutopsySlice],
     rng: np.random.Generator,
     most: int,
     input_scaling: InputScaling,
     *,
     whole_brain: bool = False,
-) -> Tiles:
-    """Draw tiles at random, without repetition.
+) -> Patches:
+    """Draw patches at random, without repetition.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def draw_tiles(
     rng
         Source of the draws.
     most
-        Tiles per slice; all of them if there are fewer.
+        Patches per slice; all of them if there are fewer.
     input_scaling
         Whether contrasts are divided by the slice's scale.
     whole_brain
@@ -168,7 +168,7 @@ def draw_tiles(
 
     Returns
     -------
-    Tiles
+    Patches
         In the order of the slices, and within a slice of the voxels.
     """
     parts = []
@@ -182,5 +182,5 @@ def draw_tiles(
             voxels = voxels[np.sort(rng.choice(len(voxels), most, replace=False))]
         density = np.asarray(one.density, dtype=np.float32)[voxels[:, 0], voxels[:, 1]]
         whose = np.full(len(voxels), one.patient, dtype=object)
-        parts.append((tiles_at(volumes, voxels), density, np.full(len(voxels), number), whose))
-    return Tiles(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        parts.append((patches_at(volumes, voxels), density, np.full(len(voxels), number), whose))
+    return Patches(*(np.concatenate(column) for column in zip(*parts, strict=True)))

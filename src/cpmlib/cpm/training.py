@@ -1,9 +1,9 @@
 """Training of a cellularity prediction model on slices with counted cell density.
 
-The published model is a bagged ensemble of regression trees on the 5 x 5 tiles of four contrasts,
+The published model is a bagged ensemble of regression trees on the 5 x 5 patches of four contrasts,
 trained on two thirds of 44 patients and tested on the others; number, depth and leaf size of its
 trees are not published. Here the leaf size is chosen by validation within the training patients,
-the patients held out serve for the test error alone, and no tile of a patient is ever on both
+the patients held out serve for the test error alone, and no patch of a patient is ever on both
 sides.
 
 Vocabulary
@@ -11,7 +11,7 @@ Vocabulary
 - *held out*: the third of the patients that only the test sees.
 - *fold*: a part of the training patients for whom predictions are made by a forest grown on the
   other parts.
-- *leaf size*: smallest number of tiles in a leaf.
+- *leaf size*: smallest number of patches in a leaf.
 
 References
 ----------
@@ -30,10 +30,10 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.cpm.card import INPUT_SCALINGS, InputScaling, ModelCard
-from cpmlib.cpm.features import REACH, TILE
+from cpmlib.cpm.features import REACH, PATCH
 from cpmlib.cpm.forest import Forest, from_sklearn
 from cpmlib.cpm.model_file import CpmModel
-from cpmlib.cpm.slices import AutopsySlice, Tiles, check_slices, draw_tiles
+from cpmlib.cpm.slices import AutopsySlice, Patches, check_slices, draw_patches
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.study.errors import DatasetError, Problem
 
@@ -51,12 +51,12 @@ N_TREES = 64
 FEATURES_PER_SPLIT = 1 / 6
 """Share of the 100 features, drawn anew, among which a node chooses."""
 
-TILES_PER_TREE = 0.5
-"""Share of the training tiles that a tree is grown on; neighbours are alike, so that half tell
+PATCHES_PER_TREE = 0.5
+"""Share of the training patches that a tree is grown on; neighbours are alike, so that half tell
 nearly as much as all."""
 
-TILES_PER_SLICE = 300
-BRAIN_TILES_PER_SLICE = 1000
+PATCHES_PER_SLICE = 300
+BRAIN_PATCHES_PER_SLICE = 1000
 VALIDATION_SHARE = 4
 """A validation forest has one in so many of the trees."""
 
@@ -73,7 +73,7 @@ class TrainingReport:
         One row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_tiles``, ``rmse``
         (cells/mm2). The size with the smallest error over all folds was taken.
     held_out
-        One row per test tile: ``patient``, ``slice`` (place in the list given), ``density``
+        One row per test patch: ``patient``, ``slice`` (place in the list given), ``density``
         counted and ``predicted``, cells/mm2.
     patient_sd
         One row per training patient: ``patient``, ``n_tiles``, ``sd``, the standard deviation of
@@ -103,7 +103,7 @@ def train(
     input_scaling: InputScaling = "none",
     n_trees: int = N_TREES,
     leaf_sizes: Sequence[int] = LEAF_SIZES,
-    tiles_per_slice: int = TILES_PER_SLICE,
+    patches_per_slice: int = PATCHES_PER_SLICE,
     label: str = "Forest trained on a synthetic autopsy cohort",
     synthetic: bool = True,
     n_jobs: int | None = -1,
@@ -115,7 +115,7 @@ def train(
     slices
         Of five patients or more.
     seed
-        Of the split, the tiles drawn and the trees.
+        Of the split, the patches drawn and the trees.
     input_scaling
         ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
         ``normalise="input"`` only.
@@ -123,7 +123,7 @@ def train(
         Of the final forest.
     leaf_sizes
         Candidates.
-    tiles_per_slice
+    patches_per_slice
         At most so many are drawn from each slice.
     label, synthetic
         For the training card.
@@ -138,7 +138,7 @@ def train(
     ------
     DatasetError
         For slices that are incomplete or do not fit each other, too few patients, patients without
-        a counted tile or any brain, or densities that do not vary.
+        a counted patch or any brain, or densities that do not vary.
     ValueError
         For arguments out of range.
 
@@ -148,13 +148,13 @@ def train(
     without that patient. In-sample predictions vary more, so that the reference SD is taken over
     the folds of the validation instead.
     """
-    _check_arguments(input_scaling, n_trees, leaf_sizes, tiles_per_slice)
+    _check_arguments(input_scaling, n_trees, leaf_sizes, patches_per_slice)
     check_slices(slices, input_scaling)
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
-    tiles = draw_tiles(slices, streams[0], tiles_per_slice, input_scaling)
-    training, held_out = _split(_patients(slices, tiles), streams[1])
+    patches = draw_patches(slices, streams[0], patches_per_slice, input_scaling)
+    training, held_out = _split(_patients(slices, patches), streams[1])
     folds = [training[k::FOLDS] for k in range(FOLDS)]
-    known, unseen = tiles.of(training), tiles.of(held_out)
+    known, unseen = patches.of(training), patches.of(held_out)
     if not np.ptp(known.density) > 0:
         found = "the same density everywhere"
         raise DatasetError(Problem("autopsy slices", found, "varying density", "check the counts"))
@@ -166,8 +166,8 @@ def train(
     forest = _grow(known, leaf, n_trees, int(seeds[FOLDS]), n_jobs)
 
     predicted = forest.predict(unseen.features)
-    brain = draw_tiles(
-        slices, streams[3], BRAIN_TILES_PER_SLICE, input_scaling, whole_brain=True
+    brain = draw_patches(
+        slices, streams[3], BRAIN_PATCHES_PER_SLICE, input_scaling, whole_brain=True
     ).of(training)
     patient_sd = _patient_sd(brain, folds, [forests[leaf, k] for k in range(FOLDS)])
     report = TrainingReport(
@@ -204,7 +204,7 @@ def train(
             "n_trees": n_trees,
             "min_samples_leaf": leaf,
             "max_features": FEATURES_PER_SPLIT,
-            "max_samples": TILES_PER_TREE,
+            "max_samples": PATCHES_PER_TREE,
         },
         software={
             "python": platform.python_version(),
@@ -215,24 +215,24 @@ def train(
 
 
 def _check_arguments(
-    input_scaling: str, n_trees: int, leaf_sizes: Sequence[int], tiles_per_slice: int
+    input_scaling: str, n_trees: int, leaf_sizes: Sequence[int], patches_per_slice: int
 ) -> None:
     if input_scaling not in INPUT_SCALINGS:
         raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
-    if n_trees < 1 or tiles_per_slice < 1 or not leaf_sizes or min(leaf_sizes) < 1:
-        raise ValueError("n_trees, tiles_per_slice and leaf_sizes must be 1 or more")
+    if n_trees < 1 or patches_per_slice < 1 or not leaf_sizes or min(leaf_sizes) < 1:
+        raise ValueError("n_trees, patches_per_slice and leaf_sizes must be 1 or more")
 
 
-def _patients(slices: Sequence[AutopsySlice], tiles: Tiles) -> list[str]:
+def _patients(slices: Sequence[AutopsySlice], patches: Patches) -> list[str]:
     """Return the patients in an order that does not depend on that of the slices."""
     patients = sorted({one.patient for one in slices})
     least = FOLDS + 2
     if len(patients) < least:
         found = f"{len(patients)} patients"
         raise DatasetError(Problem("autopsy slices", found, f"at least {least}", "add patients"))
-    without = sorted(set(patients) - set(tiles.patient))
+    without = sorted(set(patients) - set(patches.patient))
     if without:
-        found = f"no counted tile of patient {without[0]}"
+        found = f"no counted patch of patient {without[0]}"
         expected = "voxels with a density and all neighbours in all contrasts"
         raise DatasetError(Problem("autopsy slices", found, expected, "leave the patient out"))
     return patients
@@ -245,22 +245,22 @@ def _split(patients: list[str], rng: np.random.Generator) -> tuple[list[str], li
     return shuffled[n_test:], shuffled[:n_test]
 
 
-def _grow(tiles: Tiles, leaf: int, n_trees: int, seed: int, n_jobs: int | None) -> Forest:
+def _grow(patches: Patches, leaf: int, n_trees: int, seed: int, n_jobs: int | None) -> Forest:
     from sklearn.ensemble import RandomForestRegressor
 
     regressor = RandomForestRegressor(
         n_trees,
         min_samples_leaf=leaf,
         max_features=FEATURES_PER_SPLIT,
-        max_samples=TILES_PER_TREE,
+        max_samples=PATCHES_PER_TREE,
         random_state=seed,
         n_jobs=n_jobs,
     )
-    return from_sklearn(regressor.fit(tiles.features, tiles.density.astype(np.float64)))
+    return from_sklearn(regressor.fit(patches.features, patches.density.astype(np.float64)))
 
 
 def _validate(
-    tiles: Tiles,
+    patches: Patches,
     folds: list[list[str]],
     leaf_sizes: Sequence[int],
     n_trees: int,
@@ -271,7 +271,7 @@ def _validate(
     rows, forests = [], {}
     for k, fold in enumerate(folds):
         others = [p for other in folds if other is not fold for p in other]
-        grown_on, asked = tiles.of(others), tiles.of(fold)
+        grown_on, asked = patches.of(others), patches.of(fold)
         for leaf in leaf_sizes:
             forest = forests[leaf, k] = _grow(grown_on, leaf, n_trees, int(seeds[k]), n_jobs)
             rmse = _rmse(forest.predict(asked.features), asked.density)
@@ -280,13 +280,13 @@ def _validate(
 
 
 def _best(validation: pd.DataFrame) -> int:
-    """Return the leaf size with the smallest squared error over all tiles of all folds."""
+    """Return the leaf size with the smallest squared error over all patches of all folds."""
     squared = validation["rmse"] ** 2 * validation["n_tiles"]
     total = squared.groupby(validation["min_samples_leaf"]).sum()
     return int(total.index.to_numpy()[total.to_numpy().argmin()])
 
 
-def _patient_sd(brain: Tiles, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
+def _patient_sd(brain: Patches, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
     rows = []
     for fold, forest in zip(folds, forests, strict=True):
         for patient in fold:
@@ -305,7 +305,7 @@ def _reference_sd(patient_sd: pd.DataFrame) -> float:
     mean = float(patient_sd["sd"].mean())
     if not mean > 0:
         found = "predictions that do not vary"
-        remedy = "train on more tiles or with smaller leaves"
+        remedy = "train on more patches or with smaller leaves"
         raise DatasetError(Problem("autopsy slices", found, "predictions that vary", remedy))
     return mean
 
@@ -314,18 +314,18 @@ def _rmse(predicted: np.ndarray, density: np.ndarray) -> float:
     return float(np.sqrt(np.mean((predicted - density.astype(np.float64)) ** 2)))
 
 
-def _sides(training: Tiles, held_out: Tiles) -> list[tuple[str, Tiles]]:
+def _sides(training: Patches, held_out: Patches) -> list[tuple[str, Patches]]:
     return [("train", training), ("test", held_out)]
 
 
-def _ranges(tiles: Tiles) -> dict[str, tuple[float, float]]:
-    """Limits of each contrast over the whole of the training tiles."""
-    columns = np.split(tiles.features, len(CONTRASTS), axis=1)
+def _ranges(patches: Patches) -> dict[str, tuple[float, float]]:
+    """Limits of each contrast over the whole of the training patches."""
+    columns = np.split(patches.features, len(CONTRASTS), axis=1)
     pairs = zip(CONTRASTS, columns, strict=True)
     return {name: (float(values.min()), float(values.max())) for name, values in pairs}
 
 
-def _medians(tiles: Tiles) -> dict[str, float]:
-    centre = REACH * TILE + REACH
-    columns = (tiles.features[:, c * TILE * TILE + centre] for c in range(len(CONTRASTS)))
+def _medians(patches: Patches) -> dict[str, float]:
+    centre = REACH * PATCH + REACH
+    columns = (patches.features[:, c * PATCH * PATCH + centre] for c in range(len(CONTRASTS)))
     return {name: float(np.median(v)) for name, v in zip(CONTRASTS, columns, strict=True)}

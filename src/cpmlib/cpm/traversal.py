@@ -1,16 +1,16 @@
-"""How a forest is asked about many tiles quickly.
+"""How a forest is asked about many patches quickly.
 
-scikit-learn copies the 100 features of each voxel into a table and follows one tile down one tree
+scikit-learn copies the 100 features of each voxel into a table and follows one patch down one tree
 at a time, each step waiting for the last. Here the features are read where they lie in the images,
-and eight tiles go down a tree side by side, so that their memory accesses overlap; a tree is asked
+and eight patches go down a tree side by side, so that their memory accesses overlap; a tree is asked
 about a block of neighbouring voxels before the next one, so that it stays in the processor's cache.
 
 Vocabulary
 ----------
-- *values*: images or tiles as one long row of float32.
-- *start*: place in the values where a tile begins.
+- *values*: images or patches as one long row of float32.
+- *start*: place in the values where a patch begins.
 - *offset*: elements from there to a feature.
-- *lane*: one of the eight tiles that are followed together.
+- *lane*: one of the eight patches that are followed together.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BLOCK = 1024
 
 FIRST_STEPS = 8
 MORE_STEPS = 4
-"""Steps down a tree before, and between, looking which tiles have come to a leaf."""
+"""Steps down a tree before, and between, looking which patches have come to a leaf."""
 
 PIECE = 16 * BLOCK
 """Voxels that a thread takes at a time."""
@@ -67,21 +67,21 @@ def pack_nodes(
     return nodes
 
 
-def add_up_trees(
+def sum_leaves(
     values: np.ndarray,
     starts: np.ndarray,
     nodes: np.ndarray,
     roots: np.ndarray,
     threads: int | None = 1,
 ) -> np.ndarray:
-    """Add the answers of all trees for each tile, in the order of the trees.
+    """Add the answers of all trees for each patch, in the order of the trees.
 
     Parameters
     ----------
     values : (m,) float32
         What the offsets of the nodes refer to.
     starts : (n,) uint32
-        Where each tile begins; neighbours in this list should be neighbours in the image.
+        Where each patch begins; neighbours in this list should be neighbours in the image.
     nodes : (k,) `NODE`
         As `pack_nodes` returns them. Not checked: a wrong index here reads foreign memory.
     roots : (trees,) int32
@@ -101,7 +101,7 @@ def add_up_trees(
     pieces = [slice(a, a + PIECE) for a in range(0, n, PIECE)]
 
     def work(piece: slice) -> None:
-        _add_up(values, starts[piece], nodes, first, total[piece])
+        _sum_leaves(values, starts[piece], nodes, first, total[piece])
 
     workers = min(usable_processors() if threads is None else threads, len(pieces))
     if workers <= 1:
@@ -122,7 +122,7 @@ def _step(values, start, nodes, i):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _add_up(values, starts, nodes, roots, total):  # type: ignore[no-untyped-def]
+def _sum_leaves(values, starts, nodes, roots, total):  # type: ignore[no-untyped-def]
     place = np.zeros(BLOCK, dtype=np.uint32)
     start = np.full(BLOCK, starts[0], dtype=np.uint32)
     voxel = np.zeros(BLOCK, dtype=np.uint32)

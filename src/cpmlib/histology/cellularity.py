@@ -42,7 +42,7 @@ from cpmlib.histology.geojson import (
     refuse_second,
 )
 from cpmlib.histology.outlines import area_of, centroid_of, ellipse_area
-from cpmlib.histology.pixel_size import say_pixel_size
+from cpmlib.histology.pixel_size import advise_pixel_size
 from cpmlib.histology.regions import (
     ROOTS,
     Region,
@@ -229,7 +229,7 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
     scale = AREA_COLUMNS[column]
     if scale is None:
         if pixel_size_um is None:
-            remedy = f"{say_pixel_size(path)}, or set it in QuPath and export again"
+            remedy = f"{advise_pixel_size(path)}, or set it in QuPath and export again"
             found = "areas in pixels, and no pixel size"
             raise table.error(found, "a pixel size in µm, or 'Area µm^2'", remedy, 1)
         scale = pixel_size_um**2 * 1e-6
@@ -362,7 +362,7 @@ def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _
     if pixel_size_um is None:
         if needed:
             found = "an outline in pixels, and no pixel size"
-            remedy = f"{say_pixel_size(path)}, or add the annotation table with areas in µm^2"
+            remedy = f"{advise_pixel_size(path)}, or add the annotation table with areas in µm^2"
             raise DatasetError(Problem(path.name, found, "a pixel size in µm", remedy))
         note = f"{path.name}: area not compared, no pixel size is given"
         return replace(total, cells=cells, area=None, notes=(*total.notes, note))

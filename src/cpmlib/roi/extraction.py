@@ -40,7 +40,7 @@ MAPS = {"cpm": "CPM", "adc": "ADC"}
 """Measured column and the map that it is read from."""
 
 EXTRAPOLATION = "cpm_extrapolation"
-"""Column: share of a sphere's weight on voxels whose tile leaves the training range, 0 to 1."""
+"""Column: share of a sphere's weight on voxels whose patch leaves the training range, 0 to 1."""
 
 
 def extract_regions(

@@ -44,7 +44,7 @@ MAD_TO_SD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
 
-def suspicious_mirror(
+def detect_lps_targets(
     targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Image | None = None
 ) -> list[str]:
     """Ask whether a patient's targets are LPS coordinates that were given as RAS+.
@@ -77,7 +77,7 @@ def suspicious_mirror(
     >>> affine[:3, 3] = [0, 0, -4]
     >>> mask = nib.Nifti1Image(np.ones((30, 30, 9), np.uint8), affine)
     >>> targets = pd.DataFrame({"sample_id": ["a"], "target_x": -9, "target_y": -5, "target_z": 0})
-    >>> suspicious_mirror(targets, mask)
+    >>> detect_lps_targets(targets, mask)
     ['1 of 1 targets outside the brain, but all inside with the signs of x and y changed: they may
     be LPS coordinates given as RAS+']
     """
@@ -106,7 +106,7 @@ def flair_gain(targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Im
     Parameters
     ----------
     targets, mask, flair
-        As in `suspicious_mirror`.
+        As in `detect_lps_targets`.
 
     Returns
     -------

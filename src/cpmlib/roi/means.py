@@ -29,7 +29,7 @@ from cpmlib.roi.sphere import (
     check_sphere,
     finite_point,
     on_grid,
-    say_point,
+    format_point,
     sphere,
 )
 from cpmlib.study.errors import DatasetError, Problem
@@ -228,10 +228,10 @@ def _value(
     if isinstance(_measure(image, mirrored, diameter, weighting, mask, name), RoiValue):
         remedy = (
             f"if the coordinates are LPS, declare that or change the signs of x and y: "
-            f"{say_point(mirrored)} mm would be inside"
+            f"{format_point(mirrored)} mm would be inside"
         )
     expected = f"a target inside; the image spans {_extent(image)}"
-    raise EmptySphere(Problem(name, f"a target at {say_point(point)} mm {found}", expected, remedy))
+    raise EmptySphere(Problem(name, f"a target at {format_point(point)} mm {found}", expected, remedy))
 
 
 def _measure(

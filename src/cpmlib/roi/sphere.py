@@ -234,7 +234,7 @@ def finite_point(centre: ArrayLike, name: str) -> np.ndarray:
         raise ValueError(f"a target of shape {point.shape}; expected three coordinates")
     if not np.isfinite(point).all():
         expected = "three finite coordinates in mm, RAS+"
-        raise DatasetError(Problem(name, f"a target at {say_point(point)}", expected, "correct it"))
+        raise DatasetError(Problem(name, f"a target at {format_point(point)}", expected, "correct it"))
     return point
 
 
@@ -246,6 +246,6 @@ def check_sphere(diameter: float, weighting: str) -> None:
         raise ValueError(f"weighting is {weighting!r}; expected 'voxel-centre' or 'partial-volume'")
 
 
-def say_point(point: np.ndarray) -> str:
+def format_point(point: np.ndarray) -> str:
     """Write a point for a message."""
     return "(" + ", ".join(f"{x:.1f}" if abs(x) < FAR else f"{x:g}" for x in point) + ")"

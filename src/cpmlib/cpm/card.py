@@ -35,7 +35,7 @@ DENSITY_UNIT = "cells/mm2"
 InputScaling = Literal["none", "whole-brain SD"]
 INPUT_SCALINGS: tuple[InputScaling, ...] = ("none", "whole-brain SD")
 
-LONGEST_TEXT = 1000
+MAX_TEXT = 1000
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_TEXT
+    return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
 def _is_range(value: Any) -> bool:

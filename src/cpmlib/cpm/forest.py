@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cpmlib.cpm.features import N_FEATURES
-from cpmlib.cpm.traversal import LARGEST_INDEX, sum_leaves, pack_nodes
+from cpmlib.cpm.traversal import MAX_INDEX, sum_leaves, pack_nodes
 
 LEAF = -1
 """Feature of a node that asks nothing."""
@@ -125,7 +125,7 @@ class Forest:
         if patches.ndim != 2 or patches.shape[1] != N_FEATURES or patches.dtype != np.float32:
             found = f"{patches.dtype} of shape {patches.shape}"
             raise ValueError(f"patches are {found}; expected float32 (n, {N_FEATURES})")
-        if patches.size > LARGEST_INDEX:
+        if patches.size > MAX_INDEX:
             raise ValueError(f"{len(patches)} patches are too many at once; ask in parts")
         patches = np.ascontiguousarray(patches)
         starts = np.arange(len(patches), dtype=np.uint32) * np.uint32(N_FEATURES)

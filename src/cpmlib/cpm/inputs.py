@@ -17,7 +17,7 @@ import numpy as np
 
 from cpmlib.cpm.card import InputScaling, ModelCard
 from cpmlib.cpm.features import REACH
-from cpmlib.cpm.traversal import LARGEST_INDEX
+from cpmlib.cpm.traversal import MAX_INDEX
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.mri.volume import as_volume
 from cpmlib.study.errors import DatasetError, Problem
@@ -95,7 +95,7 @@ def model_inputs(
     grid = mask.affine
     shape = mask.shape
     padded = len(CONTRASTS) * shape[2] * (shape[0] + 2 * REACH) * (shape[1] + 2 * REACH)
-    if padded > LARGEST_INDEX:
+    if padded > MAX_INDEX:
         raise _fault("brain mask", f"a grid of {shape}", "a grid of one head", "crop the images")
     _check_grid(card, grid)
     # Stored as NIfTI files are, the first axis running fastest.

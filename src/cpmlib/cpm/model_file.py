@@ -27,11 +27,11 @@ from cpmlib.cpm.forest import Forest
 from cpmlib.study.errors import DatasetError, Problem
 
 CARD = "card.json"
-LARGEST_FILE = 2**29
+MAX_FILE = 2**29
 """Bytes; a forest of 100 trees on 40,000 patches takes about one five-hundredth of it."""
 
-LARGEST_MEMBER = 2**29
-LARGEST_CARD = 2**20
+MAX_MEMBER = 2**29
+MAX_CARD = 2**20
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
@@ -133,8 +133,8 @@ def read_model(path: str | os.PathLike[str]) -> CpmModel:
     if not path.is_file():
         raise _fault(path.name, "no such file", remedy="correct the path")
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"more than {LARGEST_FILE} bytes")
+        if path.stat().st_size > MAX_FILE:
+            raise ValueError(f"more than {MAX_FILE} bytes")
         members = _read_members(path)
         return _assemble(members)
     except DatasetError:
@@ -152,7 +152,7 @@ def _read_members(path: Path) -> dict[str, bytes]:
             raise ValueError(f"members {', '.join(sorted(names)[:8])}")
         members = {}
         for entry in entries:
-            limit = LARGEST_CARD if entry.filename == CARD else LARGEST_MEMBER
+            limit = MAX_CARD if entry.filename == CARD else MAX_MEMBER
             if entry.file_size > limit:
                 raise ValueError(f"{entry.filename} claims {entry.file_size} bytes")
             with archive.open(entry) as stream:

@@ -36,7 +36,7 @@ MORE_STEPS = 4
 PIECE = 16 * BLOCK
 """Voxels that a thread takes at a time."""
 
-LARGEST_INDEX = 2**32 - 1
+MAX_INDEX = 2**32 - 1
 
 
 def pack_nodes(

@@ -34,7 +34,7 @@ import numpy as np
 
 from cpmlib.histology.exports import AREA_COLUMNS, Table
 from cpmlib.histology.geojson import (
-    LARGEST_PIXELS,
+    MAX_PIXELS,
     feature_error,
     read_features,
     read_polygons,
@@ -315,9 +315,9 @@ def _from_detections(
         centroids = np.array([[table.number(i, a) for a in axes] for i in range(len(table.rows))])
         if table.problems:
             raise DatasetError(table.problems)
-        if np.abs(centroids).max() > LARGEST_PIXELS * scale:
+        if np.abs(centroids).max() > MAX_PIXELS * scale:
             found, remedy = "a centroid that lies on no slide", "export the cells again"
-            raise table.error(found, f"up to {LARGEST_PIXELS:g} pixels", remedy)
+            raise table.error(found, f"up to {MAX_PIXELS:g} pixels", remedy)
         within, tissue = cells_inside(centroids / scale, outline.regions)
         kept = cell & tissue
         refuse_misfit(path.name, cell & ~rooted & ~ignored, within, outline.file)

@@ -14,7 +14,7 @@ from cpmlib.study.delimited import DELIMITERS, parse_number
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.text import read_bytes
 
-MAXIMUM_BYTES = 200_000_000
+MAX_BYTES = 200_000_000
 """A biopsy with its cells' outlines needs about a tenth; more is a mistake."""
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
 _POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+([eE][+-]?[0-9]+)?")
@@ -184,7 +184,7 @@ def spell(name: str) -> str:
 
 def read_export(path: Path) -> str:
     """Read a file as UTF-8, as UTF-16 if it says so, or as an old spreadsheet writes (cp1252)."""
-    raw = read_bytes(path, MAXIMUM_BYTES, "check that this is the export of one sample")
+    raw = read_bytes(path, MAX_BYTES, "check that this is the export of one sample")
     utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "cp1252"):
         try:

@@ -14,7 +14,7 @@ from cpmlib.histology.outlines import Polygon
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.text import parse_json
 
-LARGEST_PIXELS = 1e7
+MAX_PIXELS = 1e7
 """Coordinates lie nearer to the origin: slides have up to 1e6 pixels a side."""
 _LEGACY = {"pathcellobject": "cell", "pathdetectionobject": "detection", "pathtileobject": "tile"}
 
@@ -99,7 +99,7 @@ def read_polygons(path: Path, number: int, geometry: Any) -> tuple[Polygon, ...]
     except (TypeError, ValueError, OverflowError, KeyError):  # as whatever stands there raises
         rings = ()
     if not rings or not all(rings):
-        expected = f"[x, y] in pixels, up to {LARGEST_PIXELS:g}"
+        expected = f"[x, y] in pixels, up to {MAX_PIXELS:g}"
         raise feature_error(path, number, "coordinates that are no numbers", expected)
     if "Line" in kind or kind == "MultiPoint":
         rings = tuple((ring[0][:1],) for ring in rings)
@@ -112,6 +112,6 @@ def _ring(vertices: Any) -> np.ndarray:
     ring = np.array(pairs, dtype=float)
     # NumPy also takes "1" and true for a number.
     numbers = all(type(number) in (int, float) for pair in pairs for number in pair)
-    if not numbers or ring.shape != (len(pairs), 2) or not (np.abs(ring) <= LARGEST_PIXELS).all():
+    if not numbers or ring.shape != (len(pairs), 2) or not (np.abs(ring) <= MAX_PIXELS).all():
         raise ValueError("no vertices")
     return ring

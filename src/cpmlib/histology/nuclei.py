@@ -56,14 +56,14 @@ CONTRAST_WEIGHT = 2.0
 SEED_SMOOTHING_UM = 0.6
 SEED_DISTANCE_UM = 2.0
 """Seeds closer than this are one nucleus: less than the radius of a glial nucleus."""
-MINIMUM_AREA_UM2 = 8.0
+MIN_AREA_UM2 = 8.0
 """Smaller spots are debris or nuclei cut at their tip."""
-MINIMUM_STAIN = 0.025
+MIN_STAIN = 0.025
 """Haematoxylin channel below which nothing is a nucleus, however empty the tile; neuropil has
 about half."""
 MARGIN_UM = 6.0
 """Between frame and border: the longest radius of a glial nucleus."""
-SMALLEST_UM = 4 * MARGIN_UM
+MIN_SIDE_UM = 4 * MARGIN_UM
 """Least side of a tile; half of it is frame."""
 PIXEL_SIZE_RANGE_UM = (0.1, 1.0)
 """Coarser pixels do not show nuclei; finer ones are no light microscope's."""
@@ -132,11 +132,11 @@ def count_nuclei(
     _check(rgb, pixel_size_um)
     stains = rgb2hed(rgb) if stain_matrix is None else separate_stains(rgb, stain_matrix)
     haematoxylin = gaussian(stains[..., 0], SMOOTHING_UM / pixel_size_um)
-    threshold = MINIMUM_STAIN
+    threshold = MIN_STAIN
     if np.ptp(haematoxylin) > 0:
         threshold = max(threshold, float(threshold_otsu(haematoxylin)))
     contrast = _contrast(stains[..., 0], pixel_size_um)
-    pale = (contrast > PALE_CONTRAST) & (haematoxylin > max(MINIMUM_STAIN, PALE_STAIN * threshold))
+    pale = (contrast > PALE_CONTRAST) & (haematoxylin > max(MIN_STAIN, PALE_STAIN * threshold))
     mask = ndimage.binary_fill_holes((haematoxylin > threshold) | pale)
     margin = MARGIN_UM / pixel_size_um
     parted = _part(mask, contrast * (CONTRAST_WEIGHT / threshold), pixel_size_um)
@@ -154,8 +154,8 @@ def _check(rgb: np.ndarray, pixel_size_um: float) -> None:
     if not low <= pixel_size_um <= high:
         raise ValueError(f"pixel size is {pixel_size_um} µm; expected {low} to {high}")
     side = min(rgb.shape[:2]) * pixel_size_um
-    if side < SMALLEST_UM:
-        raise ValueError(f"a tile of {side:g} µm; expected a side of at least {SMALLEST_UM:g} µm")
+    if side < MIN_SIDE_UM:
+        raise ValueError(f"a tile of {side:g} µm; expected a side of at least {MIN_SIDE_UM:g} µm")
 
 
 def _contrast(haematoxylin: np.ndarray, pixel_size_um: float) -> np.ndarray:
@@ -177,7 +177,7 @@ def _part(mask: np.ndarray, bonus_um: np.ndarray, pixel_size_um: float) -> np.nd
     markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
     labels = watershed(-depth, markers, mask=mask)
     size = np.bincount(labels.ravel())
-    keep = size * pixel_size_um**2 >= MINIMUM_AREA_UM2
+    keep = size * pixel_size_um**2 >= MIN_AREA_UM2
     keep[0] = False
     number = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return np.asarray(number[labels])

@@ -91,7 +91,9 @@ def pixel_size_of(sidecars: Iterable[Path]) -> float | None:
 def advise_pixel_size(export: Path) -> str:
     """Tell an author, who has the slide's pixel size, where to write it."""
     if export.suffix.lower() == ".json":
-        return f"rename it to {export.stem}.geojson, and {advise_pixel_size(export.with_suffix(''))}"
+        return (
+            f"rename it to {export.stem}.geojson, and {advise_pixel_size(export.with_suffix(''))}"
+        )
     return (
         f"write the pixel size beside it, into {export.stem}.json, such as"
         ' {"PixelSize": 0.25, "PixelSizeUnits": "um"}, or for all slides build with'

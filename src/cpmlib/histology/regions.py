@@ -22,7 +22,7 @@ from cpmlib.study.errors import DatasetError, Problem
 OUTSIDE_SHARE = 0.05
 """Largest share of cells outside every annotation that nothing explains: centroids on the border,
 or a stray cell. A wrong pixel size or another image's outline leaves out more."""
-LEAST_SPREAD = 0.6
+MIN_SPREAD = 0.6
 """Least SD of the cells' places, as a share of that of even tissue. Where it is less in x and in y,
 the pixel size may be too large: a factor of 2 (20x for 40x) leaves 0.5."""
 CELLS_TO_SPREAD = 50
@@ -210,8 +210,8 @@ def refuse_shrunk(file: str, points: np.ndarray, regions: Sequence[Region], outl
     weights = [np.full(len(g), r.area / len(g)) for g, r in zip(grids, tissue, strict=True)]
     even = np.cov(np.concatenate(grids).T, aweights=np.concatenate(weights)).diagonal()
     share = math.sqrt((points.var(axis=0) / even).max())
-    if share < LEAST_SPREAD:
+    if share < MIN_SPREAD:
         found = f"cells that spread {100 * share:.0f} % as far as the tissue in {outline}"
         remedy = "check the pixel size, and that cells were detected in all annotations; if both "
         remedy += "are right, add the annotation table with 'Area µm^2'"
-        raise DatasetError(Problem(file, found, f"{100 * LEAST_SPREAD:g} % or more", remedy))
+        raise DatasetError(Problem(file, found, f"{100 * MIN_SPREAD:g} % or more", remedy))

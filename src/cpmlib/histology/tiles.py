@@ -19,7 +19,7 @@ from cpmlib.histology.pixel_size import read_pixel_size
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.files import PatientFiles
 
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
 """Of more, the reader of pictures warns: they would fill the memory. They are refused."""
 
 MODES = ("RGB", "RGBA", "P")
@@ -30,7 +30,7 @@ OPAQUE = 255
 BLACK = 15
 """No stain takes up all light; a channel up to this is fluorescence, padding or a lost part."""
 
-MOST_BLACK = 0.05
+MAX_BLACK = 0.05
 """Share of a tile that ink or dust may make black."""
 
 DECIMALS = 1
@@ -94,7 +94,7 @@ def _no_section(rgba: np.ndarray) -> str:
         return "one colour everywhere"
     if (rgb == rgb[..., :1]).all():
         return "a picture in shades of grey"
-    if (black := (rgb <= BLACK).all(axis=-1).mean()) > MOST_BLACK:
+    if (black := (rgb <= BLACK).all(axis=-1).mean()) > MAX_BLACK:
         return f"{100 * black:.0f} % of the picture black, where no light passes"
     return ""
 
@@ -106,7 +106,7 @@ def check_size(path: Path) -> None:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             Image.open(path).close()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        size = f"{MOST_PIXELS / 1e6:.0f} megapixels"
+        size = f"{MAX_PIXELS / 1e6:.0f} megapixels"
         remedy = "export a smaller part of the section, or with larger pixels"
         raise DatasetError(
             Problem(path.name, f"a picture of more than {size}", f"at most {size}", remedy)

@@ -34,7 +34,7 @@ from cpmlib.roi.means import (
 )
 from cpmlib.study.errors import Problem
 
-LEAST_GAIN = 1.5
+MIN_GAIN = 1.5
 """Gain, robust standard deviations, from which targets look mirrored. The middle half of a brain is
 about 1.3 wide, so that a smaller gain can be one between grey and white matter: of points anywhere
 in a brain without a lesion fewer than 1 in 100 reach this one. In the synthetic cohort nine in ten
@@ -62,7 +62,7 @@ def detect_lps_targets(
     -------
     list of str
         A warning if more than half of the targets lie outside the brain although all would lie
-        inside if mirrored; else one if the gain on FLAIR is `LEAST_GAIN` or more; else empty.
+        inside if mirrored; else one if the gain on FLAIR is `MIN_GAIN` or more; else empty.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def detect_lps_targets(
     if flair is None:
         return []
     gain = flair_gain(targets, mask, flair)
-    if gain < LEAST_GAIN:
+    if gain < MIN_GAIN:
         return []
     lesion = f"targets look less like lesion on FLAIR, by {gain:.1f} robust SD of the brain"
     return [f"{lesion}, than {guess}"]

@@ -231,7 +231,9 @@ def _value(
             f"{format_point(mirrored)} mm would be inside"
         )
     expected = f"a target inside; the image spans {_extent(image)}"
-    raise EmptySphere(Problem(name, f"a target at {format_point(point)} mm {found}", expected, remedy))
+    raise EmptySphere(
+        Problem(name, f"a target at {format_point(point)} mm {found}", expected, remedy)
+    )
 
 
 def _measure(

@@ -31,10 +31,10 @@ the 66 spheres of a cohort."""
 LINES = 32
 """Lines along which a sphere is measured for each radius, in both directions across them."""
 
-FEWEST_LINES = 8
+MIN_LINES = 8
 """The same for each voxel, however small it is beside the sphere."""
 
-MOST_VOXELS = 2_000_000
+MAX_VOXELS = 2_000_000
 """A sphere that spans more voxels than this is in another unit than the image."""
 
 CHUNK = 200_000
@@ -155,7 +155,7 @@ def _neighbours(linear_bytes: bytes, radius: float, name: str) -> _Neighbours:
     # Rows of the inverse are normal to the planes of the other two axes.
     per_mm = np.linalg.norm(inverse, axis=1)
     reach = np.ceil((radius + EDGE) * per_mm + 1)
-    if np.prod(2 * reach + 1) > MOST_VOXELS:
+    if np.prod(2 * reach + 1) > MAX_VOXELS:
         edges = " x ".join(f"{size:.3g}" for size in np.linalg.norm(linear, axis=0))
         remedy = "correct the unit of the affine"
         raise DatasetError(Problem(name, f"voxels of {edges} mm", "an affine in mm", remedy))
@@ -201,7 +201,7 @@ def _cut_shares(linear: np.ndarray, relative: np.ndarray, radius: float) -> np.n
     along = int(np.abs(linear[2] / size).argmax())
     starts = []
     for axis in (i for i in range(3) if i != along):
-        count = max(FEWEST_LINES, int(np.ceil(LINES * size[axis] / radius)))
+        count = max(MIN_LINES, int(np.ceil(LINES * size[axis] / radius)))
         starts.append(((np.arange(count) + 0.5) / count - 0.5)[:, None] * linear[:, axis])
     lines = (starts[0][:, None] + starts[1]).reshape(-1, 3)
     # |p + w e|^2 = r^2 for the edge e, solved for w; the voxel is -1/2 <= w <= 1/2. The products
@@ -234,7 +234,9 @@ def finite_point(centre: ArrayLike, name: str) -> np.ndarray:
         raise ValueError(f"a target of shape {point.shape}; expected three coordinates")
     if not np.isfinite(point).all():
         expected = "three finite coordinates in mm, RAS+"
-        raise DatasetError(Problem(name, f"a target at {format_point(point)}", expected, "correct it"))
+        raise DatasetError(
+            Problem(name, f"a target at {format_point(point)}", expected, "correct it")
+        )
     return point
 
 

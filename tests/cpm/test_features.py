@@ -10,7 +10,6 @@ from toy import patches_by_numpy
 
 from cpmlib.cpm.features import (
     complete,
-    feature_names,
     feature_offsets,
     padded_volumes,
     patches_at,
@@ -64,13 +63,10 @@ def test_complete_means_no_nan_in_the_patches(
 
 
 def test_order_is_contrast_then_first_axis_then_second() -> None:
-    names = feature_names()
-    assert len(set(names)) == 100
-    assert names[1 * 25 + (1 + 2) * 5 + (-2 + 2)] == "T1wGd(+1,-2)"
     volumes = np.zeros((4, 9, 9, 1), dtype=np.float32)
     volumes[1, 4 + 1, 4 - 2, 0] = 7
     patch = patches_at(volumes, np.array([[4, 4, 0]]))[0]
-    assert [names[i] for i in np.flatnonzero(patch)] == ["T1wGd(+1,-2)"]
+    assert np.flatnonzero(patch).tolist() == [1 * 25 + (1 + 2) * 5 + (-2 + 2)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nilearn import datasets
 from sklearn.ensemble import RandomForestRegressor
-from toy import AFFINE, contrasts, patient, stack, patches_by_numpy, trained
+from toy import AFFINE, contrasts, patches_by_numpy, patient, stack, trained
 
 from cpmlib.cpm.forest import Forest, from_sklearn
 from cpmlib.cpm.model_file import CpmModel

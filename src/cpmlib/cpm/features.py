@@ -32,32 +32,8 @@ REACH = PATCH // 2
 N_FEATURES = len(CONTRASTS) * PATCH * PATCH
 
 
-def feature_names() -> list[str]:
-    """Name the features in their order: contrast and offset in voxels along the first two axes.
-
-    Examples
-    --------
-    >>> feature_names()[0], feature_names()[12], len(feature_names())
-    ('T1w(-2,-2)', 'T1w(+0,+0)', 100)
-    """
-    offsets = range(-REACH, REACH + 1)
-    return [f"{c}({i:+d},{j:+d})" for c in CONTRASTS for i in offsets for j in offsets]
-
-
 def patches_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Read the features of some voxels.
-
-    Parameters
-    ----------
-    volumes : (4, X, Y, Z) float32
-        The contrasts.
-    voxels : (n, 3) int
-        Voxel indices.
-
-    Returns
-    -------
-    (n, 100) float32
-        NaN where the volumes have no value.
+    """Read the features, (n, 100) float32, of some voxels, (n, 3) int; NaN is no value.
 
     Raises
     ------
@@ -108,16 +84,14 @@ def padded_volumes(
     Parameters
     ----------
     volumes : (4, X, Y, Z) float32
-        The contrasts.
     box
         Slices with start and stop along X, Y and Z; everything if None.
 
     Returns
     -------
     (4, z, y + 4, x + 4) float32
-        For a box of (x, y, z) voxels and two more to each side in the plane, C-contiguous, which is
-        the order in which NIfTI files are stored; beyond the border of the volumes the outermost
-        voxels are repeated.
+        A box of (x, y, z) voxels and two more to each side in the plane, C-contiguous: the order in
+        which NIfTI files are stored.
 
     Examples
     --------
@@ -146,17 +120,7 @@ def _within(wanted: slice, size: int) -> tuple[slice, slice]:
 
 
 def feature_offsets(padded_shape: tuple[int, ...]) -> np.ndarray:
-    """Distance of each feature from a patch's first voxel in `padded_volumes`, in elements.
-
-    Parameters
-    ----------
-    padded_shape
-        Shape of what `padded_volumes` returned.
-
-    Returns
-    -------
-    (100,) int64
-        None is negative: the patch's first voxel has the smallest index.
+    """Return the elements from a patch's first voxel to each feature in `padded_volumes`, (100,).
 
     Examples
     --------
@@ -169,15 +133,7 @@ def feature_offsets(padded_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def any_in_patch(condition: np.ndarray) -> np.ndarray:
-    """Say for each voxel whether a condition holds anywhere in its patch.
-
-    Parameters
-    ----------
-    condition : (X, Y, Z) bool
-
-    Returns
-    -------
-    (X, Y, Z) bool
+    """Say for each voxel whether a condition, (X, Y, Z) bool, holds anywhere in its patch.
 
     Examples
     --------
@@ -193,15 +149,7 @@ def any_in_patch(condition: np.ndarray) -> np.ndarray:
 
 
 def complete(volumes: np.ndarray) -> np.ndarray:
-    """Say which voxels have a value in all of their four patches.
-
-    Parameters
-    ----------
-    volumes : (4, X, Y, Z) float32
-
-    Returns
-    -------
-    (X, Y, Z) bool
+    """Say which voxels, (X, Y, Z) bool, have a value in all of their four patches.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cpmlib.cpm.features import N_FEATURES
-from cpmlib.cpm.traversal import MAX_INDEX, sum_leaves, pack_nodes
+from cpmlib.cpm.traversal import MAX_INDEX, NODE, sum_leaves
 
 LEAF = -1
 """Feature of a node that asks nothing."""
@@ -29,11 +29,11 @@ class Forest:
     Parameters
     ----------
     feature : (n,) int16
-        Which feature a node looks at; -1 for a leaf.
+        Which feature a node looks at; -1 for a leaf, which has 0 in all but ``value``.
     threshold : (n,) float32
-        A larger value goes to ``child + 1``; 0 for a leaf.
+        A larger value leads to ``child + 1``.
     child : (n,) int32
-        Index of the first of a node's two children; 0 for a leaf.
+        Index of the first of a node's two children.
     value : (n,) float32
         Prediction of a leaf, cells/mm2; 0 for other nodes.
     root : (trees,) int32
@@ -88,34 +88,22 @@ class Forest:
         return self.packed(np.arange(N_FEATURES))
 
     def packed(self, offsets: np.ndarray) -> np.ndarray:
-        """Return the nodes for images in which a feature lies at an offset from its patch's start.
-
-        Parameters
-        ----------
-        offsets : (100,) int
-            Elements from the first number of a patch to each feature.
-
-        Returns
-        -------
-        (n,) `cpmlib.cpm.traversal.NODE`
-        """
+        """Return the nodes, (n,) `NODE`, for features at these offsets (100,) in the values."""
         leaf = self.feature == LEAF
-        offset = np.where(leaf, 0, np.asarray(offsets)[np.where(leaf, 0, self.feature)])
-        return pack_nodes(self.threshold, offset, self.child, self.value, leaf)
+        nodes = np.empty(self.n_nodes, dtype=NODE)
+        nodes["threshold"] = np.where(leaf, np.inf, self.threshold)
+        nodes["offset"] = np.where(leaf, 0, np.asarray(offsets)[np.where(leaf, 0, self.feature)])
+        nodes["child"] = np.where(leaf, np.arange(self.n_nodes), self.child)
+        nodes["value"] = self.value
+        return nodes
 
     def predict(self, patches: np.ndarray) -> np.ndarray:
-        """Predict from features.
-
-        Parameters
-        ----------
-        patches : (n, 100) float32
-            As `cpmlib.cpm.features.patches_at` returns them.
+        """Predict from features, (n, 100) float32, as `cpmlib.cpm.features.patches_at` reads them.
 
         Returns
         -------
         (n,) float64
-            cells/mm2; NaN for a patch with a number that is not finite. The same whatever else is
-            asked at the same time.
+            cells/mm2; NaN for a patch with a number that is not finite.
 
         Raises
         ------
@@ -136,19 +124,11 @@ class Forest:
 
 
 def from_sklearn(regressor: Any) -> Forest:
-    """Take over a fitted forest of scikit-learn.
+    """Take over a RandomForestRegressor of scikit-learn, fitted to 100 features and one output.
 
-    Parameters
-    ----------
-    regressor : sklearn.ensemble.RandomForestRegressor
-        Fitted to 100 features and one output.
-
-    Returns
-    -------
-    Forest
-        Gives the same predictions: scikit-learn compares float32 features with float64 thresholds,
-        and ``x <= t`` holds for the same float32 x if t is rounded down to float32. Leaf values
-        are rounded to float32 (by less than 2.5e-4 cells/mm2 for densities up to 4096).
+    The predictions are the same: scikit-learn compares float32 features with float64 thresholds,
+    and ``x <= t`` holds for the same float32 x if t is rounded down to float32. Leaf values are
+    rounded to float32 (by less than 2.5e-4 cells/mm2 for densities up to 4096).
 
     Examples
     --------

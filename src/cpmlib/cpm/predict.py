@@ -39,9 +39,12 @@ from cpmlib.cpm.inputs import (
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.traversal import sum_leaves
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.mri.volume import make_image
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.volume import Volume, make_image
+from cpmlib.study.errors import fault
 from cpmlib.study.options import MUCH_OUTSIDE
+
+Image = nib.Nifti1Image | Volume
+Images = Mapping[str, Image]
 
 
 @dataclass(frozen=True)
@@ -88,35 +91,11 @@ class CpmResult:
 
 
 def predict_map(
-    model: CpmModel,
-    images: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
-    *,
-    threads: int | None = None,
+    model: CpmModel, images: Images, mask: Image, *, threads: int | None = None
 ) -> nib.Nifti1Image:
-    """Ask the forest about every voxel of a brain.
+    """Ask the forest about every voxel of a brain; arguments and errors as `cellularity_map`.
 
-    Parameters
-    ----------
-    model
-        As trained or read.
-    images
-        T1w, T1wGd, FLAIR and ADC on one grid with axes R, A, S and the model's voxel size in the
-        plane, in the unit and scaling with which the model was trained.
-    mask
-        Brain: 1 inside, 0 outside; on the same grid.
-    threads
-        How many; all processors that this process may use if None. The result is the same.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        float32, cells/mm2, not normalised; NaN outside the mask and where a patch has no value.
-
-    Raises
-    ------
-    DatasetError
-        If the images do not fit the model or each other.
+    Returns float32, cells/mm2, not normalised; NaN outside the mask and where a patch has no value.
     """
     volumes, inside = model_inputs(model.card, images, mask)
     return make_image(_raw(model, volumes, inside, threads), mask.affine)
@@ -128,11 +107,10 @@ def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.n
     Parameters
     ----------
     model
-        As trained or read.
     volumes : (4, X, Y, Z) float32
         Contrasts in the order of `cpmlib.mri.images.CONTRASTS`, as the model expects them.
     voxels : (n, 3) int
-        Indices; beyond the border the outermost voxel is repeated.
+        Indices.
 
     Returns
     -------
@@ -150,8 +128,8 @@ def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.n
 
 def cellularity_map(
     model: CpmModel,
-    images: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
+    images: Images,
+    mask: Image,
     normalise: Normalisation = "output",
     *,
     threads: int | None = None,
@@ -161,7 +139,6 @@ def cellularity_map(
     Parameters
     ----------
     model
-        As trained or read.
     images
         T1w, T1wGd and FLAIR in scanner units and ADC in 1e-6 mm2/s, on one grid with axes R, A, S
         and the model's voxel size in the plane.
@@ -172,11 +149,7 @@ def cellularity_map(
         ``"input"``: each contrast / its standard deviation over the brain, before the forest; needs
         a model that was trained so. ``"none"``: the raw map.
     threads
-        As in `predict_map`.
-
-    Returns
-    -------
-    CpmResult
+        All processors that this process may use if None. The result is the same.
 
     Raises
     ------
@@ -196,15 +169,14 @@ def cellularity_map(
     if not known.any():
         found = "no voxel of the brain with all neighbours in all contrasts"
         remedy = "check that the contrasts cover the brain"
-        raise DatasetError(Problem("model inputs", found, "images of one head", remedy))
+        raise fault("model inputs", found, "images of one head", remedy)
     if normalise != "input":
         check_adc_unit(model.card, volumes[CONTRASTS.index("ADC")][known])
     # A constant map is an answer too, as long as nothing is divided by its deviation.
-    values = raw[known]
-    raw_sd = (
-        brain_sd(values, "raw map") if normalise == "output" else float(values.std(dtype=float))
-    )
-    factor = model.card.reference_sd / raw_sd if normalise == "output" else 1.0
+    factor, raw_sd = 1.0, float(raw[known].std(dtype=float))
+    if normalise == "output":
+        raw_sd = brain_sd(raw[known], "raw map")
+        factor = model.card.reference_sd / raw_sd
     outside, share = _extrapolation(model, volumes, known)
     return CpmResult(
         make_image(raw * np.float32(factor), mask.affine),

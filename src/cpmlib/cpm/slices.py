@@ -9,7 +9,7 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from cpmlib.cpm.card import InputScaling
 from cpmlib.cpm.features import complete, patches_at
 from cpmlib.mri.grid import SAME_VOXEL_SIZE
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, Problem, fault
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +61,10 @@ class Patches:
     features : (n, 100) float32
         See `cpmlib.cpm.features`.
     density : (n,) float32
-        cells/mm2; NaN for patches drawn from the whole brain.
+        cells/mm2; NaN where nothing was counted.
     slice_index : (n,) int
-        Which slice of the list.
+        Place of the slice in the list.
     patient : (n,) str
-        Whose.
     """
 
     features: np.ndarray
@@ -79,9 +78,7 @@ class Patches:
     def of(self, patients: Sequence[str]) -> Patches:
         """Return the patches of some patients."""
         kept = np.isin(self.patient, list(patients))
-        return Patches(
-            self.features[kept], self.density[kept], self.slice_index[kept], self.patient[kept]
-        )
+        return Patches(*(getattr(self, column.name)[kept] for column in fields(self)))
 
 
 def check_slices(slices: Sequence[AutopsySlice], input_scaling: InputScaling) -> None:
@@ -94,7 +91,7 @@ def check_slices(slices: Sequence[AutopsySlice], input_scaling: InputScaling) ->
         below 0, infinities, voxel sizes that differ, a scale that is needed and not there.
     """
     if not slices:
-        raise DatasetError(Problem("autopsy slices", "no slice", "at least one", "add slices"))
+        raise fault("autopsy slices", "no slice", "at least one", "add slices")
     problems = []
     for number, one in enumerate(slices, 1):
         name = f"autopsy slice {number} (patient {one.patient})"
@@ -135,12 +132,11 @@ def _faults(
 
 def stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
     """Return a slice's contrasts as a model sees them, (4, X, Y, 1) float32."""
-    scale = {name: one.scale[name] if input_scaling != "none" else 1.0 for name in CONTRASTS}
-    planes = [
-        np.asarray(one.images[name], dtype=np.float32) / np.float32(scale[name])
-        for name in CONTRASTS
-    ]
-    return np.stack(planes)[..., None]
+    planes = np.stack([np.asarray(one.images[name], dtype=np.float32) for name in CONTRASTS])
+    if input_scaling != "none":
+        scale = np.array([one.scale[name] for name in CONTRASTS], dtype=np.float32)
+        planes /= scale[:, None, None]
+    return planes[..., None]
 
 
 def draw_patches(
@@ -151,25 +147,10 @@ def draw_patches(
     *,
     whole_brain: bool = False,
 ) -> Patches:
-    """Draw patches at random, without repetition.
+    """Draw up to `most` patches of each slice at random, without repetition.
 
-    Parameters
-    ----------
-    slices
-        To draw from.
-    rng
-        Source of the draws.
-    most
-        Patches per slice; all of them if there are fewer.
-    input_scaling
-        Whether contrasts are divided by the slice's scale.
-    whole_brain
-        Draw from the brain instead of from where cells were counted.
-
-    Returns
-    -------
-    Patches
-        In the order of the slices, and within a slice of the voxels.
+    They are drawn where cells were counted, or from the whole brain, and stay in the order of the
+    slices, and within a slice of the voxels.
     """
     parts = []
     for number, one in enumerate(slices):

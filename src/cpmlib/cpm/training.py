@@ -25,17 +25,18 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cpmlib.cpm.card import INPUT_SCALINGS, InputScaling, ModelCard
-from cpmlib.cpm.features import REACH, PATCH
+from cpmlib.cpm.features import PATCH
 from cpmlib.cpm.forest import Forest, from_sklearn
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.slices import AutopsySlice, Patches, check_slices, draw_patches
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import fault
 
 __all__ = ["AutopsySlice", "TrainingReport", "train"]
 
@@ -63,37 +64,26 @@ VALIDATION_SHARE = 4
 
 @dataclass(frozen=True, eq=False)
 class TrainingReport:
-    """How a training went.
+    """How a training went; densities and errors in cells/mm2.
 
     Parameters
     ----------
-    min_samples_leaf
-        The leaf size taken.
     validation
-        One row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_tiles``, ``rmse``
-        (cells/mm2). The size with the smallest error over all folds was taken.
+        One row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_patches``, ``rmse``.
     held_out
         One row per test patch: ``patient``, ``slice`` (place in the list given), ``density``
-        counted and ``predicted``, cells/mm2.
+        counted and ``predicted``.
     patient_sd
-        One row per training patient: ``patient``, ``n_tiles``, ``sd``, the standard deviation of
-        the predictions made by a forest that had not seen the patient, cells/mm2. The mean of
-        ``sd`` is the model's reference SD.
-    sd_region
-        ``"whole brain"`` if every slice said where the brain is, else ``"counted tissue"``.
+        One row per training patient: ``patient``, ``n_patches``, ``sd``, the standard deviation of
+        the predictions made by a forest that had not seen the patient.
     rmse_of_mean
-        Test error of always answering the mean of the training densities, cells/mm2.
-    test_rmse
-        Of the model, cells/mm2.
+        Test error of always answering the mean of the training densities.
     """
 
-    min_samples_leaf: int
     validation: pd.DataFrame
     held_out: pd.DataFrame
     patient_sd: pd.DataFrame
-    sd_region: str
     rmse_of_mean: float
-    test_rmse: float
 
 
 def train(
@@ -104,16 +94,14 @@ def train(
     n_trees: int = N_TREES,
     leaf_sizes: Sequence[int] = LEAF_SIZES,
     patches_per_slice: int = PATCHES_PER_SLICE,
-    label: str = "Forest trained on a synthetic autopsy cohort",
-    synthetic: bool = True,
     n_jobs: int | None = -1,
 ) -> tuple[CpmModel, TrainingReport]:
-    """Train and test a model.
+    """Train and test a model on synthetic slices of five patients or more.
 
     Parameters
     ----------
     slices
-        Of five patients or more.
+        As `cpmlib.cpm.slices.check_slices` wants them.
     seed
         Of the split, the patches drawn and the trees.
     input_scaling
@@ -122,17 +110,11 @@ def train(
     n_trees
         Of the final forest.
     leaf_sizes
-        Candidates.
+        Candidates; the one with the smallest error over all folds is taken.
     patches_per_slice
         At most so many are drawn from each slice.
-    label, synthetic
-        For the training card.
     n_jobs
         Threads, as in scikit-learn; the result does not depend on it.
-
-    Returns
-    -------
-    CpmModel, TrainingReport
 
     Raises
     ------
@@ -157,7 +139,7 @@ def train(
     known, unseen = patches.of(training), patches.of(held_out)
     if not np.ptp(known.density) > 0:
         found = "the same density everywhere"
-        raise DatasetError(Problem("autopsy slices", found, "varying density", "check the counts"))
+        raise fault("autopsy slices", found, "varying density", "check the counts")
 
     trees = max(n_trees // VALIDATION_SHARE, 1)
     seeds = streams[2].integers(2**31, size=FOLDS + 1)
@@ -170,35 +152,20 @@ def train(
         slices, streams[3], BRAIN_PATCHES_PER_SLICE, input_scaling, whole_brain=True
     ).of(training)
     patient_sd = _patient_sd(brain, folds, [forests[leaf, k] for k in range(FOLDS)])
-    report = TrainingReport(
-        min_samples_leaf=leaf,
-        validation=validation,
-        held_out=pd.DataFrame(
-            {
-                "patient": unseen.patient.astype(str),
-                "slice": unseen.slice_index,
-                "density": unseen.density.astype(float),
-                "predicted": predicted,
-            }
-        ),
-        patient_sd=patient_sd,
-        sd_region=("whole brain" if all(s.brain is not None for s in slices) else "counted tissue"),
-        rmse_of_mean=_rmse(np.full(len(unseen), known.density.mean(dtype=float)), unseen.density),
-        test_rmse=_rmse(predicted, unseen.density),
-    )
-    card = ModelCard(
-        label=label,
-        synthetic=synthetic,
+    table = {
+        "patient": unseen.patient.astype(str),
+        "slice": unseen.slice_index,
+        "density": unseen.density.astype(float),
+        "predicted": predicted,
+    }
+    mean = np.full(len(unseen), known.density.mean(dtype=float))
+    card = _card(
+        known,
+        unseen,
         voxel_size=float(slices[0].voxel_size),
         input_scaling=input_scaling,
-        training_range=_ranges(known),
-        training_median=_medians(known),
-        density_range=(float(known.density.min()), float(known.density.max())),
         reference_sd=_reference_sd(patient_sd),
-        test_rmse=report.test_rmse,
-        n_patients={"train": len(training), "test": len(held_out)},
-        n_slices={k: len(np.unique(t.slice_index)) for k, t in _sides(known, unseen)},
-        n_tiles={k: len(t) for k, t in _sides(known, unseen)},
+        test_rmse=_rmse(predicted, unseen.density),
         seed=seed,
         forest={
             "n_trees": n_trees,
@@ -206,12 +173,31 @@ def train(
             "max_features": FEATURES_PER_SPLIT,
             "max_samples": PATCHES_PER_TREE,
         },
-        software={
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("cpmlib", "numpy", "scikit-learn")},
-        },
+    )
+    report = TrainingReport(
+        validation, pd.DataFrame(table), patient_sd, _rmse(mean, unseen.density)
     )
     return CpmModel(forest, card), report
+
+
+def _card(known: Patches, unseen: Patches, **entries: Any) -> ModelCard:
+    """Complete a card with what was trained and tested on, and by which software."""
+    columns = dict(zip(CONTRASTS, np.split(known.features, len(CONTRASTS), axis=1), strict=True))
+    centre = PATCH * PATCH // 2
+    sides = {"train": known, "test": unseen}
+    packages = {name: version(name) for name in ("cpmlib", "numpy", "scikit-learn")}
+    return ModelCard(
+        label="Forest trained on a synthetic autopsy cohort",
+        synthetic=True,
+        training_range={k: (float(v.min()), float(v.max())) for k, v in columns.items()},
+        training_median={k: float(np.median(v[:, centre])) for k, v in columns.items()},
+        density_range=(float(known.density.min()), float(known.density.max())),
+        n_patients={side: len(set(patches.patient)) for side, patches in sides.items()},
+        n_slices={side: len(np.unique(p.slice_index)) for side, p in sides.items()},
+        n_tiles={side: len(patches) for side, patches in sides.items()},
+        software={"python": platform.python_version(), **packages},
+        **entries,
+    )
 
 
 def _check_arguments(
@@ -229,12 +215,12 @@ def _patients(slices: Sequence[AutopsySlice], patches: Patches) -> list[str]:
     least = FOLDS + 2
     if len(patients) < least:
         found = f"{len(patients)} patients"
-        raise DatasetError(Problem("autopsy slices", found, f"at least {least}", "add patients"))
+        raise fault("autopsy slices", found, f"at least {least}", "add patients")
     without = sorted(set(patients) - set(patches.patient))
     if without:
         found = f"no counted patch of patient {without[0]}"
         expected = "voxels with a density and all neighbours in all contrasts"
-        raise DatasetError(Problem("autopsy slices", found, expected, "leave the patient out"))
+        raise fault("autopsy slices", found, expected, "leave the patient out")
     return patients
 
 
@@ -276,12 +262,12 @@ def _validate(
             forest = forests[leaf, k] = _grow(grown_on, leaf, n_trees, int(seeds[k]), n_jobs)
             rmse = _rmse(forest.predict(asked.features), asked.density)
             rows.append((leaf, k, len(asked), rmse))
-    return pd.DataFrame(rows, columns=["min_samples_leaf", "fold", "n_tiles", "rmse"]), forests
+    return pd.DataFrame(rows, columns=["min_samples_leaf", "fold", "n_patches", "rmse"]), forests
 
 
 def _best(validation: pd.DataFrame) -> int:
     """Return the leaf size with the smallest squared error over all patches of all folds."""
-    squared = validation["rmse"] ** 2 * validation["n_tiles"]
+    squared = validation["rmse"] ** 2 * validation["n_patches"]
     total = squared.groupby(validation["min_samples_leaf"]).sum()
     return int(total.index.to_numpy()[total.to_numpy().argmin()])
 
@@ -294,10 +280,10 @@ def _patient_sd(brain: Patches, folds: list[list[str]], forests: list[Forest]) -
             if len(features) < 2:
                 found = f"no brain of patient {patient} on any slice"
                 remedy = "mark the brain on a slice of each patient, or on none"
-                raise DatasetError(Problem("autopsy slices", found, "voxels of the brain", remedy))
+                raise fault("autopsy slices", found, "voxels of the brain", remedy)
             predicted = forest.predict(features)
             rows.append((patient, len(predicted), float(predicted.std())))
-    table = pd.DataFrame(rows, columns=["patient", "n_tiles", "sd"])
+    table = pd.DataFrame(rows, columns=["patient", "n_patches", "sd"])
     return table.sort_values("patient", ignore_index=True)
 
 
@@ -306,26 +292,9 @@ def _reference_sd(patient_sd: pd.DataFrame) -> float:
     if not mean > 0:
         found = "predictions that do not vary"
         remedy = "train on more patches or with smaller leaves"
-        raise DatasetError(Problem("autopsy slices", found, "predictions that vary", remedy))
+        raise fault("autopsy slices", found, "predictions that vary", remedy)
     return mean
 
 
 def _rmse(predicted: np.ndarray, density: np.ndarray) -> float:
     return float(np.sqrt(np.mean((predicted - density.astype(np.float64)) ** 2)))
-
-
-def _sides(training: Patches, held_out: Patches) -> list[tuple[str, Patches]]:
-    return [("train", training), ("test", held_out)]
-
-
-def _ranges(patches: Patches) -> dict[str, tuple[float, float]]:
-    """Limits of each contrast over the whole of the training patches."""
-    columns = np.split(patches.features, len(CONTRASTS), axis=1)
-    pairs = zip(CONTRASTS, columns, strict=True)
-    return {name: (float(values.min()), float(values.max())) for name, values in pairs}
-
-
-def _medians(patches: Patches) -> dict[str, float]:
-    centre = REACH * PATCH + REACH
-    columns = (patches.features[:, c * PATCH * PATCH + centre] for c in range(len(CONTRASTS)))
-    return {name: float(np.median(v)) for name, v in zip(CONTRASTS, columns, strict=True)}

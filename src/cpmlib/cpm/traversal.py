@@ -1,8 +1,8 @@
 """How a forest is asked about many patches quickly.
 
-scikit-learn copies the 100 features of each voxel into a table and follows one patch down one tree
-at a time, each step waiting for the last. Here the features are read where they lie in the images,
-and eight patches go down a tree side by side, so that their memory accesses overlap; a tree is asked
+scikit-learn copies the features of each voxel into a table and follows one patch down one tree at a
+time, each step waiting for the last. Here the features are read where they lie in the images, and
+eight patches go down a tree side by side, so that their memory accesses overlap; a tree is asked
 about a block of neighbouring voxels before the next one, so that it stays in the processor's cache.
 
 Vocabulary
@@ -23,7 +23,7 @@ from numba import njit, uint32
 from cpmlib.cpm.processors import usable_processors
 
 NODE = np.dtype([("threshold", "<f4"), ("offset", "<u4"), ("child", "<u4"), ("value", "<f4")])
-"""A node: 16 bytes, so that it never straddles two cache lines."""
+"""A node: 16 bytes, so that it never straddles two cache lines. A leaf leads to itself."""
 
 LANES = 8
 BLOCK = 1024
@@ -39,34 +39,6 @@ PIECE = 16 * BLOCK
 MAX_INDEX = 2**32 - 1
 
 
-def pack_nodes(
-    threshold: np.ndarray,
-    offset: np.ndarray,
-    child: np.ndarray,
-    value: np.ndarray,
-    leaf: np.ndarray,
-) -> np.ndarray:
-    """Put what a step needs into one record; a leaf leads to itself, whatever it is asked.
-
-    Parameters
-    ----------
-    threshold, offset, child, value : (n,)
-        Of each node.
-    leaf : (n,) bool
-        Which nodes are leaves.
-
-    Returns
-    -------
-    (n,) `NODE`
-    """
-    nodes = np.empty(len(threshold), dtype=NODE)
-    nodes["threshold"] = np.where(leaf, np.inf, threshold)
-    nodes["offset"] = offset
-    nodes["child"] = np.where(leaf, np.arange(len(leaf)), child)
-    nodes["value"] = value
-    return nodes
-
-
 def sum_leaves(
     values: np.ndarray,
     starts: np.ndarray,
@@ -74,7 +46,7 @@ def sum_leaves(
     roots: np.ndarray,
     threads: int | None = 1,
 ) -> np.ndarray:
-    """Add the answers of all trees for each patch, in the order of the trees.
+    """Sum the leaves of all trees for each patch, in the order of the trees.
 
     Parameters
     ----------
@@ -83,19 +55,17 @@ def sum_leaves(
     starts : (n,) uint32
         Where each patch begins; neighbours in this list should be neighbours in the image.
     nodes : (k,) `NODE`
-        As `pack_nodes` returns them. Not checked: a wrong index here reads foreign memory.
+        Not checked: a wrong index here reads foreign memory.
     roots : (trees,) int32
         First node of each tree.
     threads
-        How many; all processors that this process may use if None. The result is the same.
+        All processors that this process may use if None. The result is the same.
 
     Returns
     -------
     (n,) float64
     """
     n = len(starts)
-    if not n:
-        return np.zeros(0)
     total = np.zeros(n)
     first = roots.astype(np.uint32)
     pieces = [slice(a, a + PIECE) for a in range(0, n, PIECE)]

@@ -28,8 +28,8 @@ from cpmlib.mri.volume import Grid, check_geometry
 from cpmlib.roi.sphere import (
     check_sphere,
     finite_point,
-    on_grid,
     format_point,
+    on_grid,
     sphere,
 )
 from cpmlib.study.errors import DatasetError, Problem

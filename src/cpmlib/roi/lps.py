@@ -25,13 +25,7 @@ import pandas as pd
 
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.volume import check_geometry
-from cpmlib.roi.means import (
-    EmptySphere,
-    in_mask,
-    lps_to_ras,
-    roi_mean,
-    target_points,
-)
+from cpmlib.roi.means import EmptySphere, in_mask, lps_to_ras, roi_mean, target_points
 from cpmlib.study.errors import Problem
 
 MIN_GAIN = 1.5
@@ -53,10 +47,8 @@ def detect_lps_targets(
     ----------
     targets
         Of one patient: ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm).
-    mask
-        The patient's brain mask.
-    flair
-        FLAIR in the same space, on any grid; without it only the mask is asked.
+    mask, flair
+        In one space, on any grids; without FLAIR only the brain mask is asked.
 
     Returns
     -------
@@ -101,17 +93,7 @@ def detect_lps_targets(
 
 
 def flair_gain(targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Image) -> float:
-    """Return the gain of a patient's targets on FLAIR (see the module).
-
-    Parameters
-    ----------
-    targets, mask, flair
-        As in `detect_lps_targets`.
-
-    Returns
-    -------
-    float
-        Robust standard deviations; 0 without targets or where FLAIR does not vary in the brain.
+    """Return the gain on FLAIR, robust SD; 0 without targets or where FLAIR does not vary.
 
     Examples
     --------
@@ -150,17 +132,10 @@ def flair_gain(targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Im
 
 
 def mirrored_cohort(looks_mirrored: Sequence[bool]) -> str | None:
-    """Say that a whole study's targets look mirrored: one wrong declaration, not many wrong points.
+    """Warn if the targets of more than half of two patients or more look mirrored.
 
-    Parameters
-    ----------
-    looks_mirrored
-        Of each patient whose targets could be judged, whether they look mirrored.
-
-    Returns
-    -------
-    str or None
-        A warning if that is more than half of two patients or more.
+    That is one wrong declaration, not many wrong points. `looks_mirrored` has a value for each
+    patient whose targets could be judged.
 
     Examples
     --------

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cpmlib.mri.volume import invertible
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import fault
 from cpmlib.study.options import ROI_DIAMETER, RoiWeighting
 
 EDGE = 1e-6
@@ -68,13 +68,13 @@ def sphere_weights(
     affine : (4, 4)
         Voxel to world, mm; oblique and sheared ones too.
     shape
-        Number of voxels along the three axes; voxels outside are left out.
+        Voxels along the three axes; those outside are left out.
     centre : (3,)
         World, mm, RAS+.
     diameter
         mm.
     weighting
-        ``"voxel-centre"`` or ``"partial-volume"``.
+        See above.
 
     Returns
     -------
@@ -136,6 +136,12 @@ def sphere(
 
 
 class _Neighbours(NamedTuple):
+    """Voxels that a sphere can reach from the one that holds its centre: the same for all targets.
+
+    (3, 3) voxel to world, its inverse, the voxels that 1 mm can span along each axis, and the
+    offsets (M, 3) in voxels and in mm.
+    """
+
     linear: np.ndarray
     inverse: np.ndarray
     per_mm: np.ndarray
@@ -145,11 +151,6 @@ class _Neighbours(NamedTuple):
 
 @lru_cache(maxsize=4)
 def _neighbours(linear_bytes: bytes, radius: float, name: str) -> _Neighbours:
-    """Return the voxels that a sphere can reach from the one that holds its centre.
-
-    They are the same for all targets of a grid: (3, 3) voxel to world, its inverse, the voxels
-    that 1 mm can span along each axis, and the offsets (M, 3) in voxels and in mm.
-    """
     linear = np.frombuffer(linear_bytes).reshape(3, 3)
     inverse = np.linalg.inv(linear)
     # Rows of the inverse are normal to the planes of the other two axes.
@@ -158,7 +159,7 @@ def _neighbours(linear_bytes: bytes, radius: float, name: str) -> _Neighbours:
     if np.prod(2 * reach + 1) > MAX_VOXELS:
         edges = " x ".join(f"{size:.3g}" for size in np.linalg.norm(linear, axis=0))
         remedy = "correct the unit of the affine"
-        raise DatasetError(Problem(name, f"voxels of {edges} mm", "an affine in mm", remedy))
+        raise fault(name, f"voxels of {edges} mm", "an affine in mm", remedy)
     axes = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")
     offsets = np.stack(axes, axis=-1).reshape(-1, 3)
     return _Neighbours(linear, inverse, per_mm, offsets, offsets @ linear.T)
@@ -169,16 +170,8 @@ def _shares(
 ) -> np.ndarray:
     """Return the share of each voxel that lies in the sphere.
 
-    Parameters
-    ----------
-    linear : (3, 3)
-        Edges of a voxel as columns, mm.
-    relative : (M, 3)
-        Centres of the voxels, from the sphere's, mm.
-    distance : (M,)
-        Their lengths.
-    radius
-        mm.
+    `linear` (3, 3) has the edges of a voxel as columns, `relative` (M, 3) the centres of the voxels
+    from the sphere's, and `distance` (M,) their lengths; all in mm.
     """
     corners = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3), axis=-1).reshape(-1, 3) @ linear.T
     half = np.linalg.norm(corners, axis=1).max()
@@ -234,9 +227,7 @@ def finite_point(centre: ArrayLike, name: str) -> np.ndarray:
         raise ValueError(f"a target of shape {point.shape}; expected three coordinates")
     if not np.isfinite(point).all():
         expected = "three finite coordinates in mm, RAS+"
-        raise DatasetError(
-            Problem(name, f"a target at {format_point(point)}", expected, "correct it")
-        )
+        raise fault(name, f"a target at {format_point(point)}", expected, "correct it")
     return point
 
 

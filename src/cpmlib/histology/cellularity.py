@@ -27,6 +27,7 @@ What changed between versions of QuPath (read in its sources, tags v0.2.3 to v0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,11 +38,10 @@ from cpmlib.histology.geojson import (
     MAX_PIXELS,
     feature_error,
     read_features,
-    read_polygons,
+    read_outline,
     read_properties,
     refuse_second,
 )
-from cpmlib.histology.outlines import area_of, centroid_of, ellipse_area
 from cpmlib.histology.pixel_size import advise_pixel_size
 from cpmlib.histology.regions import (
     ROOTS,
@@ -51,10 +51,10 @@ from cpmlib.histology.regions import (
     labels_of,
     parents_by_name,
     parents_by_outline,
-    refuse_crossed,
     refuse_misfit,
     refuse_shrunk,
     signs_of,
+    without_crossings,
 )
 from cpmlib.study.errors import DatasetError, Problem, own_words
 from cpmlib.study.options import PIXEL_SIZE_RANGE_UM
@@ -331,7 +331,7 @@ def _from_detections(
 
 def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _Export:
     regions: list[Region] = []
-    centroids: list[np.ndarray] = []
+    centroids: list[tuple[float, float]] = []
     notes: list[str] = []
     seen: set[str] = set()
     for number, feature in enumerate(read_features(path), start=1):
@@ -339,21 +339,22 @@ def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _
         kind, name, type_ = read_properties(feature)
         if type_ in ("tile", "root", "tmacore", "tma_core", "pathrootobject"):
             continue
-        polygons = read_polygons(path, number, feature.get("geometry"))
+        outline = read_outline(path, number, feature.get("geometry"))
         if type_ in _CELLS:
-            centroids.append(centroid_of(polygons))
-        elif all(len(rings[0]) < 3 for rings in polygons):
+            centroids.append((outline.centroid.x, outline.centroid.y))
+            continue
+        if outline.geom_type != "MultiPolygon":
             notes.append(f"{path.name}, feature {number}: no area, left out")
-        else:
-            # QuPath stores an ellipse as a polygon inside it.
-            oval = feature["geometry"].get("isEllipse")
-            area = ellipse_area(polygons) if oval else area_of(polygons)
-            regions.append(
-                Region(area, None, is_ignored(kind), labels_of(name, kind), "", polygons)
-            )
-            refuse_crossed(path, number, regions[-1])
-            if area <= 0:
-                raise feature_error(path, number, "a polygon without area", "a closed polygon")
+            continue
+        area = outline.area
+        if feature["geometry"].get("isEllipse"):  # QuPath stores it as a polygon inside it
+            left, low, right, high = outline.bounds
+            area = math.pi / 4 * (right - left) * (high - low)
+        labels = labels_of(name, kind)
+        valid = without_crossings(path, number, min(labels, key=len), outline)
+        if area <= 0:
+            raise feature_error(path, number, "a polygon without area", "a closed polygon")
+        regions.append(Region(area, None, is_ignored(kind), labels, "", valid))
     if not regions and centroids:
         return _Export(path.name, len(centroids), None, ())
     signs = signs_of(regions, parents_by_outline(path, regions))

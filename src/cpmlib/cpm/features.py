@@ -33,7 +33,7 @@ N_FEATURES = len(CONTRASTS) * PATCH * PATCH
 
 
 def patches_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Read the features, (n, 100) float32, of some voxels, (n, 3) int; NaN is no value.
+    """Read the features, (n, 100) float32, of some voxels, (n, 3) int, in volumes; NaN is no value.
 
     Raises
     ------

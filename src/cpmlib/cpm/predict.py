@@ -60,10 +60,9 @@ class CpmResult:
     factor
         By which the raw map was multiplied: reference SD / `raw_sd` for ``"output"``, else 1.
     extrapolation
-        float32: for how many contrasts (0 to 4) a voxel's patch leaves the training range; NaN
-        where the map is.
+        float32: for how many contrasts a voxel's patch leaves the training range; NaN as the map.
     extrapolation_share
-        Per contrast, and for ``"any"`` of them: share of the map's voxels concerned, 0 to 1.
+        Per contrast, and for ``"any"`` of them: share of the map's voxels, 0 to 1.
     no_value_share
         Share of the brain's voxels without a value, 0 to 1.
     """
@@ -104,24 +103,8 @@ def predict_map(
 def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     """Ask the forest about a few voxels, in one thread and without a copy of the images.
 
-    Parameters
-    ----------
-    model
-    volumes : (4, X, Y, Z) float32
-        Contrasts in the order of `cpmlib.mri.images.CONTRASTS`, as the model expects them.
-    voxels : (n, 3) int
-        Indices.
-
-    Returns
-    -------
-    (n,) float64
-        cells/mm2, not normalised; equal to `predict_map` when rounded to float32. NaN where a patch
-        has no value.
-
-    Raises
-    ------
-    ValueError
-        For arrays of another shape or type, or a voxel outside the grid.
+    Arguments and errors as `cpmlib.cpm.features.patches_at`. Returns (n,) float64, cells/mm2, not
+    normalised, equal to `predict_map` when rounded to float32; NaN where a patch has no value.
     """
     return model.forest.predict(patches_at(volumes, voxels))
 

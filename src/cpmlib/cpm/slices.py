@@ -27,21 +27,18 @@ class AutopsySlice:
     Parameters
     ----------
     patient
-        Whose slice it is; all slices of a patient fall on the same side of the split.
+        All slices of a patient fall on the same side of the split.
     images
-        Per contrast of `cpmlib.mri.images.CONTRASTS` an (X, Y) float32 array on the reference grid:
-        the first axis runs to the patient's right, the second to anterior. T1w, T1wGd and FLAIR in
-        scanner units, ADC in 1e-6 mm2/s; NaN is "no value here".
+        Each of `cpmlib.mri.images.CONTRASTS`, (X, Y) float32, the first axis to the patient's
+        right, the second to anterior; ADC in 1e-6 mm2/s; NaN is no value.
     density : (X, Y) float32
-        Counted cells/mm2; NaN where nothing was counted, such as outside the brain.
+        Counted cells/mm2; NaN where nothing was counted.
     voxel_size
-        In-plane voxel size, mm.
+        In the plane, mm.
     scale
-        Standard deviation of each contrast over the brain, in its own unit; used for
-        ``input_scaling="whole-brain SD"`` only.
+        Standard deviation of each contrast over the brain, for ``input_scaling="whole-brain SD"``.
     brain : (X, Y) bool
-        Voxels of the brain, for the whole-brain standard deviation of the predictions; if None,
-        those with a density stand for it.
+        For the standard deviation of the predictions; if None, voxels with a density stand for it.
     """
 
     patient: str
@@ -56,15 +53,8 @@ class AutopsySlice:
 class Patches:
     """Patches of some slices, one row each.
 
-    Parameters
-    ----------
-    features : (n, 100) float32
-        See `cpmlib.cpm.features`.
-    density : (n,) float32
-        cells/mm2; NaN where nothing was counted.
-    slice_index : (n,) int
-        Place of the slice in the list.
-    patient : (n,) str
+    Features (n, 100) float32; density (n,) float32, cells/mm2, NaN where nothing was counted; place
+    of the slice in the list (n,) int, and patient (n,) str.
     """
 
     features: np.ndarray
@@ -82,13 +72,10 @@ class Patches:
 
 
 def check_slices(slices: Sequence[AutopsySlice], input_scaling: InputScaling) -> None:
-    """Refuse slices that cannot be trained on.
+    """Raise a DatasetError with every reason for which slices cannot be trained on.
 
-    Raises
-    ------
-    DatasetError
-        With every problem found: a contrast too few or too many, shapes that differ, densities
-        below 0, infinities, voxel sizes that differ, a scale that is needed and not there.
+    These are a contrast too few or too many, shapes or voxel sizes that differ, densities below 0,
+    infinities, and a scale that is needed and not there.
     """
     if not slices:
         raise fault("autopsy slices", "no slice", "at least one", "add slices")

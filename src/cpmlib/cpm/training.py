@@ -9,8 +9,7 @@ sides.
 Vocabulary
 ----------
 - *held out*: the third of the patients that only the test sees.
-- *fold*: a part of the training patients for whom predictions are made by a forest grown on the
-  other parts.
+- *fold*: training patients for whom predictions are made by a forest grown on the others.
 - *leaf size*: smallest number of patches in a leaf.
 
 References
@@ -37,8 +36,6 @@ from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.slices import AutopsySlice, Patches, check_slices, draw_patches
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.study.errors import fault
-
-__all__ = ["AutopsySlice", "TrainingReport", "train"]
 
 PUBLISHED_RMSE = 1015.0
 """Test error of the published model, cells/mm2 (Bobholz et al. 2022, AJNR 43:682)."""
@@ -69,13 +66,12 @@ class TrainingReport:
     Parameters
     ----------
     validation
-        One row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_patches``, ``rmse``.
+        A row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_patches``, ``rmse``.
     held_out
-        One row per test patch: ``patient``, ``slice`` (place in the list given), ``density``
-        counted and ``predicted``.
+        A row per test patch: ``patient``, ``slice`` (place in list), ``density``, ``predicted``.
     patient_sd
-        One row per training patient: ``patient``, ``n_patches``, ``sd``, the standard deviation of
-        the predictions made by a forest that had not seen the patient.
+        A row per training patient: ``patient``, ``n_patches``, and ``sd`` of the predictions made
+        by a forest that had not seen the patient.
     rmse_of_mean
         Test error of always answering the mean of the training densities.
     """
@@ -101,7 +97,6 @@ def train(
     Parameters
     ----------
     slices
-        As `cpmlib.cpm.slices.check_slices` wants them.
     seed
         Of the split, the patches drawn and the trees.
     input_scaling
@@ -130,7 +125,10 @@ def train(
     without that patient. In-sample predictions vary more, so that the reference SD is taken over
     the folds of the validation instead.
     """
-    _check_arguments(input_scaling, n_trees, leaf_sizes, patches_per_slice)
+    if input_scaling not in INPUT_SCALINGS:
+        raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
+    if min(n_trees, patches_per_slice, *leaf_sizes, len(leaf_sizes)) < 1:
+        raise ValueError("n_trees, patches_per_slice and leaf_sizes must be 1 or more")
     check_slices(slices, input_scaling)
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
     patches = draw_patches(slices, streams[0], patches_per_slice, input_scaling)
@@ -164,7 +162,7 @@ def train(
         unseen,
         voxel_size=float(slices[0].voxel_size),
         input_scaling=input_scaling,
-        reference_sd=_reference_sd(patient_sd),
+        reference_sd=float(patient_sd["sd"].mean()),
         test_rmse=_rmse(predicted, unseen.density),
         seed=seed,
         forest={
@@ -198,15 +196,6 @@ def _card(known: Patches, unseen: Patches, **entries: Any) -> ModelCard:
         software={"python": platform.python_version(), **packages},
         **entries,
     )
-
-
-def _check_arguments(
-    input_scaling: str, n_trees: int, leaf_sizes: Sequence[int], patches_per_slice: int
-) -> None:
-    if input_scaling not in INPUT_SCALINGS:
-        raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
-    if n_trees < 1 or patches_per_slice < 1 or not leaf_sizes or min(leaf_sizes) < 1:
-        raise ValueError("n_trees, patches_per_slice and leaf_sizes must be 1 or more")
 
 
 def _patients(slices: Sequence[AutopsySlice], patches: Patches) -> list[str]:
@@ -284,16 +273,10 @@ def _patient_sd(brain: Patches, folds: list[list[str]], forests: list[Forest]) -
             predicted = forest.predict(features)
             rows.append((patient, len(predicted), float(predicted.std())))
     table = pd.DataFrame(rows, columns=["patient", "n_patches", "sd"])
-    return table.sort_values("patient", ignore_index=True)
-
-
-def _reference_sd(patient_sd: pd.DataFrame) -> float:
-    mean = float(patient_sd["sd"].mean())
-    if not mean > 0:
-        found = "predictions that do not vary"
-        remedy = "train on more patches or with smaller leaves"
+    if not table["sd"].mean() > 0:
+        found, remedy = "predictions that do not vary", "train on more patches or smaller leaves"
         raise fault("autopsy slices", found, "predictions that vary", remedy)
-    return mean
+    return table.sort_values("patient", ignore_index=True)
 
 
 def _rmse(predicted: np.ndarray, density: np.ndarray) -> float:

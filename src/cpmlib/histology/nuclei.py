@@ -37,7 +37,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from skimage.color import rgb2hed, separate_stains
+from skimage.color import rgb2hed
 from skimage.feature import peak_local_max
 from skimage.filters import gaussian, threshold_otsu
 from skimage.segmentation import watershed
@@ -75,17 +75,17 @@ class NucleusCount:
 
     Parameters
     ----------
-    n : int
-        Number of nuclei in the frame.
-    density : float
+    n
+        Nuclei in the frame.
+    density
         Nuclei per mm2 of the frame.
     labels : (H, W) int32
         0 for the ground, 1 to n inside the nuclei counted, above n inside the others.
-    margin : float
+    margin
         Between frame and border, pixels.
     haematoxylin : (H, W) float
         The haematoxylin channel.
-    threshold : float
+    threshold
         The channel's value above which a pixel is nuclear; below it, pixels of pale nuclei are.
     """
 
@@ -97,10 +97,8 @@ class NucleusCount:
     threshold: float
 
 
-def count_nuclei(
-    rgb: np.ndarray, pixel_size_um: float, *, stain_matrix: np.ndarray | None = None
-) -> NucleusCount:
-    """Count the nuclei on a tile.
+def count_nuclei(rgb: np.ndarray, pixel_size_um: float) -> NucleusCount:
+    """Count the nuclei on a tile whose centroid lies in the frame.
 
     Parameters
     ----------
@@ -108,14 +106,6 @@ def count_nuclei(
         The tile.
     pixel_size_um
         µm per pixel, 0.1 to 1.
-    stain_matrix : (3, 3) array, optional
-        What `skimage.color.separate_stains` takes, haematoxylin first; by default the matrix of
-        Ruifrok and Johnston for haematoxylin, eosin and DAB.
-
-    Returns
-    -------
-    NucleusCount
-        Of the nuclei whose centroid lies in the frame.
 
     Raises
     ------
@@ -130,12 +120,13 @@ def count_nuclei(
     0
     """
     _check(rgb, pixel_size_um)
-    stains = rgb2hed(rgb) if stain_matrix is None else separate_stains(rgb, stain_matrix)
-    haematoxylin = gaussian(stains[..., 0], SMOOTHING_UM / pixel_size_um)
+    stain = rgb2hed(rgb)[..., 0]
+    haematoxylin = gaussian(stain, SMOOTHING_UM / pixel_size_um)
     threshold = MIN_STAIN
     if np.ptp(haematoxylin) > 0:
         threshold = max(threshold, float(threshold_otsu(haematoxylin)))
-    contrast = _contrast(stains[..., 0], pixel_size_um)
+    sigma = NUCLEUS_RADIUS_UM / math.sqrt(2) / pixel_size_um
+    contrast = -(sigma**2) * ndimage.gaussian_laplace(stain, sigma)
     pale = (contrast > PALE_CONTRAST) & (haematoxylin > max(MIN_STAIN, PALE_STAIN * threshold))
     mask = ndimage.binary_fill_holes((haematoxylin > threshold) | pale)
     margin = MARGIN_UM / pixel_size_um
@@ -156,11 +147,6 @@ def _check(rgb: np.ndarray, pixel_size_um: float) -> None:
     side = min(rgb.shape[:2]) * pixel_size_um
     if side < MIN_SIDE_UM:
         raise ValueError(f"a tile of {side:g} µm; expected a side of at least {MIN_SIDE_UM:g} µm")
-
-
-def _contrast(haematoxylin: np.ndarray, pixel_size_um: float) -> np.ndarray:
-    sigma = NUCLEUS_RADIUS_UM / math.sqrt(2) / pixel_size_um
-    return np.asarray(-(sigma**2) * ndimage.gaussian_laplace(haematoxylin, sigma))
 
 
 def _part(mask: np.ndarray, bonus_um: np.ndarray, pixel_size_um: float) -> np.ndarray:
@@ -192,6 +178,5 @@ def _number_framed(labels: np.ndarray, margin: float) -> tuple[np.ndarray, int]:
     low, high = margin - 0.5, np.array(labels.shape) - margin - 0.5  # the tile starts at -0.5
     framed = ((centroid >= low) & (centroid < high)).all(axis=1)
     new = np.zeros(len(numbers) + 1, dtype=np.int32)
-    new[1:][framed] = np.arange(1, framed.sum() + 1)
-    new[1:][~framed] = np.arange(framed.sum() + 1, len(numbers) + 1)
+    new[1 + np.argsort(~framed, kind="stable")] = numbers
     return new[labels], int(framed.sum())

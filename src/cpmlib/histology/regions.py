@@ -43,22 +43,10 @@ ROOTS = {"", "image", "root object", "root object (image)", "pathrootobject"}
 class Region:
     """An annotation.
 
-    Parameters
-    ----------
-    area
-        In the unit of its file.
-    cells
-        Cells in it, those of regions in it included; None if not given.
-    ignored
-        Whether it is of an ignored class.
-    labels
-        How its name may stand in the column ``Parent``.
-    parent
-        What stands there for itself.
-    outline
-        As `without_crossings` returns it, in pixels, if it is known.
-    place
-        Its centroid as the table writes it, if it does.
+    Its area is in the unit of its file, its cells include those of regions in it; its labels are
+    how its name may stand in the column ``Parent``, and the parent what stands there for itself;
+    the outline, in pixels, is as `without_crossings` returns it, and the place the centroid as the
+    table writes it.
     """
 
     area: float

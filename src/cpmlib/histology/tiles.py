@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from cpmlib.histology.pixel_size import read_pixel_size
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, Problem, collected, fault
 from cpmlib.study.files import PatientFiles
 
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
@@ -34,21 +34,13 @@ MAX_BLACK = 0.05
 """Share of a tile that ink or dust may make black."""
 
 DECIMALS = 1
-"""Densities are kept to a tenth of a cell per mm2, as those of the exports."""
+"""Of densities, as of those of the exports."""
 
 
 def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
-    """Read a sample's tile.
+    """Read the tile among a sample's exports: (rows, columns, 3) uint8, and µm per pixel.
 
-    Parameters
-    ----------
-    exports
-        Path by kind of export, as in `cpmlib.study.files.PatientFiles`.
-
-    Returns
-    -------
-    tuple or None
-        (rows, columns, 3) uint8 and µm per pixel; None without a tile or its JSON file.
+    Returns None without a tile or its JSON file.
 
     Raises
     ------
@@ -73,14 +65,14 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
     # The readers of pictures have no common error for a damaged file.
     except (OSError, ValueError, SyntaxError, RuntimeError) as error:
         found = f"no picture that can be read ({type(error).__name__})"
-        raise DatasetError(Problem(path.name, found, "a PNG file", "export it again")) from None
+        raise fault(path.name, found, "a PNG file", "export it again") from None
     if mode not in MODES or frames > 1:
         found = f"{frames} x a picture of mode {mode}"
-        raise DatasetError(Problem(path.name, found, "RGB of 8 bits, once", "export it as RGB"))
-    if fault := _no_section(rgba):
+        raise fault(path.name, found, "RGB of 8 bits, once", "export it as RGB")
+    if found := _no_section(rgba):
         expected = "a stained section in colour that fills the picture"
         remedy = "export the tile again, as RGB from the slide itself, or take it out"
-        raise DatasetError(Problem(path.name, fault, expected, remedy))
+        raise fault(path.name, found, expected, remedy)
     return rgba[..., :3], pixel_size
 
 
@@ -108,46 +100,34 @@ def check_size(path: Path) -> None:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         size = f"{MAX_PIXELS / 1e6:.0f} megapixels"
         remedy = "export a smaller part of the section, or with larger pixels"
-        raise DatasetError(
-            Problem(path.name, f"a picture of more than {size}", f"at most {size}", remedy)
-        ) from None
+        found = f"a picture of more than {size}"
+        raise fault(path.name, found, f"at most {size}", remedy) from None
     except (OSError, SyntaxError, ValueError):
         return  # whoever reads it says why it cannot be
 
 
 def count_tiles(files: PatientFiles) -> pd.DataFrame:
-    """Count the nuclei on each sample's tile.
-
-    Parameters
-    ----------
-    files
-        A patient's.
+    """Count the nuclei on each of a patient's tiles; tell what is wrong with every one.
 
     Returns
     -------
     pandas.DataFrame
         ``sample_id``, ``he_tile_density`` (nuclei per mm2 of tile); samples with a tile only.
-
-    Raises
-    ------
-    DatasetError
-        Listing what is wrong with every tile.
     """
     from cpmlib.histology.nuclei import count_nuclei
 
-    rows, problems = [], []
+    rows: list[tuple[str, float]] = []
+    problems: list[Problem] = []
     for sample, exports in files.exports.items():
-        try:
-            tile = read_tile(exports)
-            if tile is not None:
-                density = count_nuclei(*tile).density
-                rows.append({"sample_id": sample, "he_tile_density": round(density, DECIMALS)})
-        except DatasetError as error:
-            problems += error.problems
-        except ValueError as error:
-            found, _, expected = str(error).partition("; expected ")
-            remedy = "export the tile at 0.1 to 1 µm per pixel, or leave it out"
-            problems.append(Problem(exports["tile"].name, found, expected, remedy))
+        with collected(problems):
+            if (tile := read_tile(exports)) is None:
+                continue
+            try:
+                rows.append((sample, round(count_nuclei(*tile).density, DECIMALS)))
+            except ValueError as error:
+                found, _, expected = str(error).partition("; expected ")
+                remedy = "export the tile at 0.1 to 1 µm per pixel, or leave it out"
+                problems.append(Problem(exports["tile"].name, found, expected, remedy))
     if problems:
         raise DatasetError(problems)
     return pd.DataFrame(rows, columns=["sample_id", "he_tile_density"])

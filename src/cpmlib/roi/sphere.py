@@ -3,10 +3,8 @@
 Vocabulary
 ----------
 - *world*: scanner space, mm, RAS+.
-- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1.
-- *voxel-centre*: weight 1 for voxels whose centre lies in the sphere, and for the voxel that holds
-  the sphere's centre; 0 for others.
-- *partial-volume*: weight is the share of the voxel's volume that lies in the sphere.
+- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1: 1 or 0 as its centre lies
+  (``"voxel-centre"``), or the share of its volume in the sphere (``"partial-volume"``).
 - *endless grid*: a grid that goes on beyond the borders of its image.
 """
 
@@ -73,8 +71,6 @@ def sphere_weights(
         World, mm, RAS+.
     diameter
         mm.
-    weighting
-        See above.
 
     Returns
     -------

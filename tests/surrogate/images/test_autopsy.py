@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from cpmlib.cpm.training import AutopsySlice
+from cpmlib.cpm.slices import AutopsySlice
 from cpmlib.mri.images import CONTRASTS
 from cpmsurrogate.images.autopsy import autopsy_cohort
 

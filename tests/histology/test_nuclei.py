@@ -9,8 +9,8 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy import ndimage
 from skimage import data, io
-from skimage.color import hed_from_rgb, separate_stains
-from skimage.filters import gaussian, rgb2hsv
+from skimage.color import hed_from_rgb, rgb2hsv, separate_stains
+from skimage.filters import gaussian
 
 from cpmlib.figures.histology import NOT_COUNTED, OUTLINE, figure_counting
 from cpmlib.histology.nuclei import MARGIN_UM, NucleusCount, count_nuclei

@@ -17,7 +17,6 @@ import pandas as pd
 
 from cpmlib.histology.cellularity import count_cells
 from cpmlib.histology.pixel_size import pixel_size_of
-from cpmlib.mri.grid import resample_to
 from cpmlib.roi.means import roi_table
 from cpmlib.study.errors import DatasetError, Problem, collected
 from cpmlib.study.files import PatientFiles
@@ -51,16 +50,8 @@ def extract_regions(
 ) -> pd.DataFrame:
     """Average a patient's maps over the sphere at each target.
 
-    Parameters
-    ----------
-    maps
-        The patient's.
-    targets
-        ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm, RAS+); samples without a
-        target are left out. Values and reasons of the table, if they are there, tell what is
-        not to be read (`cpmlib.study.schemas.wanted`).
-    options
-        Diameter and weighting.
+    Samples without a target are left out. Values and reasons of their table, if they are there,
+    tell what is not to be read (`cpmlib.study.schemas.wanted`).
 
     Returns
     -------
@@ -81,10 +72,8 @@ def extract_regions(
         image, read = maps.maps.get(kind), placed[wanted(placed, column)]
         if image is None or read.empty:
             continue
-        mask = maps.maps.get("mask")
-        if mask is not None:
-            mask = resample_to(mask, image.affine, image.shape, "nearest", "mask")
-        table = _read(image, read, options, column, mask).rename(columns={f"{column}_mean": column})
+        table = _read(image, read, options, column, maps.maps.get("mask"))
+        table = table.rename(columns={f"{column}_mean": column})
         table[column] = table[column].round(DECIMALS)
         tables.append(table.assign(**{f"{column}_source": maps.origins.get(kind, kind)}))
     counts, read = maps.maps.get("extrapolation"), placed[wanted(placed, "cpm")]
@@ -127,26 +116,17 @@ def _refuse_impossible(table: pd.DataFrame) -> None:
 
 
 def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd.DataFrame:
-    """Count the cells of each sample that has QuPath exports.
+    """Count the cells of each of a patient's samples that has QuPath exports.
 
-    Parameters
-    ----------
-    files
-        A patient's.
-    pixel_size_um
-        Of every slide whose exports do not give their own; None where it is not known.
+    The pixel size is that of slides whose exports do not give their own. What is wrong with any
+    export is told in one DatasetError.
 
     Returns
     -------
     pandas.DataFrame
         ``sample_id``, ``he_cellularity`` (cells/mm2), ``he_nuclei``, ``he_tissue_area`` (mm2),
-        ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (what
-        `cpmlib.histology.cellularity.CellCount` notes, joined by ``"; "``).
-
-    Raises
-    ------
-    DatasetError
-        Listing what is wrong with every export.
+        ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (those of
+        `cpmlib.histology.cellularity.CellCount`).
     """
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
@@ -197,11 +177,10 @@ def fill_measured(
     samples : pandas.DataFrame
         With all measured columns.
     origins : pandas.DataFrame
-        ``sample_id``, ``quantity``, ``used``, ``source``, ``given``, ``extracted`` and ``note`` for
-        each sample and measured column, in the order of the samples for each column. Used is
-        ``given`` or ``extracted``; ``left out`` where the table says n/a, ``excluded`` where it
-        says why, or ``none`` where nothing was found. The source is ``"table"``, where an extracted
-        value was read, or ``"none"``.
+        For each measured column the samples: ``sample_id``, ``quantity``, ``used`` (``given``,
+        ``extracted``, ``left out`` where the table says n/a, ``excluded`` where it says why, or
+        ``none``), ``source`` (``table``, where an extracted value was read, or ``none``),
+        ``given``, ``extracted`` and ``note``.
 
     Examples
     --------
@@ -256,9 +235,8 @@ def _column(table: pd.DataFrame, name: str) -> np.ndarray:
 def _origins(
     samples: pd.DataFrame, column: str, given: np.ndarray, new: np.ndarray, sources: pd.Series
 ) -> pd.DataFrame:
-    reasons = [name for name, measured in EXCLUSIONS.items() if measured == column]
-    told = [name for name in ("exclude_reason", *reasons) if name in samples.columns]
-    excluded = samples[told].notna().any(axis=1)
+    reasons = ["exclude_reason", *(name for name, kind in EXCLUSIONS.items() if kind == column)]
+    excluded = samples.reindex(columns=reasons).notna().any(axis=1)
     if column in samples.columns:
         used = np.where(np.isnan(given), "left out", "given")
     else:

@@ -80,12 +80,9 @@ def detect_lps_targets(
     outside = ~in_mask(mask, points)
     guess = "with the signs of x and y changed: they may be LPS coordinates given as RAS+"
     if outside.mean() > 0.5 and in_mask(mask, lps_to_ras(points)).all():
-        return [
-            f"{outside.sum()} of {len(points)} targets outside the brain, but all inside {guess}"
-        ]
-    if flair is None:
-        return []
-    gain = flair_gain(targets, mask, flair)
+        count = f"{outside.sum()} of {len(points)}"
+        return [f"{count} targets outside the brain, but all inside {guess}"]
+    gain = 0.0 if flair is None else flair_gain(targets, mask, flair)
     if gain < MIN_GAIN:
         return []
     lesion = f"targets look less like lesion on FLAIR, by {gain:.1f} robust SD of the brain"

@@ -22,7 +22,7 @@ from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike
 
 from cpmlib.mri.volume import Grid, check_geometry
-from cpmlib.roi.sphere import check_sphere, finite_point, format_point, on_grid, sphere
+from cpmlib.roi.sphere import finite_point, format_point, on_grid, sphere
 from cpmlib.study.errors import DatasetError, Problem, collected, fault
 from cpmlib.study.options import AXES, ROI_DIAMETER, RoiWeighting
 
@@ -76,8 +76,6 @@ def roi_mean(
         World, mm, RAS+.
     diameter
         mm.
-    weighting
-        As in `cpmlib.roi.sphere.sphere_weights`.
     mask
         Voxels whose centre lies outside the brain take no part. All take part if None.
 
@@ -86,8 +84,8 @@ def roi_mean(
     EmptySphere
         If the sphere lies wholly outside the field of view or the brain, or on no value.
     DatasetError
-        If it holds an infinite value, the centre is not finite, or an image is not 3-D or has a
-        singular affine or one that is not in mm.
+        If it holds an infinite value, the centre is not finite, or an image is not 3-D or has an
+        affine that is singular or not in mm.
     ValueError
         If the diameter is not above 0 or the weighting is unknown.
 
@@ -141,7 +139,6 @@ def roi_table(
       sample_id  adc_mean  adc_sd  adc_n_voxels  adc_coverage adc_flag
     0         a     700.0     0.0            81           1.0
     """
-    check_sphere(diameter, weighting)
     points = target_points(targets)
     problems: list[Problem] = []
     readers: list[_Reader] = []

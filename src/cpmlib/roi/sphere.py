@@ -11,7 +11,6 @@ Vocabulary
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -115,38 +114,30 @@ def sphere(
     """Return the voxels of the endless grid with a weight above 0, and the weights."""
     check_sphere(diameter, weighting)
     affine = np.asarray(affine, dtype=float)
-    grid = _neighbours(affine[:3, :3].tobytes(), diameter / 2, name)
+    linear = affine[:3, :3]
+    inverse, per_mm, offsets, world = _neighbours(linear.tobytes(), diameter / 2, name)
     # Far away a whole number would overflow; there is no image there anyway.
-    place = np.clip(grid.inverse @ (centre - affine[:3, 3]), -FAR, FAR)
+    place = np.clip(inverse @ (centre - affine[:3, 3]), -FAR, FAR)
     base = np.rint(place)
     rest = place - base
-    relative = grid.world - grid.linear @ rest
+    relative = world - linear @ rest
     distance = np.sqrt(np.einsum("ij,ij->i", relative, relative))
     if weighting == "voxel-centre":
-        holds = (np.abs(grid.offsets - rest) <= 0.5 + EDGE * grid.per_mm).all(axis=1)
+        holds = (np.abs(offsets - rest) <= 0.5 + EDGE * per_mm).all(axis=1)
         weights = ((distance <= diameter / 2 + EDGE) | holds).astype(float)
     else:
-        weights = _shares(grid.linear, relative, distance, diameter / 2)
+        weights = _shares(linear, relative, distance, diameter / 2)
     kept = weights > 0
-    return (grid.offsets[kept] + base).astype(np.int64), weights[kept]
-
-
-class _Neighbours(NamedTuple):
-    """Voxels that a sphere can reach from the one that holds its centre: the same for all targets.
-
-    (3, 3) voxel to world, its inverse, the voxels that 1 mm can span along each axis, and the
-    offsets (M, 3) in voxels and in mm.
-    """
-
-    linear: np.ndarray
-    inverse: np.ndarray
-    per_mm: np.ndarray
-    offsets: np.ndarray
-    world: np.ndarray
+    return (offsets[kept] + base).astype(np.int64), weights[kept]
 
 
 @lru_cache(maxsize=4)
-def _neighbours(linear_bytes: bytes, radius: float, name: str) -> _Neighbours:
+def _neighbours(linear_bytes: bytes, radius: float, name: str) -> tuple[np.ndarray, ...]:
+    """Return the voxels that a sphere reaches from that of its centre: the same for all targets.
+
+    World to voxel (3, 3), the voxels that 1 mm can span along each axis (3,), and the offsets
+    (M, 3) in voxels and in mm.
+    """
     linear = np.frombuffer(linear_bytes).reshape(3, 3)
     inverse = np.linalg.inv(linear)
     # Rows of the inverse are normal to the planes of the other two axes.
@@ -158,7 +149,7 @@ def _neighbours(linear_bytes: bytes, radius: float, name: str) -> _Neighbours:
         raise fault(name, f"voxels of {edges} mm", "an affine in mm", remedy)
     axes = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")
     offsets = np.stack(axes, axis=-1).reshape(-1, 3)
-    return _Neighbours(linear, inverse, per_mm, offsets, offsets @ linear.T)
+    return inverse, per_mm, offsets, offsets @ linear.T
 
 
 def _shares(

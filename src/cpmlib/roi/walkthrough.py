@@ -32,20 +32,8 @@ INVENTORY = ("image", "grid", "voxel (mm)", "axes point to", "volumes")
 class Walkthrough:
     """What was seen on the way; empty where the dataset has no images.
 
-    Parameters
-    ----------
-    patient
-        Pseudonym.
-    samples
-        The patient's rows of the sample table.
-    images
-        As read, each in its native grid.
-    maps
-        What was made of them.
-    regions
-        Means over the spheres.
-    options
-        How all of this was done.
+    The patient is a pseudonym, the samples are the patient's rows of the sample table, the images
+    as read, each on its own grid.
     """
 
     patient: str | None = None
@@ -86,11 +74,9 @@ def process_patient(
     `cpmlib.roi.extraction.extract_regions` do.
     """
     rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
-    read = read_patient(files)
-    options = options or ImageOptions()
+    read, options = read_patient(files), options or ImageOptions()
     maps = make_maps(read, model, options)
-    regions = extract_regions(maps, rows, options)
-    return Walkthrough(patient, rows, read, maps, regions, options)
+    return Walkthrough(patient, rows, read, maps, extract_regions(maps, rows, options), options)
 
 
 def inventory(images: PatientImages) -> pd.DataFrame:
@@ -122,11 +108,8 @@ def inventory(images: PatientImages) -> pd.DataFrame:
 def voxels_of_sphere(walk: Walkthrough) -> pd.DataFrame:
     """List the voxels over which CPM and ADC are averaged at the shown target.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a voxel: ``x``, ``y``, ``z`` (mm, RAS+), ``distance`` from the target (mm),
-        ``weight``, and a column for each map on the reference grid.
+    A row has ``x``, ``y``, ``z`` (mm, RAS+), ``distance`` from the target (mm), ``weight``, and a
+    column for each map on the reference grid.
     """
     columns = ["x", "y", "z", "distance", "weight"]
     mask = walk.maps.maps.get("mask")

@@ -102,14 +102,12 @@ def train(
     input_scaling
         ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
         ``normalise="input"`` only.
-    n_trees
-        Of the final forest.
+    n_trees, patches_per_slice
+        Of the final forest; at most.
     leaf_sizes
         Candidates; the one with the smallest error over all folds is taken.
-    patches_per_slice
-        At most so many are drawn from each slice.
     n_jobs
-        Threads, as in scikit-learn; the result does not depend on it.
+        As in scikit-learn; the result does not depend on it.
 
     Raises
     ------
@@ -118,12 +116,6 @@ def train(
         a counted patch or any brain, or densities that do not vary.
     ValueError
         For arguments out of range.
-
-    Notes
-    -----
-    The whole-brain standard deviation of a map made for a new patient is that of predictions made
-    without that patient. In-sample predictions vary more, so that the reference SD is taken over
-    the folds of the validation instead.
     """
     if input_scaling not in INPUT_SCALINGS:
         raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
@@ -138,61 +130,63 @@ def train(
     if not np.ptp(known.density) > 0:
         found = "the same density everywhere"
         raise fault("autopsy slices", found, "varying density", "check the counts")
-
-    trees = max(n_trees // VALIDATION_SHARE, 1)
     seeds = streams[2].integers(2**31, size=FOLDS + 1)
+    trees = max(n_trees // VALIDATION_SHARE, 1)
     validation, forests = _validate(known, folds, leaf_sizes, trees, seeds, n_jobs)
     leaf = _best(validation)
     forest = _grow(known, leaf, n_trees, int(seeds[FOLDS]), n_jobs)
-
-    predicted = forest.predict(unseen.features)
-    brain = draw_patches(
-        slices, streams[3], BRAIN_PATCHES_PER_SLICE, input_scaling, whole_brain=True
-    ).of(training)
+    most = BRAIN_PATCHES_PER_SLICE
+    brain = draw_patches(slices, streams[3], most, input_scaling, whole_brain=True).of(training)
     patient_sd = _patient_sd(brain, folds, [forests[leaf, k] for k in range(FOLDS)])
-    table = {
+    report = _report(forest, known, unseen, validation, patient_sd)
+    grown = {"n_trees": n_trees, "min_samples_leaf": leaf}
+    how = {"voxel_size": float(slices[0].voxel_size), "input_scaling": input_scaling, "seed": seed}
+    return CpmModel(forest, _card(report, known, unseen, grown, how)), report
+
+
+def _report(
+    forest: Forest,
+    known: Patches,
+    unseen: Patches,
+    validation: pd.DataFrame,
+    patient_sd: pd.DataFrame,
+) -> TrainingReport:
+    held_out = {
         "patient": unseen.patient.astype(str),
         "slice": unseen.slice_index,
         "density": unseen.density.astype(float),
-        "predicted": predicted,
+        "predicted": forest.predict(unseen.features),
     }
     mean = np.full(len(unseen), known.density.mean(dtype=float))
-    card = _card(
-        known,
-        unseen,
-        voxel_size=float(slices[0].voxel_size),
-        input_scaling=input_scaling,
-        reference_sd=float(patient_sd["sd"].mean()),
-        test_rmse=_rmse(predicted, unseen.density),
-        seed=seed,
-        forest={
-            "n_trees": n_trees,
-            "min_samples_leaf": leaf,
-            "max_features": FEATURES_PER_SPLIT,
-            "max_samples": PATCHES_PER_TREE,
-        },
-    )
-    report = TrainingReport(
-        validation, pd.DataFrame(table), patient_sd, _rmse(mean, unseen.density)
-    )
-    return CpmModel(forest, card), report
+    error = _rmse(mean, unseen.density)
+    return TrainingReport(validation, pd.DataFrame(held_out), patient_sd, error)
 
 
-def _card(known: Patches, unseen: Patches, **entries: Any) -> ModelCard:
-    """Complete a card with what was trained and tested on, and by which software."""
+def _card(
+    report: TrainingReport,
+    known: Patches,
+    unseen: Patches,
+    grown: dict[str, int],
+    entries: dict[str, Any],
+) -> ModelCard:
+    """Complete the entries of a card with what was trained and tested on, and by what software."""
     columns = dict(zip(CONTRASTS, np.split(known.features, len(CONTRASTS), axis=1), strict=True))
     centre = PATCH * PATCH // 2
     sides = {"train": known, "test": unseen}
     packages = {name: version(name) for name in ("cpmlib", "numpy", "scikit-learn")}
+    tested = report.held_out
     return ModelCard(
         label="Forest trained on a synthetic autopsy cohort",
         synthetic=True,
         training_range={k: (float(v.min()), float(v.max())) for k, v in columns.items()},
         training_median={k: float(np.median(v[:, centre])) for k, v in columns.items()},
         density_range=(float(known.density.min()), float(known.density.max())),
+        reference_sd=float(report.patient_sd["sd"].mean()),
+        test_rmse=_rmse(tested["predicted"].to_numpy(), tested["density"].to_numpy()),
         n_patients={side: len(set(patches.patient)) for side, patches in sides.items()},
         n_slices={side: len(np.unique(p.slice_index)) for side, p in sides.items()},
         n_tiles={side: len(patches) for side, patches in sides.items()},
+        forest=grown | {"max_features": FEATURES_PER_SPLIT, "max_samples": PATCHES_PER_TREE},
         software={"python": platform.python_version(), **packages},
         **entries,
     )
@@ -262,6 +256,10 @@ def _best(validation: pd.DataFrame) -> int:
 
 
 def _patient_sd(brain: Patches, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
+    """Predict each patient by a forest grown without it, as a new patient's map is made.
+
+    Predictions of patients that a forest has seen vary more.
+    """
     rows = []
     for fold, forest in zip(folds, forests, strict=True):
         for patient in fold:

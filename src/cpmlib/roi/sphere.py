@@ -86,16 +86,12 @@ def sphere_weights(
 
     Examples
     --------
-    >>> indices, weights = sphere_weights(np.diag([2.0, 2, 2, 1]), (9, 9, 9), [8, 8, 8])
-    >>> len(indices), weights.sum().item()
-    (7, 7.0)
-    >>> _, weights = sphere_weights(
-    ...     np.diag([2.0, 2, 2, 1]), (9, 9, 9), [8, 8, 8], weighting="partial-volume"
-    ... )
-    >>> round(8 * weights.sum().item(), 1)  # mm3
-    65.4
-    >>> round(4 / 3 * np.pi * 2.5**3, 1)
-    65.4
+    >>> grid = np.diag([2.0, 2, 2, 1]), (9, 9, 9)
+    >>> len(sphere_weights(*grid, [8, 8, 8])[1])
+    7
+    >>> _, weights = sphere_weights(*grid, [8, 8, 8], weighting="partial-volume")
+    >>> round(8 * weights.sum().item(), 1), round(4 / 3 * np.pi * 2.5**3, 1)  # mm3
+    (65.4, 65.4)
     """
     if len(shape) != 3 or min(shape) < 1 or not invertible(affine):
         raise ValueError("the grid needs three axes and an affine that can be inverted")

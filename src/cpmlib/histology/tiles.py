@@ -57,11 +57,17 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
         return None
     path = exports["tile"]
     pixel_size = read_pixel_size(exports["tile_sidecar"])
-    check_size(path)
     try:
-        with Image.open(path) as picture:
-            mode, frames = picture.mode, getattr(picture, "n_frames", 1)
-            rgba = np.asarray(picture.convert("RGBA"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                mode, frames = picture.mode, getattr(picture, "n_frames", 1)
+                rgba = np.asarray(picture.convert("RGBA"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        size = f"{MAX_PIXELS / 1e6:.0f} megapixels"
+        remedy = "export a smaller part of the section, or with larger pixels"
+        found = f"a picture of more than {size}"
+        raise fault(path.name, found, f"at most {size}", remedy) from None
     # The readers of pictures have no common error for a damaged file.
     except (OSError, ValueError, SyntaxError, RuntimeError) as error:
         found = f"no picture that can be read ({type(error).__name__})"
@@ -89,21 +95,6 @@ def _no_section(rgba: np.ndarray) -> str:
     if (black := (rgb <= BLACK).all(axis=-1).mean()) > MAX_BLACK:
         return f"{100 * black:.0f} % of the picture black, where no light passes"
     return ""
-
-
-def check_size(path: Path) -> None:
-    """Raise a DatasetError for a picture that is too large to be read, by its header alone."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            Image.open(path).close()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        size = f"{MAX_PIXELS / 1e6:.0f} megapixels"
-        remedy = "export a smaller part of the section, or with larger pixels"
-        found = f"a picture of more than {size}"
-        raise fault(path.name, found, f"at most {size}", remedy) from None
-    except (OSError, SyntaxError, ValueError):
-        return  # whoever reads it says why it cannot be
 
 
 def count_tiles(files: PatientFiles) -> pd.DataFrame:

@@ -32,15 +32,15 @@ from cpmlib.cpm.features import feature_offsets, padded_volumes
 from cpmlib.cpm.forest import from_sklearn
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import predict_at, predict_map
-from cpmlib.cpm.training import FEATURES_PER_SPLIT, N_TREES, TILES_PER_TREE
+from cpmlib.cpm.training import FEATURES_PER_SPLIT, N_TREES, PATCHES_PER_TREE
 from cpmlib.mri.images import CONTRASTS
 
 SEED = 20250529
 THREADS = 2
 RUNS = 5
-TRAINING_TILES = 18_900
+TRAINING_PATCHES = 18_900
 LEAF = 10
-"""Tiles and smallest leaf of the forest that the project trains, so that this one is as large."""
+"""Patches and smallest leaf of the forest that the project trains, so that this one is as large."""
 
 FEW = 30
 """Voxels of a 5-mm sphere at 2 mm, roughly."""
@@ -132,13 +132,13 @@ def main(output: Path) -> None:
     volumes, density, inside, affine = brain(rng)
     table = Table(volumes, inside)
     features = table.features()
-    taught = rng.choice(len(features), TRAINING_TILES, replace=False)
+    taught = rng.choice(len(features), TRAINING_PATCHES, replace=False)
     counted = density.T[inside.T][taught]
     peer = RandomForestRegressor(
         N_TREES,
         min_samples_leaf=LEAF,
         max_features=FEATURES_PER_SPLIT,
-        max_samples=TILES_PER_TREE,
+        max_samples=PATCHES_PER_TREE,
         random_state=0,
         n_jobs=THREADS,
     )

@@ -28,7 +28,7 @@ from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.roi.extraction import count_samples, extract_regions
-from cpmlib.roi.lps import suspicious_mirror
+from cpmlib.roi.lps import detect_lps_targets
 from cpmlib.study.derivatives import FOLDER, MADE, sidecar
 from cpmlib.study.errors import DatasetError, Problem, collected
 from cpmlib.study.files import PatientFiles
@@ -122,7 +122,7 @@ def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:
     placed = targets.dropna(subset=list(AXES))
     if "mask" not in maps.maps or placed.empty:
         return None
-    warnings = suspicious_mirror(placed, maps.maps["mask"], maps.contrasts.get("FLAIR"))
+    warnings = detect_lps_targets(placed, maps.maps["mask"], maps.contrasts.get("FLAIR"))
     for warning in warnings:
         print(f"warning: {warning}")
     return warnings

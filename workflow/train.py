@@ -2,7 +2,7 @@
 
     python workflow/train.py trained|given SCALING PROFILE
 
-Writes build/private/model/SCALING: the model, the report of its training, and the tiles of the
+Writes build/private/model/SCALING: the model, the report of its training, and the patches of the
 patients that it was tested on.
 """
 

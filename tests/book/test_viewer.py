@@ -337,7 +337,7 @@ def test_weight_of_a_case() -> None:
     for name in ("T1w", "T1wGd", "FLAIR", "ADC", "CPM", "rCBV"):
         values = anatomy + rng.normal(0, 0.02, brain.shape)
         if name in ("ADC", "CPM", "rCBV"):
-            # Diffusion and perfusion come from voxels of about 3 mm, a map from tiles of 25.
+            # Diffusion and perfusion come from voxels of about 3 mm, a map from patches of 25.
             values = np.where(brain, ndimage.gaussian_filter(values, 0.8), np.nan)
         values = values * (5 if name == "rCBV" else 1500)
         images[name] = nib.Nifti1Image(values.astype(np.float32), affine)

@@ -17,17 +17,17 @@ from cpmlib.cpm.forest import Forest, from_sklearn
 CLOSE = 3e-4
 
 
-def fitted(tiles: np.ndarray, y: np.ndarray, **options: object) -> RandomForestRegressor:
-    return RandomForestRegressor(6, random_state=0, max_features=0.3, **options).fit(tiles, y)
+def fitted(patches: np.ndarray, y: np.ndarray, **options: object) -> RandomForestRegressor:
+    return RandomForestRegressor(6, random_state=0, max_features=0.3, **options).fit(patches, y)
 
 
 @pytest.mark.parametrize("leaf", [1, 7, 200])
 @pytest.mark.parametrize("n", [1, 8, 1027])
 def test_predicts_as_scikit_learn(leaf: int, n: int) -> None:
-    """Trees of many sizes, down to a single leaf; numbers of tiles that fill no lanes."""
+    """Trees of many sizes, down to a single leaf; numbers of patches that fill no lanes."""
     rng = np.random.default_rng(leaf)
-    tiles = rng.normal(size=(300, 100)).astype(np.float32)
-    peer = fitted(tiles, 1500 + 900 * tiles[:, 3] * tiles[:, 60], min_samples_leaf=leaf)
+    patches = rng.normal(size=(300, 100)).astype(np.float32)
+    peer = fitted(patches, 1500 + 900 * patches[:, 3] * patches[:, 60], min_samples_leaf=leaf)
     asked = rng.normal(size=(n, 100)).astype(np.float32)
     np.testing.assert_allclose(
         from_sklearn(peer).predict(asked), peer.predict(asked), rtol=0, atol=CLOSE
@@ -42,33 +42,33 @@ def test_neighbouring_float32_numbers_fall_on_the_same_side(seed: int, base: flo
     ladder = [np.float32(base)]
     for _ in range(5):
         ladder.append(np.nextafter(ladder[-1], np.float32(np.inf)))
-    tiles = rng.choice(np.array(ladder), size=(60, 100))
-    peer = fitted(tiles, rng.uniform(0, 3000, 60))
+    patches = rng.choice(np.array(ladder), size=(60, 100))
+    peer = fitted(patches, rng.uniform(0, 3000, 60))
     np.testing.assert_allclose(
-        from_sklearn(peer).predict(tiles), peer.predict(tiles), rtol=0, atol=CLOSE
+        from_sklearn(peer).predict(patches), peer.predict(patches), rtol=0, atol=CLOSE
     )
 
 
 def test_thresholds_that_float32_would_round_up() -> None:
     """A threshold just below a feature: its nearest float32 is the feature itself."""
     rng = np.random.default_rng(0)
-    tiles = rng.integers(1, 4, size=(80, 100)).astype(np.float32)
-    peer = fitted(tiles, rng.uniform(0, 3000, 80))
+    patches = rng.integers(1, 4, size=(80, 100)).astype(np.float32)
+    peer = fitted(patches, rng.uniform(0, 3000, 80))
     for estimator in peer.estimators_:
         tree = estimator.tree_
         asks = tree.feature >= 0
         tree.threshold[asks] = np.ceil(tree.threshold[asks]) - 1e-12
         assert (tree.threshold[asks].astype(np.float32) > tree.threshold[asks]).all()
     np.testing.assert_allclose(
-        from_sklearn(peer).predict(tiles), peer.predict(tiles), rtol=0, atol=CLOSE
+        from_sklearn(peer).predict(patches), peer.predict(patches), rtol=0, atol=CLOSE
     )
 
 
 def test_no_value_gives_no_number() -> None:
     forest = trained()[0].forest
-    tiles = np.ones((10, 100), dtype=np.float32)
-    tiles[3, 99], tiles[5, 0], tiles[7, 50] = np.nan, np.inf, -np.inf
-    answer = forest.predict(tiles)
+    patches = np.ones((10, 100), dtype=np.float32)
+    patches[3, 99], patches[5, 0], patches[7, 50] = np.nan, np.inf, -np.inf
+    answer = forest.predict(patches)
     assert np.isnan(answer).nonzero()[0].tolist() == [3, 5, 7]
 
 
@@ -77,10 +77,10 @@ def test_no_value_gives_no_number() -> None:
 def test_order_and_company_do_not_matter(seed: int) -> None:
     forest = trained()[0].forest
     rng = np.random.default_rng(seed)
-    tiles = rng.uniform(300, 1500, (50, 100)).astype(np.float32)
-    whole, order = forest.predict(tiles), rng.permutation(50)
-    np.testing.assert_array_equal(forest.predict(tiles[order]), whole[order])
-    np.testing.assert_array_equal(forest.predict(tiles[:3]), whole[:3])
+    patches = rng.uniform(300, 1500, (50, 100)).astype(np.float32)
+    whole, order = forest.predict(patches), rng.permutation(50)
+    np.testing.assert_array_equal(forest.predict(patches[order]), whole[order])
+    np.testing.assert_array_equal(forest.predict(patches[:3]), whole[:3])
 
 
 def small() -> Forest:
@@ -95,10 +95,10 @@ def small() -> Forest:
 
 
 def test_a_forest_by_hand() -> None:
-    tiles = np.zeros((3, 100), dtype=np.float32)
-    tiles[:, 7] = 0.5, np.nextafter(np.float32(0.5), np.float32(1)), 9
-    assert small().predict(tiles).tolist() == [800, 1300, 1300]
-    assert small().predict(tiles[:0]).shape == (0,)
+    patches = np.zeros((3, 100), dtype=np.float32)
+    patches[:, 7] = 0.5, np.nextafter(np.float32(0.5), np.float32(1)), 9
+    assert small().predict(patches).tolist() == [800, 1300, 1300]
+    assert small().predict(patches[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_refuses_other_types() -> None:
         dataclasses.replace(good, feature=good.feature.astype(np.int64))
     with pytest.raises(ValueError, match="one dimension"):
         dataclasses.replace(good, value=good.value[:, None])
-    with pytest.raises(ValueError, match="tiles are"):
+    with pytest.raises(ValueError, match="patches are"):
         good.predict(np.zeros((3, 100)))
-    with pytest.raises(ValueError, match="tiles are"):
+    with pytest.raises(ValueError, match="patches are"):
         good.predict(np.zeros((3, 99), np.float32))
 
 
@@ -162,9 +162,9 @@ def test_whatever_passes_the_checks_can_be_asked(data: st.DataObject) -> None:
         )
     except ValueError:
         return
-    tiles = np.zeros((2, 100), np.float32)
-    tiles[1, 5] = 1
-    for answer, yes in zip(forest.predict(tiles), (0, 1), strict=True):
+    patches = np.zeros((2, 100), np.float32)
+    patches[1, 5] = 1
+    for answer, yes in zip(forest.predict(patches), (0, 1), strict=True):
         walked = 0.0
         for start in forest.root:
             node = int(start)

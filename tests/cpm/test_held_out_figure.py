@@ -22,7 +22,7 @@ def test_says_mean_and_rmse_of_the_error() -> None:
     assert "mean -33, RMSE 289 cells/mm²" in titles  # by hand
 
 
-def test_every_tile_is_counted_in_the_histogram() -> None:
+def test_every_patch_is_counted_in_the_histogram() -> None:
     rng = np.random.default_rng(0)
     density = rng.lognormal(7, 0.8, 500)
     table = pd.DataFrame({"density": density, "predicted": density * rng.lognormal(0, 0.5, 500)})
@@ -30,7 +30,7 @@ def test_every_tile_is_counted_in_the_histogram() -> None:
     assert sum(bar.get_height() for bar in errors.patches) == 500
 
 
-def test_one_tile_and_none() -> None:
+def test_one_patch_and_none() -> None:
     drawn(pd.DataFrame({"density": [1000.0], "predicted": [1000.0]}))
     figure = figure_held_out(pd.DataFrame({"density": [], "predicted": []}))
-    assert [t.get_text() for ax in figure.axes for t in ax.texts].count("no tile held out") == 2
+    assert [t.get_text() for ax in figure.axes for t in ax.texts].count("no patch held out") == 2

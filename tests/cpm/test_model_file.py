@@ -261,7 +261,7 @@ def test_other_files(tmp_path: Path, data: bytes) -> None:
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that claims too much, and one that claims less than it holds."""
-    monkeypatch.setattr(model_file, "LARGEST_MEMBER", 2**20)
+    monkeypatch.setattr(model_file, "MAX_MEMBER", 2**20)
     path = write(tmp_path / "bomb.npz", members(value_npy=bytes(2**21)))
     assert path.stat().st_size < 2**20
     with pytest.raises(DatasetError, match=r"value\.npy claims 2097152 bytes"):
@@ -270,7 +270,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_bytes(path.read_bytes().replace(size, (2**10).to_bytes(4, "little")))
     with pytest.raises(DatasetError, match="no such model"):
         read_model(path)
-    monkeypatch.setattr(model_file, "LARGEST_FILE", 100)
+    monkeypatch.setattr(model_file, "MAX_FILE", 100)
     with pytest.raises(DatasetError, match="more than 100 bytes"):
         read_model(path)
 

@@ -53,7 +53,7 @@ def test_finished_maps_have_no_model_though_an_earlier_build_left_some(build):
     assert images.held_out() is None
 
 
-def test_a_model_from_elsewhere_has_no_tiles(build):
+def test_a_model_from_elsewhere_has_no_patches(build):
     report(build, "P01", "none")
     (build / "model" / "none" / "held_out.tsv").unlink()
     images = StudyImages(build)

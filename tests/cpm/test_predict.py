@@ -1,4 +1,4 @@
-"""Maps against scikit-learn on the same tiles, and what must not change them."""
+"""Maps against scikit-learn on the same patches, and what must not change them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nilearn import datasets
 from sklearn.ensemble import RandomForestRegressor
-from toy import AFFINE, contrasts, patient, stack, tiles_by_numpy, trained
+from toy import AFFINE, contrasts, patches_by_numpy, patient, stack, trained
 
 from cpmlib.cpm.forest import Forest, from_sklearn
 from cpmlib.cpm.model_file import CpmModel
@@ -41,17 +41,17 @@ def test_map_of_the_mni_brain_is_scikit_learns() -> None:
     mixed = np.stack([t1, t1 + 0.3 * grey, 1 - t1, 3 - 2 * t1])
     volumes = (mixed + noise).astype(np.float32)
     volumes[3] = 750 * volumes[3]
-    tiles = tiles_by_numpy(volumes)[brain > 0]
-    taught = np.random.default_rng(1).choice(len(tiles), 2000, replace=False)
+    patches = patches_by_numpy(volumes)[brain > 0]
+    taught = np.random.default_rng(1).choice(len(patches), 2000, replace=False)
     peer = RandomForestRegressor(10, min_samples_leaf=5, max_features=0.2, random_state=0)
-    peer.fit(tiles[taught], 1000 + 2000 * tiles[taught].mean(axis=1) / tiles.mean())
+    peer.fit(patches[taught], 1000 + 2000 * patches[taught].mean(axis=1) / patches.mean())
     model = CpmModel(from_sklearn(peer), dataclasses.replace(trained()[0].card, voxel_size=2.0))
     affine = template.affine
     images = {n: nib.Nifti1Image(v, affine) for n, v in zip(CONTRASTS, volumes, strict=True)}
     raw = values(predict_map(model, images, nib.Nifti1Image(brain.astype(np.uint8), affine)))
     assert np.isnan(raw[brain == 0]).all()
     # What the maps must agree to: both float32 roundings, of leaves and of the map, are smaller.
-    np.testing.assert_allclose(raw[brain > 0], peer.predict(tiles), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(raw[brain > 0], peer.predict(patches), rtol=0, atol=1e-3)
 
 
 def test_threads_and_a_few_voxels_give_the_same_bytes() -> None:
@@ -107,7 +107,7 @@ MIRRORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("name", [*MIRRORS])
 def test_mirrored_images_and_a_mirrored_forest(name: str) -> None:
-    """Moving every tile and every question the same way moves the map and changes nothing."""
+    """Moving every patch and every question the same way moves the map and changes nothing."""
     model, volumes = trained()[0], stack(patient()[0])
     mirror = MIRRORS[name]
     moved = mirror(np.arange(100).reshape(4, 5, 5, 1)).reshape(-1)

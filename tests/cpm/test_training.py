@@ -13,21 +13,21 @@ from toy import N_PATIENTS, cohort, trained
 
 from cpmlib.cpm.card import training_card
 from cpmlib.cpm.model_file import write_model
-from cpmlib.cpm.slices import AutopsySlice, draw_tiles
+from cpmlib.cpm.slices import AutopsySlice, draw_patches
 from cpmlib.cpm.training import train
 from cpmlib.study.errors import DatasetError
 
-QUICK = {"n_trees": 6, "leaf_sizes": (3, 30), "tiles_per_slice": 60, "n_jobs": 1}
+QUICK = {"n_trees": 6, "leaf_sizes": (3, 30), "patches_per_slice": 60, "n_jobs": 1}
 
 
 def test_learns_the_density() -> None:
-    _, report = trained()
+    model, report = trained()
     held_out = report.held_out
     # Half of what is left without any images; chance would not come near.
-    assert report.test_rmse < 0.5 * report.rmse_of_mean
+    assert model.card.test_rmse < 0.5 * report.rmse_of_mean
     expected = root_mean_squared_error(held_out["density"], held_out["predicted"])
-    assert report.test_rmse == pytest.approx(expected, rel=1e-12)  # the same formula
-    assert report.min_samples_leaf == 3
+    assert model.card.test_rmse == pytest.approx(expected, rel=1e-12)  # the same formula
+    assert model.card.forest["min_samples_leaf"] == 3
 
 
 def test_no_patient_is_on_both_sides() -> None:
@@ -54,9 +54,9 @@ def fingerprints() -> list[AutopsySlice]:
 
 
 def test_a_patient_cannot_be_recognised() -> None:
-    """A leak of tiles between the sides would make these errors vanish."""
-    _, report = train(fingerprints(), seed=0, **QUICK)
-    assert report.test_rmse > 0.5 * report.rmse_of_mean
+    """A leak of patches between the sides would make these errors vanish."""
+    model, report = train(fingerprints(), seed=0, **QUICK)
+    assert model.card.test_rmse > 0.5 * report.rmse_of_mean
     spread = report.held_out["density"].std()
     assert (report.validation["rmse"] > 0.2 * spread).all()
 
@@ -64,10 +64,12 @@ def test_a_patient_cannot_be_recognised() -> None:
 def test_the_reference_is_the_mean_over_patients_unseen() -> None:
     model, report = trained()
     assert model.card.reference_sd == pytest.approx(report.patient_sd["sd"].mean(), rel=1e-12)
-    assert report.sd_region == "whole brain"
+    # Two slices of 24 x 20 voxels in the brain, of which 18 x 14 are counted.
+    assert set(report.patient_sd["n_patches"]) == {2 * 24 * 20}
     # The deviation of what the toy patients' brains hold is 400; a forest shrinks it.
     assert 200 < model.card.reference_sd < 400
-    assert train(cohort(brain=False), seed=1, **QUICK)[1].sd_region == "counted tissue"
+    counted = train(cohort(brain=False), seed=1, **QUICK)[1].patient_sd
+    assert set(counted["n_patches"]) == {2 * 18 * 14}
 
 
 def test_card_says_what_was_done() -> None:
@@ -77,7 +79,6 @@ def test_card_says_what_was_done() -> None:
     assert card.n_slices == {"train": 14, "test": 6}
     assert card.n_tiles["train"] + card.n_tiles["test"] == 150 * 2 * N_PATIENTS
     assert card.forest["n_trees"] == model.forest.n_trees == 12
-    assert card.forest["min_samples_leaf"] == report.min_samples_leaf
     assert card.seed == 1
     assert card.synthetic
     assert card.voxel_size == 2.0
@@ -124,15 +125,15 @@ def test_scaled_inputs_do_not_know_the_gain() -> None:
     assert plain.card == gained.card
 
 
-def test_tiles_are_drawn_once_and_only_where_there_is_a_value() -> None:
+def test_patches_are_drawn_once_and_only_where_there_is_a_value() -> None:
     one = cohort()[0]
     one.images["ADC"][10, 10] = np.nan
-    tiles = draw_tiles([one, one], np.random.default_rng(0), 10_000, "none")
+    patches = draw_patches([one, one], np.random.default_rng(0), 10_000, "none")
     counted = np.isfinite(one.density)
     counted[8:13, 8:13] = False
-    assert len(tiles) == 2 * counted.sum()
-    assert np.isfinite(tiles.features).all()
-    few = draw_tiles([one], np.random.default_rng(0), 40, "none")
+    assert len(patches) == 2 * counted.sum()
+    assert np.isfinite(patches.features).all()
+    few = draw_patches([one], np.random.default_rng(0), 40, "none")
     assert len(np.unique(few.features, axis=0)) == len(few) == 40
     np.testing.assert_array_equal(np.sort(few.density), np.sort(few.density[few.density > 0]))
 
@@ -179,7 +180,7 @@ def with_image(name: str, values: np.ndarray | None) -> Callable[[], list[Autops
                     cohort()[0], patient="new", density=np.full((28, 24), np.nan, np.float32)
                 ),
             ],
-            "no counted tile of patient new",
+            "no counted patch of patient new",
         ),
         (
             lambda: [dataclasses.replace(s, brain=np.zeros((28, 24), bool)) for s in cohort()],
@@ -205,7 +206,7 @@ def test_scaling_needs_scales() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"n_trees": 0}, {"leaf_sizes": ()}, {"leaf_sizes": (0,)}, {"tiles_per_slice": 0}]
+    "options", [{"n_trees": 0}, {"leaf_sizes": ()}, {"leaf_sizes": (0,)}, {"patches_per_slice": 0}]
 )
 def test_arguments_out_of_range(options: dict) -> None:
     with pytest.raises(ValueError, match="1 or more"):
@@ -215,7 +216,7 @@ def test_arguments_out_of_range(options: dict) -> None:
 
 
 def test_a_slice_may_show_the_brain_and_count_nothing() -> None:
-    """Then the brain's deviation comes from that slice, and the tiles from the others."""
+    """Then the brain's deviation comes from that slice, and the patches from the others."""
     slices = []
     for one in cohort():
         nothing = np.full_like(one.density, np.nan)
@@ -226,6 +227,6 @@ def test_a_slice_may_show_the_brain_and_count_nothing() -> None:
     plain, plainly = train(cohort(), seed=1, **QUICK)
     assert model.card.n_slices == plain.card.n_slices
     assert model.card.n_tiles == plain.card.n_tiles
-    # The same brains, of which the same number of tiles is drawn.
-    np.testing.assert_array_equal(report.patient_sd["n_tiles"], plainly.patient_sd["n_tiles"])
+    # The same brains, of which the same number of patches is drawn.
+    np.testing.assert_array_equal(report.patient_sd["n_patches"], plainly.patient_sd["n_patches"])
     assert set(report.held_out["slice"] % 2) == {0}

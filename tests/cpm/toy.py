@@ -67,7 +67,7 @@ def trained(input_scaling: str = "none") -> tuple[CpmModel, TrainingReport]:
         input_scaling=input_scaling,
         n_trees=12,
         leaf_sizes=(3, 30),
-        tiles_per_slice=150,
+        patches_per_slice=150,
         n_jobs=1,
     )
 
@@ -87,8 +87,8 @@ def stack(images: dict[str, nib.Nifti1Image]) -> np.ndarray:
     return np.stack([np.asarray(images[name].dataobj) for name in CONTRASTS])
 
 
-def tiles_by_numpy(volumes: np.ndarray) -> np.ndarray:
-    """Tiles of all voxels, (X, Y, Z, 100), by NumPy's own padding and windows."""
+def patches_by_numpy(volumes: np.ndarray) -> np.ndarray:
+    """Patches of all voxels, (X, Y, Z, 100), by NumPy's own padding and windows."""
     padded = np.pad(volumes, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), axis=(1, 2))
     return windows.transpose(1, 2, 3, 0, 4, 5).reshape(*volumes.shape[1:], 100)

@@ -20,7 +20,7 @@ from cpmlib.histology.cellularity import (
     count_cells,
 )
 from cpmlib.histology.exports import spell
-from cpmlib.histology.outlines import ring_area
+from cpmlib.histology.geojson import read_outline
 from cpmlib.histology.pixel_size import pixel_size_of, read_pixel_size
 from cpmlib.study.errors import DatasetError
 from cpmsurrogate.images.histology import write_qupath_exports
@@ -241,6 +241,9 @@ def test_detections_need_an_area() -> None:
         count_cells(detections=QUPATH / "v0.6-detections.tsv")
 
 
+EMPTY_COLLECTION = {"type": "GeometryCollection", "geometries": []}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -254,6 +257,11 @@ def test_detections_need_an_area() -> None:
         ([feature([[["a", 1], [2, 3]]])], "no numbers"),
         ([feature([[[0, 0], [1]]])], "no numbers"),
         ([feature([])], "no numbers"),
+        ([feature([[[0, 0], [9, 9]]])], "too few"),
+        (
+            [{**feature([], objectType="cell"), "geometry": EMPTY_COLLECTION}],
+            "an empty collection",
+        ),
         ([feature([[[0, 0], [1, 1], [2, 2], [0, 0]]])], "without area"),
         ([feature(square(0, 0, 100)), feature(square(50, 50, 100))], "overlap in part"),
         ([feature(square(0, 0, 100)), feature(square(0, 0, 100))], "a second time"),
@@ -338,7 +346,9 @@ def test_area_is_that_of_the_hull(seed: int, n: int, shift: float) -> None:
     ring = hull.points[hull.vertices]
     # Coordinates of 1e5 carry errors of 1e-11, the area is about 1e4.
     for same in (ring, ring[::-1], np.roll(ring, n // 2, axis=0), ring + shift):
-        assert ring_area(same) == pytest.approx(hull.volume, rel=1e-7)
+        polygon = {"type": "Polygon", "coordinates": [same.tolist()]}
+        area = read_outline(Path("a.geojson"), 1, polygon).area
+        assert area == pytest.approx(hull.volume, rel=1e-7)
 
 
 def test_ellipse_of_the_annotation_tool(tmp_path: Path) -> None:

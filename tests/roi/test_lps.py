@@ -13,7 +13,7 @@ from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
 from cpmlib.book.study_images import StudyImages
 from cpmlib.mri.grid import resample_to
-from cpmlib.roi.lps import LEAST_GAIN, flair_gain, mirrored_cohort, suspicious_mirror
+from cpmlib.roi.lps import MIN_GAIN, detect_lps_targets, flair_gain, mirrored_cohort
 from cpmlib.roi.means import lps_to_ras
 from cpmlib.study.options import AXES
 from studies import ROOT
@@ -53,17 +53,17 @@ def flair_of(mask: nib.Nifti1Image, *lesions: tuple[float, float, float]) -> nib
 def test_most_targets_outside_the_brain(mask):
     moved = off_centre(np.asarray(mask.dataobj))
     true = np.array([[30, -125, 45], [25, -130, 50.0]])
-    assert suspicious_mirror(table_of(true), moved) == []
-    (warning,) = suspicious_mirror(table_of(lps_to_ras(true)), moved)
+    assert detect_lps_targets(table_of(true), moved) == []
+    (warning,) = detect_lps_targets(table_of(lps_to_ras(true)), moved)
     assert "2 of 2 targets outside the brain" in warning
     # Outside either way: another fault.
-    assert suspicious_mirror(table_of(true + 500), moved) == []
-    assert suspicious_mirror(table_of(true[:0]), moved) == []
+    assert detect_lps_targets(table_of(true + 500), moved) == []
+    assert detect_lps_targets(table_of(true[:0]), moved) == []
     # Half of them outside is not most, though all would lie inside if turned.
     either = np.array([12, -5, 40.0])
     two_of_three = np.stack([*lps_to_ras(true), either])
-    assert len(suspicious_mirror(table_of(two_of_three), moved)) == 1
-    assert suspicious_mirror(table_of(two_of_three[1:]), moved) == []
+    assert len(detect_lps_targets(table_of(two_of_three), moved)) == 1
+    assert detect_lps_targets(table_of(two_of_three[1:]), moved) == []
 
 
 @pytest.mark.parametrize("place", [(-34, 30, 20), (40, -20, 10), (-20, -60, 30), (25, 45, 0)])
@@ -71,10 +71,10 @@ def test_targets_in_the_brain_but_opposite_to_the_lesion(mask, place):
     """The mask alone cannot tell: the mirrored targets lie in the brain as well."""
     flair = flair_of(mask, place)
     true = np.add(place, [[0, 0, 0], [5, 3, 0], [-4, 0, 6.0]])
-    assert suspicious_mirror(table_of(true), mask, flair) == []
+    assert detect_lps_targets(table_of(true), mask, flair) == []
     flipped = table_of(lps_to_ras(true))
-    assert suspicious_mirror(flipped, mask) == []
-    (warning,) = suspicious_mirror(flipped, mask, flair)
+    assert detect_lps_targets(flipped, mask) == []
+    (warning,) = detect_lps_targets(flipped, mask, flair)
     assert "FLAIR" in warning
     assert "LPS coordinates given as RAS+" in warning
     gains = flair_gain(flipped, mask, flair), flair_gain(table_of(true), mask, flair)
@@ -91,13 +91,13 @@ def test_brain_without_a_lesion_warns_nobody(mask):
         points = apply_affine(mask.affine, rng.choice(voxels, 1))
         gains.append(flair_gain(table_of(points), mask, flair))
     # Of a patient with several targets the mean is asked, and fewer still would reach it.
-    assert sum(gain >= LEAST_GAIN for gain in gains) <= 2
+    assert sum(gain >= MIN_GAIN for gain in gains) <= 2
 
 
 def test_a_lesion_on_both_sides_and_flat_images_say_nothing(mask):
     place = np.array([30.0, 20, 20])
     both = flair_of(mask, tuple(place), tuple(lps_to_ras(place)))
-    assert suspicious_mirror(table_of(lps_to_ras(place)[None]), mask, both) == []
+    assert detect_lps_targets(table_of(lps_to_ras(place)[None]), mask, both) == []
     flat = nib.Nifti1Image(np.ones(mask.shape, np.float32), mask.affine)
     assert flair_gain(table_of(place[None]), mask, flat) == 0
     nothing = nib.Nifti1Image(np.full(mask.shape, np.nan, np.float32), mask.affine)
@@ -144,9 +144,9 @@ def test_rates_in_the_built_cohort():
         flair = resample_to(flair, mask.affine, mask.shape, name="FLAIR")
         flipped = rows.copy()
         flipped[list(AXES)] = lps_to_ras(rows[list(AXES)])
-        if suspicious_mirror(rows, mask, flair):
+        if detect_lps_targets(rows, mask, flair):
             false.append(patient)
-        if not suspicious_mirror(flipped, mask, flair):
+        if not detect_lps_targets(flipped, mask, flair):
             missed.append(patient)
     total = samples["participant_id"].nunique()
     assert len(false) < 0.04 * total, false

@@ -14,7 +14,7 @@ from nilearn.maskers import NiftiSpheresMasker
 from scipy import ndimage
 from sklearn.ensemble import RandomForestRegressor
 
-from cpm.toy import tiles_by_numpy, trained
+from cpm.toy import patches_by_numpy, trained
 from cpmlib.cpm.forest import from_sklearn
 from cpmlib.cpm.maps import make_maps
 from cpmlib.cpm.model_file import CpmModel
@@ -100,10 +100,10 @@ def test_the_mni152_anatomy_through_the_whole_chain(tmp_path: Path) -> None:
     weight = read_by_scipy(nib.Nifti1Image(value.astype("f4"), adc.affine), *grid)
     # Half of the weight must lie on values; exactly half is common, and must not hang on rounding.
     seen[3] = np.where(weight > 0.4999, 1e6 * seen[3] / np.maximum(weight, 0.1), 0)
-    tiles = tiles_by_numpy(seen.astype(np.float32))
+    patches = patches_by_numpy(seen.astype(np.float32))
     inner = ndimage.binary_erosion(np.asarray(truth.dataobj) > 0, iterations=2)
     taught = np.random.default_rng(1).choice(np.flatnonzero(inner), 3000, replace=False)
-    known = tiles.reshape(-1, 100)[taught]
+    known = patches.reshape(-1, 100)[taught]
     peer = RandomForestRegressor(10, min_samples_leaf=5, max_features=0.2, random_state=0)
     peer.fit(known, 1000 + 0.8 * known[:, 62] - 0.3 * known[:, 87] + known[:, 37])
     card = trained()[0].card
@@ -116,7 +116,7 @@ def test_the_mni152_anatomy_through_the_whole_chain(tmp_path: Path) -> None:
     np.testing.assert_allclose(cpm.affine, t1.affine, atol=1e-4)
     assert cpm.shape == t1.shape
     there = np.isfinite(np.asarray(cpm.dataobj))
-    raw = peer.predict(tiles[there])
+    raw = peer.predict(patches[there])
     expected = raw * card.reference_sd / raw.std()
     found = np.asarray(cpm.dataobj)[there]
     # Both sides interpolate, in single and double precision: in a few of 100,000 voxels a value

@@ -153,7 +153,7 @@ class StudyImages:
         return read_model(folder / "model.npz") if folder else None
 
     def held_out(self) -> pd.DataFrame | None:
-        """Return the tiles of the patients on whom the model was tested, if it was trained here."""
+        """Return the patches of the patients who tested the model, if it was trained here."""
         folder = self._model_folder(self.patients)
         path = folder / "held_out.tsv" if folder else None
         return pd.read_csv(path, sep="\t") if path and path.is_file() else None

@@ -4,7 +4,7 @@ Vocabulary
 ----------
 - *input scaling*: ``"none"`` if the model saw images in their own units, ``"whole-brain SD"`` if
   each was divided by its standard deviation over the brain.
-- *training range*: smallest and largest value of a contrast in the training tiles.
+- *training range*: smallest and largest value of a contrast in the training patches.
 - *reference SD*: mean over the training patients of the standard deviation of their predictions,
   each made by a forest that had not seen the patient; cells/mm2.
 """
@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from cpmlib.cpm.features import TILE
+from cpmlib.cpm.features import PATCH
 from cpmlib.mri.images import CONTRASTS
 
 FORMAT_VERSION = 1
@@ -30,46 +29,63 @@ UNITS: Mapping[str, str] = {
     "FLAIR": "arbitrary",
     "ADC": "1e-6 mm2/s",
 }
-DENSITY_UNIT = "cells/mm2"
-
 InputScaling = Literal["none", "whole-brain SD"]
-INPUT_SCALINGS: tuple[InputScaling, ...] = ("none", "whole-brain SD")
+INPUT_SCALINGS: tuple[InputScaling, ...] = get_args(InputScaling)
+SIDES = ("train", "test")
+MAX_TEXT = 1000
 
-LONGEST_TEXT = 1000
+_Check = Callable[[Any], bool]
+
+
+def _number(value: Any) -> bool:
+    # A larger number, or one that is not finite, is none that a model could use.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+def _range(value: Any) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2 and all(map(_number, value))
+    return pair and value[0] <= value[1]
+
+
+def _map(check: _Check, names: Collection[str] | None = None) -> _Check:
+    def checked(value: Any) -> bool:
+        if not isinstance(value, Mapping) or len(value) > 100:
+            return False
+        named = names is None or set(value) == set(names)
+        return named and all(_text(name) and check(item) for name, item in value.items())
+
+    return checked
+
+
+def _entry(shown: str, check: _Check, expected: str = "") -> Any:
+    """Describe an entry: how a reader sees it, what is right, and how to say what is."""
+    return dataclasses.field(metadata={"shown": shown, "check": check, "expected": expected})
+
+
+def _fixed(shown: str, value: Any, expected: str = "") -> Any:
+    """Describe an entry that has one value in every model of this library."""
+
+    def same(found: Any) -> bool:
+        return bool(found == value) and type(found) is type(value)
+
+    metadata = {"shown": shown, "check": same, "expected": expected or str(value)}
+    return dataclasses.field(default_factory=lambda: value, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What goes with a forest.
+    """What is known of a forest; the names of the entries are those of the file.
 
-    Parameters
-    ----------
-    label
-        Name of the model for people, such as on what it was trained.
-    synthetic
-        Whether the training data are synthetic.
-    voxel_size
-        In-plane, mm.
-    input_scaling
-        Whether inputs are divided by their whole-brain standard deviation.
-    training_range, training_median
-        Per contrast, in the unit of the (scaled) input: limits, and median of the tiles' centres.
-    density_range
-        Smallest and largest counted density of the training tiles, cells/mm2.
-    reference_sd
-        cells/mm2.
-    test_rmse
-        On the patients held out, cells/mm2.
-    n_patients, n_slices, n_tiles
-        ``{"train": ..., "test": ...}``.
-    seed
-        Of the split, the tiles drawn and the trees.
-    forest
-        Number of trees and how they were grown.
-    software
-        Package and version.
-    inputs, units, tile_size, density_unit, format_version
-        What every model of this library shares.
+    Lengths are in mm, densities in cells/mm2, ranges and medians in the unit of the (scaled) input;
+    the medians are those of the patches' centres.
 
     Raises
     ------
@@ -77,30 +93,51 @@ class ModelCard:
         For a value of another type, out of range, or not finite.
     """
 
-    label: str
-    synthetic: bool
-    voxel_size: float
-    input_scaling: InputScaling
-    training_range: Mapping[str, tuple[float, float]]
-    training_median: Mapping[str, float]
-    density_range: tuple[float, float]
-    reference_sd: float
-    test_rmse: float
-    n_patients: Mapping[str, int]
-    n_slices: Mapping[str, int]
-    n_tiles: Mapping[str, int]
-    seed: int
-    forest: Mapping[str, float]
-    software: Mapping[str, str]
-    inputs: tuple[str, ...] = CONTRASTS
-    units: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(UNITS))
-    tile_size: int = TILE
-    density_unit: str = DENSITY_UNIT
-    format_version: int = FORMAT_VERSION
+    label: str = _entry("model", _text)
+    synthetic: bool = _entry("trained on synthetic data", lambda value: isinstance(value, bool))
+    voxel_size: float = _entry("voxel in the plane (mm)", lambda v: _number(v) and 0 < v < 100)
+    input_scaling: InputScaling = _entry(  # noqa: RUF009
+        "inputs divided by", lambda v: v in INPUT_SCALINGS, " or ".join(INPUT_SCALINGS)
+    )
+    training_range: Mapping[str, tuple[float, float]] = _entry(
+        "range of each contrast in training", _map(_range, CONTRASTS)
+    )
+    training_median: Mapping[str, float] = _entry(
+        "median of each contrast in training", _map(_number, CONTRASTS)
+    )
+    density_range: tuple[float, float] = _entry(
+        "range of the counted density (cells/mm²)", lambda v: _range(v) and v[0] >= 0
+    )
+    reference_sd: float = _entry(
+        "reference SD, by which maps are scaled (cells/mm²)", lambda v: _number(v) and v > 0
+    )
+    test_rmse: float = _entry(
+        "RMSE on the patients held out (cells/mm²)", lambda v: _number(v) and v >= 0
+    )
+    n_patients: Mapping[str, int] = _entry("patients", _map(_count, SIDES))
+    n_slices: Mapping[str, int] = _entry("slices", _map(_count, SIDES))
+    n_tiles: Mapping[str, int] = _entry("patches", _map(_count, SIDES))
+    seed: int = _entry("seed of the random numbers", _count)
+    forest: Mapping[str, float] = _entry("forest", _map(_number))
+    software: Mapping[str, str] = _entry("software", _map(_text))
+    inputs: tuple[str, ...] = _fixed("contrasts", CONTRASTS, ", ".join(CONTRASTS))
+    units: Mapping[str, str] = _fixed(
+        "units of the contrasts", UNITS, ", ".join(f"{name} in {u}" for name, u in UNITS.items())
+    )
+    tile_size: int = _fixed("patch (voxels along an edge)", PATCH)
+    density_unit: str = _fixed("unit of the density", "cells/mm2")
+    format_version: int = _fixed(
+        "version of the file's format", FORMAT_VERSION, f"at most {FORMAT_VERSION}"
+    )
 
     def __post_init__(self) -> None:
-        for problem in _problems(self):
-            raise ValueError(problem)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not field.metadata["check"](value):
+                text, expected = str(value), field.metadata["expected"]
+                found = text if len(text) <= 60 else f"{text[:60]}..."
+                remark = f"; this library uses {expected}" if expected else ""
+                raise ValueError(f"the card's {field.name} is {found}{remark}")
 
     def to_json(self) -> str:
         """Write the card as JSON; equal cards give equal text."""
@@ -108,12 +145,7 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
-        """Read a card.
-
-        Raises
-        ------
-        ValueError
-            For text that is no JSON, repeats a name, or is no such card.
+        """Read a card; raise a ValueError for text that is no JSON, repeats a name, or is no card.
 
         Examples
         --------
@@ -128,11 +160,11 @@ class ModelCard:
             raise ValueError("the card is nested too deeply") from None
         if not isinstance(content, dict):
             raise ValueError("the card is no JSON object")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if sorted(known - set(content)):
-            raise ValueError(f"the card lacks {', '.join(map(repr, sorted(known - set(content))))}")
-        if sorted(set(content) - known):
-            raise ValueError(f"the card has an unknown entry {sorted(set(content) - known)[0]!r}")
+        known = {field.name for field in fields(cls)}
+        if lacking := sorted(known - set(content)):
+            raise ValueError(f"the card lacks {', '.join(map(repr, lacking))}")
+        if unknown := sorted(set(content) - known):
+            raise ValueError(f"the card has an unknown entry {unknown[0]!r}")
         for name in ("inputs", "density_range"):
             content[name] = _pair(content[name])
         if isinstance(content["training_range"], dict):
@@ -155,142 +187,22 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"the card holds {constant}")
 
 
-def _problems(card: ModelCard) -> list[str]:
-    """Say what is wrong with a card's entries."""
-    checks = {
-        "label": _is_text(card.label),
-        "synthetic": isinstance(card.synthetic, bool),
-        "voxel_size": _is_number(card.voxel_size) and 0 < card.voxel_size < 100,
-        "input_scaling": card.input_scaling in INPUT_SCALINGS,
-        "training_range": _is_map(card.training_range, _is_range, CONTRASTS),
-        "training_median": _is_map(card.training_median, _is_number, CONTRASTS),
-        "density_range": _is_range(card.density_range) and card.density_range[0] >= 0,
-        "reference_sd": _is_number(card.reference_sd) and card.reference_sd > 0,
-        "test_rmse": _is_number(card.test_rmse) and card.test_rmse >= 0,
-        "n_patients": _is_map(card.n_patients, _is_count, ("train", "test")),
-        "n_slices": _is_map(card.n_slices, _is_count, ("train", "test")),
-        "n_tiles": _is_map(card.n_tiles, _is_count, ("train", "test")),
-        "seed": _is_count(card.seed),
-        "forest": _is_map(card.forest, _is_number),
-        "software": _is_map(card.software, _is_text),
-        "inputs": card.inputs == CONTRASTS,
-        "units": card.units == UNITS,
-        "tile_size": _is_count(card.tile_size) and card.tile_size == TILE,
-        "density_unit": card.density_unit == DENSITY_UNIT,
-        "format_version": _is_count(card.format_version) and card.format_version == FORMAT_VERSION,
-    }
-    wanted = {
-        "inputs": ", ".join(CONTRASTS),
-        "units": ", ".join(f"{name} in {unit}" for name, unit in UNITS.items()),
-        "tile_size": str(TILE),
-        "density_unit": DENSITY_UNIT,
-        "input_scaling": " or ".join(INPUT_SCALINGS),
-        "format_version": f"at most {FORMAT_VERSION}",
-    }
-    return [
-        f"the card's {name} is {_shown(getattr(card, name))}"
-        + (f"; this library uses {wanted[name]}" if name in wanted else "")
-        for name, good in checks.items()
-        if not good
-    ]
-
-
-def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-def _is_number(value: Any) -> bool:
-    # A whole number too large for a float is none that a model could use.
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return (isinstance(value, float) and math.isfinite(value)) or (
-        isinstance(value, int) and abs(value) < 2**53
-    )
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_TEXT
-
-
-def _is_range(value: Any) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and all(map(_is_number, value))
-        and value[0] <= value[1]
-    )
-
-
-def _is_map(value: Any, is_good: Any, names: tuple[str, ...] | None = None) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and len(value) <= 100
-        and (names is None or set(value) == set(names))
-        and all(_is_text(name) and is_good(item) for name, item in value.items())
-    )
-
-
-_ENTRIES = {
-    "label": "model",
-    "synthetic": "trained on synthetic data",
-    "voxel_size": "voxel in the plane (mm)",
-    "input_scaling": "inputs divided by",
-    "training_range": "range of each contrast in training",
-    "training_median": "median of each contrast in training",
-    "density_range": "range of the counted density (cells/mm²)",
-    "reference_sd": "reference SD, by which maps are scaled (cells/mm²)",
-    "test_rmse": "RMSE on the patients held out (cells/mm²)",
-    "n_patients": "patients",
-    "n_slices": "slices",
-    "n_tiles": "tiles",
-    "seed": "seed of the random numbers",
-    "inputs": "contrasts",
-    "units": "units of the contrasts",
-    "tile_size": "tile (voxels along an edge)",
-    "density_unit": "unit of the density",
-    "format_version": "version of the file's format",
-}
-"""How a reader sees the entries of a card."""
-
-
 def training_card(card: ModelCard) -> pd.DataFrame:
-    """List a card for a reader.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``entry`` and ``value``, both text.
-    """
+    """List a card for a reader: ``entry`` and ``value``, both text."""
     rows = []
-    for entry, value in dataclasses.asdict(card).items():
+    for field in fields(card):
+        value = getattr(card, field.name)
         if isinstance(value, Mapping):
             named = ((name.replace("_", " "), _written(item)) for name, item in value.items())
-            text = ", ".join(f"{name}: {item}" for name, item in named)
-        else:
-            text = _written(value)
-        rows.append((_ENTRIES.get(entry, entry.replace("_", " ")), text))
+            value = ", ".join(f"{name}: {item}" for name, item in named)
+        rows.append((field.metadata["shown"], _written(value)))
     return pd.DataFrame(rows, columns=["entry", "value"])
 
 
 def training_sentences(card: ModelCard | None, published_rmse: float) -> str:
-    """Say on how many patients a model was trained and tested, and how it did.
+    """Say in Markdown on how many patients a model was trained and tested, and how it did.
 
-    Parameters
-    ----------
-    card
-        None if no map of the study was predicted here.
-    published_rmse
-        Test error of the published model, cells/mm2.
-
-    Returns
-    -------
-    str
-        Sentences for a page, in Markdown.
+    `published_rmse` is in cells/mm2; there is no card if no map of the study was predicted here.
 
     Examples
     --------
@@ -316,10 +228,8 @@ def training_sentences(card: ModelCard | None, published_rmse: float) -> str:
 
 
 def _written(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return (
-            " to ".join(_written(item) for item in value) if len(value) == 2 else ", ".join(value)
-        )
+    if isinstance(value, tuple):
+        return (" to " if len(value) == 2 else ", ").join(map(_written, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

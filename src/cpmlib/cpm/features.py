@@ -1,20 +1,20 @@
-"""What a cellularity prediction model sees of a voxel: its 5 x 5 tile in each of four contrasts.
+"""What a cellularity prediction model sees of a voxel: its 5 x 5 patch in each of four contrasts.
 
 Vocabulary
 ----------
-- *tile*: a voxel and its neighbours in the plane of the first two axes of the reference grid, two
+- *patch*: a voxel and its neighbours in the plane of the first two axes of the reference grid, two
   to each side; the planes are axial, the axes run to right, anterior and superior.
-- *feature*: one of the 100 numbers of the four tiles. Feature ``contrast * 25 + (di + 2) * 5 +
+- *feature*: one of the 100 numbers of the four patches. Feature ``contrast * 25 + (di + 2) * 5 +
   (dj + 2)`` lies di voxels along the first axis and dj along the second; contrasts are numbered as
   in `cpmlib.mri.images.CONTRASTS`.
 - *volumes*: the four contrasts on one grid, (4, X, Y, Z) float32.
-- *complete*: a voxel whose four tiles hold a value everywhere.
+- *complete*: a voxel whose four patches hold a value everywhere.
 
 Beyond the border of the grid the outermost voxel is repeated.
 
 References
 ----------
-Bobholz SA et al. (2022) AJNR Am J Neuroradiol 43:682 (tiles of four contrasts).
+Bobholz SA et al. (2022) AJNR Am J Neuroradiol 43:682 (patches of four contrasts).
 """
 
 from __future__ import annotations
@@ -25,39 +25,15 @@ from scipy import ndimage
 
 from cpmlib.mri.images import CONTRASTS
 
-TILE = 5
-"""Edge of a tile, voxels (Bobholz et al. 2022)."""
+PATCH = 5
+"""Edge of a patch, voxels (Bobholz et al. 2022)."""
 
-REACH = TILE // 2
-N_FEATURES = len(CONTRASTS) * TILE * TILE
-
-
-def feature_names() -> list[str]:
-    """Name the features in their order: contrast and offset in voxels along the first two axes.
-
-    Examples
-    --------
-    >>> feature_names()[0], feature_names()[12], len(feature_names())
-    ('T1w(-2,-2)', 'T1w(+0,+0)', 100)
-    """
-    offsets = range(-REACH, REACH + 1)
-    return [f"{c}({i:+d},{j:+d})" for c in CONTRASTS for i in offsets for j in offsets]
+REACH = PATCH // 2
+N_FEATURES = len(CONTRASTS) * PATCH * PATCH
 
 
-def tiles_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Read the features of some voxels.
-
-    Parameters
-    ----------
-    volumes : (4, X, Y, Z) float32
-        The contrasts.
-    voxels : (n, 3) int
-        Voxel indices.
-
-    Returns
-    -------
-    (n, 100) float32
-        NaN where the volumes have no value.
+def patches_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Read the features, (n, 100) float32, of some voxels, (n, 3) int, in volumes; NaN is no value.
 
     Raises
     ------
@@ -67,7 +43,7 @@ def tiles_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> volumes = np.arange(4 * 36, dtype=np.float32).reshape(4, 6, 6, 1)
-    >>> tiles_at(volumes, np.array([[2, 3, 0]]))[0, [0, 12, 24, 37]]
+    >>> patches_at(volumes, np.array([[2, 3, 0]]))[0, [0, 12, 24, 37]]
     array([ 1., 15., 29., 51.], dtype=float32)
     """
     voxels = np.asarray(voxels)
@@ -80,13 +56,13 @@ def tiles_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     voxels = np.ascontiguousarray(voxels, dtype=np.int64)
     if (voxels < 0).any() or (voxels >= volumes.shape[1:]).any():
         raise ValueError(f"a voxel lies outside the grid of shape {volumes.shape[1:]}")
-    tiles = np.empty((len(voxels), N_FEATURES), dtype=np.float32)
-    _read_tiles(volumes, voxels, tiles)
-    return tiles
+    patches = np.empty((len(voxels), N_FEATURES), dtype=np.float32)
+    _read_patches(volumes, voxels, patches)
+    return patches
 
 
 @njit(nogil=True, cache=True)
-def _read_tiles(volumes: np.ndarray, voxels: np.ndarray, tiles: np.ndarray) -> None:
+def _read_patches(volumes: np.ndarray, voxels: np.ndarray, patches: np.ndarray) -> None:
     contrasts, nx, ny, _ = volumes.shape
     for n in range(len(voxels)):
         x, y, z = voxels[n]
@@ -96,28 +72,26 @@ def _read_tiles(volumes: np.ndarray, voxels: np.ndarray, tiles: np.ndarray) -> N
                 i = min(max(x + di, 0), nx - 1)
                 for dj in range(-REACH, REACH + 1):
                     j = min(max(y + dj, 0), ny - 1)
-                    tiles[n, feature] = volumes[c, i, j, z]
+                    patches[n, feature] = volumes[c, i, j, z]
                     feature += 1
 
 
 def padded_volumes(
     volumes: np.ndarray, box: tuple[slice, slice, slice] | None = None
 ) -> np.ndarray:
-    """Lay a box of the volumes out so that the tiles of neighbouring voxels share cache lines.
+    """Lay a box of the volumes out so that the patches of neighbouring voxels share cache lines.
 
     Parameters
     ----------
     volumes : (4, X, Y, Z) float32
-        The contrasts.
     box
         Slices with start and stop along X, Y and Z; everything if None.
 
     Returns
     -------
     (4, z, y + 4, x + 4) float32
-        For a box of (x, y, z) voxels and two more to each side in the plane, C-contiguous, which is
-        the order in which NIfTI files are stored; beyond the border of the volumes the outermost
-        voxels are repeated.
+        A box of (x, y, z) voxels and two more to each side in the plane, C-contiguous: the order in
+        which NIfTI files are stored.
 
     Examples
     --------
@@ -146,17 +120,7 @@ def _within(wanted: slice, size: int) -> tuple[slice, slice]:
 
 
 def feature_offsets(padded_shape: tuple[int, ...]) -> np.ndarray:
-    """Distance of each feature from a tile's first voxel in `padded_volumes`, in elements.
-
-    Parameters
-    ----------
-    padded_shape
-        Shape of what `padded_volumes` returned.
-
-    Returns
-    -------
-    (100,) int64
-        None is negative: the tile's first voxel has the smallest index.
+    """Return the elements from a patch's first voxel to each feature in `padded_volumes`, (100,).
 
     Examples
     --------
@@ -164,44 +128,28 @@ def feature_offsets(padded_shape: tuple[int, ...]) -> np.ndarray:
     array([  0,   7,   1, 294])
     """
     contrasts, nz, ny, nx = padded_shape
-    c, i, j = np.indices((contrasts, TILE, TILE)).reshape(3, -1)
+    c, i, j = np.indices((contrasts, PATCH, PATCH)).reshape(3, -1)
     return c * (nz * ny * nx) + j * nx + i
 
 
-def any_in_tile(condition: np.ndarray) -> np.ndarray:
-    """Say for each voxel whether a condition holds anywhere in its tile.
-
-    Parameters
-    ----------
-    condition : (X, Y, Z) bool
-
-    Returns
-    -------
-    (X, Y, Z) bool
+def any_in_patch(condition: np.ndarray) -> np.ndarray:
+    """Say for each voxel whether a condition, (X, Y, Z) bool, holds anywhere in its patch.
 
     Examples
     --------
     >>> line = np.zeros((7, 1, 1), bool)
     >>> line[6] = True
-    >>> any_in_tile(line)[:, 0, 0].astype(int)
+    >>> any_in_patch(line)[:, 0, 0].astype(int)
     array([0, 0, 0, 0, 1, 1, 1])
     """
     found = condition.astype(np.uint8)
     for axis in (0, 1):
-        found = ndimage.maximum_filter1d(found, TILE, axis=axis, mode="nearest")
+        found = ndimage.maximum_filter1d(found, PATCH, axis=axis, mode="nearest")
     return found.astype(bool)
 
 
 def complete(volumes: np.ndarray) -> np.ndarray:
-    """Say which voxels have a value in all of their four tiles.
-
-    Parameters
-    ----------
-    volumes : (4, X, Y, Z) float32
-
-    Returns
-    -------
-    (X, Y, Z) bool
+    """Say which voxels, (X, Y, Z) bool, have a value in all of their four patches.
 
     Examples
     --------
@@ -213,4 +161,4 @@ def complete(volumes: np.ndarray) -> np.ndarray:
     absent = ~np.isfinite(volumes[0])
     for volume in volumes[1:]:
         absent |= ~np.isfinite(volume)
-    return ~any_in_tile(absent) if absent.any() else ~absent
+    return ~any_in_patch(absent) if absent.any() else ~absent

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cpmlib.cpm.features import N_FEATURES
-from cpmlib.cpm.traversal import LARGEST_INDEX, add_up_trees, pack_nodes
+from cpmlib.cpm.traversal import MAX_INDEX, NODE, sum_leaves
 
 LEAF = -1
 """Feature of a node that asks nothing."""
@@ -29,11 +29,11 @@ class Forest:
     Parameters
     ----------
     feature : (n,) int16
-        Which feature a node looks at; -1 for a leaf.
+        Which feature a node looks at; -1 for a leaf, which has 0 in all but ``value``.
     threshold : (n,) float32
-        A larger value goes to ``child + 1``; 0 for a leaf.
+        A larger value leads to ``child + 1``.
     child : (n,) int32
-        Index of the first of a node's two children; 0 for a leaf.
+        Index of the first of a node's two children.
     value : (n,) float32
         Prediction of a leaf, cells/mm2; 0 for other nodes.
     root : (trees,) int32
@@ -84,78 +84,58 @@ class Forest:
         return len(self.feature)
 
     @cached_property
-    def _nodes_of_tiles(self) -> np.ndarray:
+    def _nodes_of_patches(self) -> np.ndarray:
         return self.packed(np.arange(N_FEATURES))
 
     def packed(self, offsets: np.ndarray) -> np.ndarray:
-        """Return the nodes for images in which a feature lies at an offset from its tile's start.
-
-        Parameters
-        ----------
-        offsets : (100,) int
-            Elements from the first number of a tile to each feature.
-
-        Returns
-        -------
-        (n,) `cpmlib.cpm.traversal.NODE`
-        """
+        """Return the nodes, (n,) `NODE`, for features at these offsets (100,) in the values."""
         leaf = self.feature == LEAF
-        offset = np.where(leaf, 0, np.asarray(offsets)[np.where(leaf, 0, self.feature)])
-        return pack_nodes(self.threshold, offset, self.child, self.value, leaf)
+        nodes = np.empty(self.n_nodes, dtype=NODE)
+        nodes["threshold"] = np.where(leaf, np.inf, self.threshold)
+        nodes["offset"] = np.where(leaf, 0, np.asarray(offsets)[np.where(leaf, 0, self.feature)])
+        nodes["child"] = np.where(leaf, np.arange(self.n_nodes), self.child)
+        nodes["value"] = self.value
+        return nodes
 
-    def predict(self, tiles: np.ndarray) -> np.ndarray:
-        """Predict from features.
-
-        Parameters
-        ----------
-        tiles : (n, 100) float32
-            As `cpmlib.cpm.features.tiles_at` returns them.
+    def predict(self, patches: np.ndarray) -> np.ndarray:
+        """Predict from features, (n, 100) float32, as `cpmlib.cpm.features.patches_at` reads them.
 
         Returns
         -------
         (n,) float64
-            cells/mm2; NaN for a tile with a number that is not finite. The same whatever else is
-            asked at the same time.
+            cells/mm2; NaN for a patch with a number that is not finite.
 
         Raises
         ------
         ValueError
             For an array of another shape or type.
         """
-        if tiles.ndim != 2 or tiles.shape[1] != N_FEATURES or tiles.dtype != np.float32:
-            found = f"{tiles.dtype} of shape {tiles.shape}"
-            raise ValueError(f"tiles are {found}; expected float32 (n, {N_FEATURES})")
-        if tiles.size > LARGEST_INDEX:
-            raise ValueError(f"{len(tiles)} tiles are too many at once; ask in parts")
-        tiles = np.ascontiguousarray(tiles)
-        starts = np.arange(len(tiles), dtype=np.uint32) * np.uint32(N_FEATURES)
-        total = add_up_trees(tiles.reshape(-1), starts, self._nodes_of_tiles, self.root)
+        if patches.ndim != 2 or patches.shape[1] != N_FEATURES or patches.dtype != np.float32:
+            found = f"{patches.dtype} of shape {patches.shape}"
+            raise ValueError(f"patches are {found}; expected float32 (n, {N_FEATURES})")
+        if patches.size > MAX_INDEX:
+            raise ValueError(f"{len(patches)} patches are too many at once; ask in parts")
+        patches = np.ascontiguousarray(patches)
+        starts = np.arange(len(patches), dtype=np.uint32) * np.uint32(N_FEATURES)
+        total = sum_leaves(patches.reshape(-1), starts, self._nodes_of_patches, self.root)
         # The sum of 100 finite float32 numbers cannot overflow in float64, so that it tells.
-        total[~np.isfinite(tiles.sum(axis=1, dtype=np.float64))] = np.nan
+        total[~np.isfinite(patches.sum(axis=1, dtype=np.float64))] = np.nan
         return total / self.n_trees
 
 
 def from_sklearn(regressor: Any) -> Forest:
-    """Take over a fitted forest of scikit-learn.
+    """Take over a RandomForestRegressor of scikit-learn, fitted to 100 features and one output.
 
-    Parameters
-    ----------
-    regressor : sklearn.ensemble.RandomForestRegressor
-        Fitted to 100 features and one output.
-
-    Returns
-    -------
-    Forest
-        Gives the same predictions: scikit-learn compares float32 features with float64 thresholds,
-        and ``x <= t`` holds for the same float32 x if t is rounded down to float32. Leaf values
-        are rounded to float32 (by less than 2.5e-4 cells/mm2 for densities up to 4096).
+    The predictions are the same: scikit-learn compares float32 features with float64 thresholds,
+    and ``x <= t`` holds for the same float32 x if t is rounded down to float32. Leaf values are
+    rounded to float32 (by less than 2.5e-4 cells/mm2 for densities up to 4096).
 
     Examples
     --------
     >>> from sklearn.ensemble import RandomForestRegressor
-    >>> tiles = np.random.default_rng(0).random((40, 100), np.float32)
-    >>> peer = RandomForestRegressor(3, random_state=0).fit(tiles, 1000 * tiles[:, 7])
-    >>> bool(np.abs(from_sklearn(peer).predict(tiles) - peer.predict(tiles)).max() < 1e-3)
+    >>> patches = np.random.default_rng(0).random((40, 100), np.float32)
+    >>> peer = RandomForestRegressor(3, random_state=0).fit(patches, 1000 * patches[:, 7])
+    >>> bool(np.abs(from_sklearn(peer).predict(patches) - peer.predict(patches)).max() < 1e-3)
     True
     """
     parts = [_flatten(estimator.tree_) for estimator in regressor.estimators_]

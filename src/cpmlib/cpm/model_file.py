@@ -24,62 +24,29 @@ import numpy as np
 
 from cpmlib.cpm.card import FORMAT_VERSION, ModelCard
 from cpmlib.cpm.forest import Forest
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, fault
 
 CARD = "card.json"
-LARGEST_FILE = 2**29
-"""Bytes; a forest of 100 trees on 40,000 tiles takes about one five-hundredth of it."""
+MAX_FILE = 2**29
+"""Bytes; a forest of 100 trees on 40,000 patches takes about one five-hundredth of it."""
 
-LARGEST_MEMBER = 2**29
-LARGEST_CARD = 2**20
+MAX_MEMBER = 2**29
+MAX_CARD = 2**20
 
-_MAGIC = b"\x93NUMPY\x01\x00"
-_HEADER = re.compile(
-    rb"\{'descr': '(<[if][248])', 'fortran_order': False, 'shape': \((\d{1,12}),\), \} *\n"
-)
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    struct.error,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    OverflowError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-)
+_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError)
+_BROKEN_CONTENT = (ValueError, LookupError, TypeError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True)
 class CpmModel:
-    """A forest and what is known about it.
-
-    Parameters
-    ----------
-    forest
-        The trees.
-    card
-        Their training, and the inputs that they expect.
-    """
+    """A forest, and the card of its training and of the inputs that it expects."""
 
     forest: Forest
     card: ModelCard
 
 
 def write_model(path: str | os.PathLike[str], model: CpmModel) -> None:
-    """Write a model as a whole or not at all; equal models give equal bytes.
-
-    Parameters
-    ----------
-    path
-        File, usually ending in ``.npz``; its folder is made if needed.
-    model
-        What to write.
-    """
+    """Write a model as a whole or not at all; equal models give equal bytes."""
     path = Path(path)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -104,22 +71,13 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def read_model(path: str | os.PathLike[str]) -> CpmModel:
-    """Read a model and check every part of it.
-
-    Parameters
-    ----------
-    path
-        File that `write_model` wrote.
-
-    Returns
-    -------
-    CpmModel
+    """Read a model that `write_model` wrote, and check every part of it.
 
     Raises
     ------
     DatasetError
         For a file that is absent, truncated, altered, too large, of another kind or of a newer
-        version, and for a model of other inputs, units or tile size than this library makes.
+        version, and for a model of other inputs, units or patch size than this library makes.
 
     Examples
     --------
@@ -133,14 +91,11 @@ def read_model(path: str | os.PathLike[str]) -> CpmModel:
     if not path.is_file():
         raise _fault(path.name, "no such file", remedy="correct the path")
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"more than {LARGEST_FILE} bytes")
-        members = _read_members(path)
-        return _assemble(members)
-    except DatasetError:
-        raise
-    except _UNREADABLE as error:
-        raise _fault(path.name, f"a file that is no such model ({_said(error)})") from None
+        if path.stat().st_size > MAX_FILE:
+            raise ValueError(f"more than {MAX_FILE} bytes")
+        return _assemble(_read_members(path))
+    except (*_BROKEN_ARCHIVE, *_BROKEN_CONTENT) as error:
+        raise _fault(path.name, f"a file that is no such model ({_first_line(error)})") from None
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
@@ -152,15 +107,12 @@ def _read_members(path: Path) -> dict[str, bytes]:
             raise ValueError(f"members {', '.join(sorted(names)[:8])}")
         members = {}
         for entry in entries:
-            limit = LARGEST_CARD if entry.filename == CARD else LARGEST_MEMBER
+            limit = MAX_CARD if entry.filename == CARD else MAX_MEMBER
             if entry.file_size > limit:
                 raise ValueError(f"{entry.filename} claims {entry.file_size} bytes")
             with archive.open(entry) as stream:
-                # Read no more than was claimed, whatever the compressed data expand to.
-                content = stream.read(entry.file_size)
-            if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
-                raise ValueError(f"{entry.filename} is damaged")
-            members[entry.filename] = content
+                # No more than was claimed, whatever the data expand to; their sum is checked.
+                members[entry.filename] = stream.read(entry.file_size)
     return members
 
 
@@ -177,21 +129,21 @@ def _assemble(members: dict[str, bytes]) -> CpmModel:
 
 
 def _array(name: str, content: bytes, dtype: np.dtype) -> np.ndarray:
-    """Read an array of one dimension and a known type without interpreting anything else."""
-    if content[: len(_MAGIC)] != _MAGIC:
+    """Read an array of one dimension and a known type; nothing else in it is interpreted."""
+    if not content.startswith(b"\x93NUMPY\x01\x00"):
         raise ValueError(f"{name} is no array of NumPy's format 1.0")
-    (length,) = struct.unpack_from("<H", content, len(_MAGIC))
-    start = len(_MAGIC) + 2 + length
-    header = _HEADER.fullmatch(content[len(_MAGIC) + 2 : start])
-    if header is None or np.dtype(header[1].decode()) != dtype:
+    stream = io.BytesIO(content)
+    np.lib.format.read_magic(stream)
+    shape, _, found = np.lib.format.read_array_header_1_0(stream)
+    if found != dtype or len(shape) != 1:
         raise ValueError(f"{name} is not {dtype.name} of one dimension")
-    if int(header[2]) * dtype.itemsize != len(content) - start:
+    if shape[0] * dtype.itemsize != len(content) - stream.tell():
         raise ValueError(f"{name} has not the length that it claims")
-    return np.frombuffer(content, dtype=dtype, offset=start)
+    return np.frombuffer(content, dtype=dtype, offset=stream.tell())
 
 
-def _said(error: BaseException) -> str:
-    """First line of a message, without the paths that it may hold."""
+def _first_line(error: BaseException) -> str:
+    """Return the first line of a message, without the paths that it may hold."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     words = [word for word in lines[0].split() if "\\" not in word and not word.startswith("/")]
     return " ".join(words)[:140] or type(error).__name__
@@ -200,4 +152,4 @@ def _said(error: BaseException) -> str:
 def _fault(
     file: str, found: str, remedy: str = "copy the file again, or train a model with this library"
 ) -> DatasetError:
-    return DatasetError(Problem(file, found, "a cellularity prediction model", remedy))
+    return fault(file, found, "a cellularity prediction model", remedy)

@@ -6,7 +6,7 @@ Vocabulary
 - *normalised map*: what is analysed. The validation study divides the raw values "by the
   whole-brain intensity SD at the single patient level"; so that the unit stays cells/mm2 the
   quotient is multiplied by the model's reference SD.
-- *extrapolation*: a tile holds a value below or above all that the model has seen of a contrast.
+- *extrapolation*: a patch holds a value below or above all that the model has seen of a contrast.
 
 References
 ----------
@@ -23,11 +23,11 @@ import nibabel as nib
 import numpy as np
 
 from cpmlib.cpm.features import (
-    any_in_tile,
+    any_in_patch,
     complete,
     feature_offsets,
     padded_volumes,
-    tiles_at,
+    patches_at,
 )
 from cpmlib.cpm.inputs import (
     Normalisation,
@@ -37,11 +37,14 @@ from cpmlib.cpm.inputs import (
     model_inputs,
 )
 from cpmlib.cpm.model_file import CpmModel
-from cpmlib.cpm.traversal import add_up_trees
+from cpmlib.cpm.traversal import sum_leaves
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.mri.volume import make_image
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.volume import Volume, make_image
+from cpmlib.study.errors import fault
 from cpmlib.study.options import MUCH_OUTSIDE
+
+Image = nib.Nifti1Image | Volume
+Images = Mapping[str, Image]
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,15 @@ class CpmResult:
     Parameters
     ----------
     image
-        float32, cells/mm2; NaN outside the brain and where a tile has no value.
+        float32, cells/mm2; NaN outside the brain and where a patch has no value.
     raw_sd
         Standard deviation of the raw map over the brain, cells/mm2.
     factor
         By which the raw map was multiplied: reference SD / `raw_sd` for ``"output"``, else 1.
     extrapolation
-        float32: for how many contrasts (0 to 4) a voxel's tile leaves the training range; NaN
-        where the map is.
+        float32: for how many contrasts a voxel's patch leaves the training range; NaN as the map.
     extrapolation_share
-        Per contrast, and for ``"any"`` of them: share of the map's voxels concerned, 0 to 1.
+        Per contrast, and for ``"any"`` of them: share of the map's voxels, 0 to 1.
     no_value_share
         Share of the brain's voxels without a value, 0 to 1.
     """
@@ -88,35 +90,11 @@ class CpmResult:
 
 
 def predict_map(
-    model: CpmModel,
-    images: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
-    *,
-    threads: int | None = None,
+    model: CpmModel, images: Images, mask: Image, *, threads: int | None = None
 ) -> nib.Nifti1Image:
-    """Ask the forest about every voxel of a brain.
+    """Ask the forest about every voxel of a brain; arguments and errors as `cellularity_map`.
 
-    Parameters
-    ----------
-    model
-        As trained or read.
-    images
-        T1w, T1wGd, FLAIR and ADC on one grid with axes R, A, S and the model's voxel size in the
-        plane, in the unit and scaling with which the model was trained.
-    mask
-        Brain: 1 inside, 0 outside; on the same grid.
-    threads
-        How many; all processors that this process may use if None. The result is the same.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        float32, cells/mm2, not normalised; NaN outside the mask and where a tile has no value.
-
-    Raises
-    ------
-    DatasetError
-        If the images do not fit the model or each other.
+    Returns float32, cells/mm2, not normalised; NaN outside the mask and where a patch has no value.
     """
     volumes, inside = model_inputs(model.card, images, mask)
     return make_image(_raw(model, volumes, inside, threads), mask.affine)
@@ -125,33 +103,16 @@ def predict_map(
 def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     """Ask the forest about a few voxels, in one thread and without a copy of the images.
 
-    Parameters
-    ----------
-    model
-        As trained or read.
-    volumes : (4, X, Y, Z) float32
-        Contrasts in the order of `cpmlib.mri.images.CONTRASTS`, as the model expects them.
-    voxels : (n, 3) int
-        Indices; beyond the border the outermost voxel is repeated.
-
-    Returns
-    -------
-    (n,) float64
-        cells/mm2, not normalised; equal to `predict_map` when rounded to float32. NaN where a tile
-        has no value.
-
-    Raises
-    ------
-    ValueError
-        For arrays of another shape or type, or a voxel outside the grid.
+    Arguments and errors as `cpmlib.cpm.features.patches_at`. Returns (n,) float64, cells/mm2, not
+    normalised, equal to `predict_map` when rounded to float32; NaN where a patch has no value.
     """
-    return model.forest.predict(tiles_at(volumes, voxels))
+    return model.forest.predict(patches_at(volumes, voxels))
 
 
 def cellularity_map(
     model: CpmModel,
-    images: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
+    images: Images,
+    mask: Image,
     normalise: Normalisation = "output",
     *,
     threads: int | None = None,
@@ -161,7 +122,6 @@ def cellularity_map(
     Parameters
     ----------
     model
-        As trained or read.
     images
         T1w, T1wGd and FLAIR in scanner units and ADC in 1e-6 mm2/s, on one grid with axes R, A, S
         and the model's voxel size in the plane.
@@ -172,11 +132,7 @@ def cellularity_map(
         ``"input"``: each contrast / its standard deviation over the brain, before the forest; needs
         a model that was trained so. ``"none"``: the raw map.
     threads
-        As in `predict_map`.
-
-    Returns
-    -------
-    CpmResult
+        All processors that this process may use if None. The result is the same.
 
     Raises
     ------
@@ -196,15 +152,14 @@ def cellularity_map(
     if not known.any():
         found = "no voxel of the brain with all neighbours in all contrasts"
         remedy = "check that the contrasts cover the brain"
-        raise DatasetError(Problem("model inputs", found, "images of one head", remedy))
+        raise fault("model inputs", found, "images of one head", remedy)
     if normalise != "input":
         check_adc_unit(model.card, volumes[CONTRASTS.index("ADC")][known])
     # A constant map is an answer too, as long as nothing is divided by its deviation.
-    values = raw[known]
-    raw_sd = (
-        brain_sd(values, "raw map") if normalise == "output" else float(values.std(dtype=float))
-    )
-    factor = model.card.reference_sd / raw_sd if normalise == "output" else 1.0
+    factor, raw_sd = 1.0, float(raw[known].std(dtype=float))
+    if normalise == "output":
+        raw_sd = brain_sd(raw[known], "raw map")
+        factor = model.card.reference_sd / raw_sd
     outside, share = _extrapolation(model, volumes, known)
     return CpmResult(
         make_image(raw * np.float32(factor), mask.affine),
@@ -240,7 +195,7 @@ def _raw(
         i, j, k = x - box[0].start, y - box[1].start, z - box[2].start
         starts = ((k * ny + j) * nx + i).astype(np.uint32)
         nodes = model.forest.packed(feature_offsets(padded.shape))
-        total = add_up_trees(padded.reshape(-1), starts, nodes, model.forest.root, threads)
+        total = sum_leaves(padded.reshape(-1), starts, nodes, model.forest.root, threads)
         raw[z, y, x] = total / model.forest.n_trees
     return raw.T
 
@@ -256,9 +211,9 @@ def _extrapolation(
     count = np.zeros(known.shape, dtype=np.float32)
     share = {}
     for name, values in zip(CONTRASTS, volumes, strict=True):
-        # Limits are float32 numbers of the training tiles, so that they are compared exactly.
+        # Limits are float32 numbers of the training patches, so that they are compared exactly.
         low, high = np.array(model.card.training_range[name], dtype=np.float32)
-        outside = any_in_tile((values < low) | (values > high))
+        outside = any_in_patch((values < low) | (values > high))
         share[name] = float(outside[known].mean())
         count += outside
     share["any"] = float((count[known] > 0).mean())

@@ -20,10 +20,7 @@ def available_processors() -> int:
 
 
 def usable_processors() -> int:
-    """Return how many processors this process should use.
-
-    No more than ``OMP_NUM_THREADS`` where it is set, as other libraries have it: jobs that run side
-    by side share the processors.
+    """Return how many processors to use: no more than ``OMP_NUM_THREADS``, where that is set.
 
     Examples
     --------

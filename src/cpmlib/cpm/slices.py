@@ -1,23 +1,23 @@
-"""Slices with counted cell density, and the tiles that are drawn from them.
+"""Slices with counted cell density, and the patches that are drawn from them.
 
 Vocabulary
 ----------
 - *slice*: one axial plane of a patient's images with the density that was counted on it.
-- *counted tile*: the tile of a voxel that has a density and a value in all neighbours.
+- *counted patch*: the patch of a voxel that has a density and a value in all neighbours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from cpmlib.cpm.card import InputScaling
-from cpmlib.cpm.features import complete, tiles_at
+from cpmlib.cpm.features import complete, patches_at
 from cpmlib.mri.grid import SAME_VOXEL_SIZE
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, Problem, fault
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,21 +27,18 @@ class AutopsySlice:
     Parameters
     ----------
     patient
-        Whose slice it is; all slices of a patient fall on the same side of the split.
+        All slices of a patient fall on the same side of the split.
     images
-        Per contrast of `cpmlib.mri.images.CONTRASTS` an (X, Y) float32 array on the reference grid:
-        the first axis runs to the patient's right, the second to anterior. T1w, T1wGd and FLAIR in
-        scanner units, ADC in 1e-6 mm2/s; NaN is "no value here".
+        Each of `cpmlib.mri.images.CONTRASTS`, (X, Y) float32, the first axis to the patient's
+        right, the second to anterior; ADC in 1e-6 mm2/s; NaN is no value.
     density : (X, Y) float32
-        Counted cells/mm2; NaN where nothing was counted, such as outside the brain.
+        Counted cells/mm2; NaN where nothing was counted.
     voxel_size
-        In-plane voxel size, mm.
+        In the plane, mm.
     scale
-        Standard deviation of each contrast over the brain, in its own unit; used for
-        ``input_scaling="whole-brain SD"`` only.
+        Standard deviation of each contrast over the brain, for ``input_scaling="whole-brain SD"``.
     brain : (X, Y) bool
-        Voxels of the brain, for the whole-brain standard deviation of the predictions; if None,
-        those with a density stand for it.
+        For the standard deviation of the predictions; if None, voxels with a density stand for it.
     """
 
     patient: str
@@ -53,19 +50,11 @@ class AutopsySlice:
 
 
 @dataclass(frozen=True, eq=False)
-class Tiles:
-    """Tiles of some slices, one row each.
+class Patches:
+    """Patches of some slices, one row each.
 
-    Parameters
-    ----------
-    features : (n, 100) float32
-        See `cpmlib.cpm.features`.
-    density : (n,) float32
-        cells/mm2; NaN for tiles drawn from the whole brain.
-    slice_index : (n,) int
-        Which slice of the list.
-    patient : (n,) str
-        Whose.
+    Features (n, 100) float32; density (n,) float32, cells/mm2, NaN where nothing was counted; place
+    of the slice in the list (n,) int, and patient (n,) str.
     """
 
     features: np.ndarray
@@ -76,25 +65,20 @@ class Tiles:
     def __len__(self) -> int:
         return len(self.density)
 
-    def of(self, patients: Sequence[str]) -> Tiles:
-        """Return the tiles of some patients."""
+    def of(self, patients: Sequence[str]) -> Patches:
+        """Return the patches of some patients."""
         kept = np.isin(self.patient, list(patients))
-        return Tiles(
-            self.features[kept], self.density[kept], self.slice_index[kept], self.patient[kept]
-        )
+        return Patches(*(getattr(self, column.name)[kept] for column in fields(self)))
 
 
 def check_slices(slices: Sequence[AutopsySlice], input_scaling: InputScaling) -> None:
-    """Refuse slices that cannot be trained on.
+    """Raise a DatasetError with every reason for which slices cannot be trained on.
 
-    Raises
-    ------
-    DatasetError
-        With every problem found: a contrast too few or too many, shapes that differ, densities
-        below 0, infinities, voxel sizes that differ, a scale that is needed and not there.
+    These are a contrast too few or too many, shapes or voxel sizes that differ, densities below 0,
+    infinities, and a scale that is needed and not there.
     """
     if not slices:
-        raise DatasetError(Problem("autopsy slices", "no slice", "at least one", "add slices"))
+        raise fault("autopsy slices", "no slice", "at least one", "add slices")
     problems = []
     for number, one in enumerate(slices, 1):
         name = f"autopsy slice {number} (patient {one.patient})"
@@ -135,41 +119,25 @@ def _faults(
 
 def stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
     """Return a slice's contrasts as a model sees them, (4, X, Y, 1) float32."""
-    scale = {name: one.scale[name] if input_scaling != "none" else 1.0 for name in CONTRASTS}
-    planes = [
-        np.asarray(one.images[name], dtype=np.float32) / np.float32(scale[name])
-        for name in CONTRASTS
-    ]
-    return np.stack(planes)[..., None]
+    planes = np.stack([np.asarray(one.images[name], dtype=np.float32) for name in CONTRASTS])
+    if input_scaling != "none":
+        scale = np.array([one.scale[name] for name in CONTRASTS], dtype=np.float32)
+        planes /= scale[:, None, None]
+    return planes[..., None]
 
 
-def draw_tiles(
+def draw_patches(
     slices: Sequence[AutopsySlice],
     rng: np.random.Generator,
     most: int,
     input_scaling: InputScaling,
     *,
     whole_brain: bool = False,
-) -> Tiles:
-    """Draw tiles at random, without repetition.
+) -> Patches:
+    """Draw up to `most` patches of each slice at random, without repetition.
 
-    Parameters
-    ----------
-    slices
-        To draw from.
-    rng
-        Source of the draws.
-    most
-        Tiles per slice; all of them if there are fewer.
-    input_scaling
-        Whether contrasts are divided by the slice's scale.
-    whole_brain
-        Draw from the brain instead of from where cells were counted.
-
-    Returns
-    -------
-    Tiles
-        In the order of the slices, and within a slice of the voxels.
+    They are drawn where cells were counted, or from the whole brain, and stay in the order of the
+    slices, and within a slice of the voxels.
     """
     parts = []
     for number, one in enumerate(slices):
@@ -182,5 +150,5 @@ def draw_tiles(
             voxels = voxels[np.sort(rng.choice(len(voxels), most, replace=False))]
         density = np.asarray(one.density, dtype=np.float32)[voxels[:, 0], voxels[:, 1]]
         whose = np.full(len(voxels), one.patient, dtype=object)
-        parts.append((tiles_at(volumes, voxels), density, np.full(len(voxels), number), whose))
-    return Tiles(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        parts.append((patches_at(volumes, voxels), density, np.full(len(voxels), number), whose))
+    return Patches(*(np.concatenate(column) for column in zip(*parts, strict=True)))

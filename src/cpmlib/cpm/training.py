@@ -1,17 +1,16 @@
 """Training of a cellularity prediction model on slices with counted cell density.
 
-The published model is a bagged ensemble of regression trees on the 5 x 5 tiles of four contrasts,
+The published model is a bagged ensemble of regression trees on the 5 x 5 patches of four contrasts,
 trained on two thirds of 44 patients and tested on the others; number, depth and leaf size of its
 trees are not published. Here the leaf size is chosen by validation within the training patients,
-the patients held out serve for the test error alone, and no tile of a patient is ever on both
+the patients held out serve for the test error alone, and no patch of a patient is ever on both
 sides.
 
 Vocabulary
 ----------
 - *held out*: the third of the patients that only the test sees.
-- *fold*: a part of the training patients for whom predictions are made by a forest grown on the
-  other parts.
-- *leaf size*: smallest number of tiles in a leaf.
+- *fold*: training patients for whom predictions are made by a forest grown on the others.
+- *leaf size*: smallest number of patches in a leaf.
 
 References
 ----------
@@ -25,19 +24,18 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cpmlib.cpm.card import INPUT_SCALINGS, InputScaling, ModelCard
-from cpmlib.cpm.features import REACH, TILE
+from cpmlib.cpm.features import PATCH
 from cpmlib.cpm.forest import Forest, from_sklearn
 from cpmlib.cpm.model_file import CpmModel
-from cpmlib.cpm.slices import AutopsySlice, Tiles, check_slices, draw_tiles
+from cpmlib.cpm.slices import AutopsySlice, Patches, check_slices, draw_patches
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.study.errors import DatasetError, Problem
-
-__all__ = ["AutopsySlice", "TrainingReport", "train"]
+from cpmlib.study.errors import fault
 
 PUBLISHED_RMSE = 1015.0
 """Test error of the published model, cells/mm2 (Bobholz et al. 2022, AJNR 43:682)."""
@@ -51,49 +49,37 @@ N_TREES = 64
 FEATURES_PER_SPLIT = 1 / 6
 """Share of the 100 features, drawn anew, among which a node chooses."""
 
-TILES_PER_TREE = 0.5
-"""Share of the training tiles that a tree is grown on; neighbours are alike, so that half tell
+PATCHES_PER_TREE = 0.5
+"""Share of the training patches that a tree is grown on; neighbours are alike, so that half tell
 nearly as much as all."""
 
-TILES_PER_SLICE = 300
-BRAIN_TILES_PER_SLICE = 1000
+PATCHES_PER_SLICE = 300
+BRAIN_PATCHES_PER_SLICE = 1000
 VALIDATION_SHARE = 4
 """A validation forest has one in so many of the trees."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingReport:
-    """How a training went.
+    """How a training went; densities and errors in cells/mm2.
 
     Parameters
     ----------
-    min_samples_leaf
-        The leaf size taken.
     validation
-        One row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_tiles``, ``rmse``
-        (cells/mm2). The size with the smallest error over all folds was taken.
+        A row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_patches``, ``rmse``.
     held_out
-        One row per test tile: ``patient``, ``slice`` (place in the list given), ``density``
-        counted and ``predicted``, cells/mm2.
+        A row per test patch: ``patient``, ``slice`` (place in list), ``density``, ``predicted``.
     patient_sd
-        One row per training patient: ``patient``, ``n_tiles``, ``sd``, the standard deviation of
-        the predictions made by a forest that had not seen the patient, cells/mm2. The mean of
-        ``sd`` is the model's reference SD.
-    sd_region
-        ``"whole brain"`` if every slice said where the brain is, else ``"counted tissue"``.
+        A row per training patient: ``patient``, ``n_patches``, and ``sd`` of the predictions made
+        by a forest that had not seen the patient.
     rmse_of_mean
-        Test error of always answering the mean of the training densities, cells/mm2.
-    test_rmse
-        Of the model, cells/mm2.
+        Test error of always answering the mean of the training densities.
     """
 
-    min_samples_leaf: int
     validation: pd.DataFrame
     held_out: pd.DataFrame
     patient_sd: pd.DataFrame
-    sd_region: str
     rmse_of_mean: float
-    test_rmse: float
 
 
 def train(
@@ -103,138 +89,121 @@ def train(
     input_scaling: InputScaling = "none",
     n_trees: int = N_TREES,
     leaf_sizes: Sequence[int] = LEAF_SIZES,
-    tiles_per_slice: int = TILES_PER_SLICE,
-    label: str = "Forest trained on a synthetic autopsy cohort",
-    synthetic: bool = True,
+    patches_per_slice: int = PATCHES_PER_SLICE,
     n_jobs: int | None = -1,
 ) -> tuple[CpmModel, TrainingReport]:
-    """Train and test a model.
+    """Train and test a model on synthetic slices of five patients or more.
 
     Parameters
     ----------
     slices
-        Of five patients or more.
     seed
-        Of the split, the tiles drawn and the trees.
+        Of the split, the patches drawn and the trees.
     input_scaling
         ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
         ``normalise="input"`` only.
-    n_trees
-        Of the final forest.
+    n_trees, patches_per_slice
+        Of the final forest; at most.
     leaf_sizes
-        Candidates.
-    tiles_per_slice
-        At most so many are drawn from each slice.
-    label, synthetic
-        For the training card.
+        Candidates; the one with the smallest error over all folds is taken.
     n_jobs
-        Threads, as in scikit-learn; the result does not depend on it.
-
-    Returns
-    -------
-    CpmModel, TrainingReport
+        As in scikit-learn; the result does not depend on it.
 
     Raises
     ------
     DatasetError
         For slices that are incomplete or do not fit each other, too few patients, patients without
-        a counted tile or any brain, or densities that do not vary.
+        a counted patch or any brain, or densities that do not vary.
     ValueError
         For arguments out of range.
-
-    Notes
-    -----
-    The whole-brain standard deviation of a map made for a new patient is that of predictions made
-    without that patient. In-sample predictions vary more, so that the reference SD is taken over
-    the folds of the validation instead.
     """
-    _check_arguments(input_scaling, n_trees, leaf_sizes, tiles_per_slice)
+    if input_scaling not in INPUT_SCALINGS:
+        raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
+    if min(n_trees, patches_per_slice, *leaf_sizes, len(leaf_sizes)) < 1:
+        raise ValueError("n_trees, patches_per_slice and leaf_sizes must be 1 or more")
     check_slices(slices, input_scaling)
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
-    tiles = draw_tiles(slices, streams[0], tiles_per_slice, input_scaling)
-    training, held_out = _split(_patients(slices, tiles), streams[1])
+    patches = draw_patches(slices, streams[0], patches_per_slice, input_scaling)
+    training, held_out = _split(_patients(slices, patches), streams[1])
     folds = [training[k::FOLDS] for k in range(FOLDS)]
-    known, unseen = tiles.of(training), tiles.of(held_out)
+    known, unseen = patches.of(training), patches.of(held_out)
     if not np.ptp(known.density) > 0:
         found = "the same density everywhere"
-        raise DatasetError(Problem("autopsy slices", found, "varying density", "check the counts"))
-
-    trees = max(n_trees // VALIDATION_SHARE, 1)
+        raise fault("autopsy slices", found, "varying density", "check the counts")
     seeds = streams[2].integers(2**31, size=FOLDS + 1)
+    trees = max(n_trees // VALIDATION_SHARE, 1)
     validation, forests = _validate(known, folds, leaf_sizes, trees, seeds, n_jobs)
     leaf = _best(validation)
     forest = _grow(known, leaf, n_trees, int(seeds[FOLDS]), n_jobs)
-
-    predicted = forest.predict(unseen.features)
-    brain = draw_tiles(
-        slices, streams[3], BRAIN_TILES_PER_SLICE, input_scaling, whole_brain=True
-    ).of(training)
+    most = BRAIN_PATCHES_PER_SLICE
+    brain = draw_patches(slices, streams[3], most, input_scaling, whole_brain=True).of(training)
     patient_sd = _patient_sd(brain, folds, [forests[leaf, k] for k in range(FOLDS)])
-    report = TrainingReport(
-        min_samples_leaf=leaf,
-        validation=validation,
-        held_out=pd.DataFrame(
-            {
-                "patient": unseen.patient.astype(str),
-                "slice": unseen.slice_index,
-                "density": unseen.density.astype(float),
-                "predicted": predicted,
-            }
-        ),
-        patient_sd=patient_sd,
-        sd_region=("whole brain" if all(s.brain is not None for s in slices) else "counted tissue"),
-        rmse_of_mean=_rmse(np.full(len(unseen), known.density.mean(dtype=float)), unseen.density),
-        test_rmse=_rmse(predicted, unseen.density),
-    )
-    card = ModelCard(
-        label=label,
-        synthetic=synthetic,
-        voxel_size=float(slices[0].voxel_size),
-        input_scaling=input_scaling,
-        training_range=_ranges(known),
-        training_median=_medians(known),
+    report = _report(forest, known, unseen, validation, patient_sd)
+    grown = {"n_trees": n_trees, "min_samples_leaf": leaf}
+    how = {"voxel_size": float(slices[0].voxel_size), "input_scaling": input_scaling, "seed": seed}
+    return CpmModel(forest, _card(report, known, unseen, grown, how)), report
+
+
+def _report(
+    forest: Forest,
+    known: Patches,
+    unseen: Patches,
+    validation: pd.DataFrame,
+    patient_sd: pd.DataFrame,
+) -> TrainingReport:
+    held_out = {
+        "patient": unseen.patient.astype(str),
+        "slice": unseen.slice_index,
+        "density": unseen.density.astype(float),
+        "predicted": forest.predict(unseen.features),
+    }
+    mean = np.full(len(unseen), known.density.mean(dtype=float))
+    error = _rmse(mean, unseen.density)
+    return TrainingReport(validation, pd.DataFrame(held_out), patient_sd, error)
+
+
+def _card(
+    report: TrainingReport,
+    known: Patches,
+    unseen: Patches,
+    grown: dict[str, int],
+    entries: dict[str, Any],
+) -> ModelCard:
+    """Complete the entries of a card with what was trained and tested on, and by what software."""
+    columns = dict(zip(CONTRASTS, np.split(known.features, len(CONTRASTS), axis=1), strict=True))
+    centre = PATCH * PATCH // 2
+    sides = {"train": known, "test": unseen}
+    packages = {name: version(name) for name in ("cpmlib", "numpy", "scikit-learn")}
+    tested = report.held_out
+    return ModelCard(
+        label="Forest trained on a synthetic autopsy cohort",
+        synthetic=True,
+        training_range={k: (float(v.min()), float(v.max())) for k, v in columns.items()},
+        training_median={k: float(np.median(v[:, centre])) for k, v in columns.items()},
         density_range=(float(known.density.min()), float(known.density.max())),
-        reference_sd=_reference_sd(patient_sd),
-        test_rmse=report.test_rmse,
-        n_patients={"train": len(training), "test": len(held_out)},
-        n_slices={k: len(np.unique(t.slice_index)) for k, t in _sides(known, unseen)},
-        n_tiles={k: len(t) for k, t in _sides(known, unseen)},
-        seed=seed,
-        forest={
-            "n_trees": n_trees,
-            "min_samples_leaf": leaf,
-            "max_features": FEATURES_PER_SPLIT,
-            "max_samples": TILES_PER_TREE,
-        },
-        software={
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("cpmlib", "numpy", "scikit-learn")},
-        },
+        reference_sd=float(report.patient_sd["sd"].mean()),
+        test_rmse=_rmse(tested["predicted"].to_numpy(), tested["density"].to_numpy()),
+        n_patients={side: len(set(patches.patient)) for side, patches in sides.items()},
+        n_slices={side: len(np.unique(p.slice_index)) for side, p in sides.items()},
+        n_tiles={side: len(patches) for side, patches in sides.items()},
+        forest=grown | {"max_features": FEATURES_PER_SPLIT, "max_samples": PATCHES_PER_TREE},
+        software={"python": platform.python_version(), **packages},
+        **entries,
     )
-    return CpmModel(forest, card), report
 
 
-def _check_arguments(
-    input_scaling: str, n_trees: int, leaf_sizes: Sequence[int], tiles_per_slice: int
-) -> None:
-    if input_scaling not in INPUT_SCALINGS:
-        raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
-    if n_trees < 1 or tiles_per_slice < 1 or not leaf_sizes or min(leaf_sizes) < 1:
-        raise ValueError("n_trees, tiles_per_slice and leaf_sizes must be 1 or more")
-
-
-def _patients(slices: Sequence[AutopsySlice], tiles: Tiles) -> list[str]:
+def _patients(slices: Sequence[AutopsySlice], patches: Patches) -> list[str]:
     """Return the patients in an order that does not depend on that of the slices."""
     patients = sorted({one.patient for one in slices})
     least = FOLDS + 2
     if len(patients) < least:
         found = f"{len(patients)} patients"
-        raise DatasetError(Problem("autopsy slices", found, f"at least {least}", "add patients"))
-    without = sorted(set(patients) - set(tiles.patient))
+        raise fault("autopsy slices", found, f"at least {least}", "add patients")
+    without = sorted(set(patients) - set(patches.patient))
     if without:
-        found = f"no counted tile of patient {without[0]}"
+        found = f"no counted patch of patient {without[0]}"
         expected = "voxels with a density and all neighbours in all contrasts"
-        raise DatasetError(Problem("autopsy slices", found, expected, "leave the patient out"))
+        raise fault("autopsy slices", found, expected, "leave the patient out")
     return patients
 
 
@@ -245,22 +214,22 @@ def _split(patients: list[str], rng: np.random.Generator) -> tuple[list[str], li
     return shuffled[n_test:], shuffled[:n_test]
 
 
-def _grow(tiles: Tiles, leaf: int, n_trees: int, seed: int, n_jobs: int | None) -> Forest:
+def _grow(patches: Patches, leaf: int, n_trees: int, seed: int, n_jobs: int | None) -> Forest:
     from sklearn.ensemble import RandomForestRegressor
 
     regressor = RandomForestRegressor(
         n_trees,
         min_samples_leaf=leaf,
         max_features=FEATURES_PER_SPLIT,
-        max_samples=TILES_PER_TREE,
+        max_samples=PATCHES_PER_TREE,
         random_state=seed,
         n_jobs=n_jobs,
     )
-    return from_sklearn(regressor.fit(tiles.features, tiles.density.astype(np.float64)))
+    return from_sklearn(regressor.fit(patches.features, patches.density.astype(np.float64)))
 
 
 def _validate(
-    tiles: Tiles,
+    patches: Patches,
     folds: list[list[str]],
     leaf_sizes: Sequence[int],
     n_trees: int,
@@ -271,22 +240,26 @@ def _validate(
     rows, forests = [], {}
     for k, fold in enumerate(folds):
         others = [p for other in folds if other is not fold for p in other]
-        grown_on, asked = tiles.of(others), tiles.of(fold)
+        grown_on, asked = patches.of(others), patches.of(fold)
         for leaf in leaf_sizes:
             forest = forests[leaf, k] = _grow(grown_on, leaf, n_trees, int(seeds[k]), n_jobs)
             rmse = _rmse(forest.predict(asked.features), asked.density)
             rows.append((leaf, k, len(asked), rmse))
-    return pd.DataFrame(rows, columns=["min_samples_leaf", "fold", "n_tiles", "rmse"]), forests
+    return pd.DataFrame(rows, columns=["min_samples_leaf", "fold", "n_patches", "rmse"]), forests
 
 
 def _best(validation: pd.DataFrame) -> int:
-    """Return the leaf size with the smallest squared error over all tiles of all folds."""
-    squared = validation["rmse"] ** 2 * validation["n_tiles"]
+    """Return the leaf size with the smallest squared error over all patches of all folds."""
+    squared = validation["rmse"] ** 2 * validation["n_patches"]
     total = squared.groupby(validation["min_samples_leaf"]).sum()
     return int(total.index.to_numpy()[total.to_numpy().argmin()])
 
 
-def _patient_sd(brain: Tiles, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
+def _patient_sd(brain: Patches, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
+    """Predict each patient by a forest grown without it, as a new patient's map is made.
+
+    Predictions of patients that a forest has seen vary more.
+    """
     rows = []
     for fold, forest in zip(folds, forests, strict=True):
         for patient in fold:
@@ -294,38 +267,15 @@ def _patient_sd(brain: Tiles, folds: list[list[str]], forests: list[Forest]) -> 
             if len(features) < 2:
                 found = f"no brain of patient {patient} on any slice"
                 remedy = "mark the brain on a slice of each patient, or on none"
-                raise DatasetError(Problem("autopsy slices", found, "voxels of the brain", remedy))
+                raise fault("autopsy slices", found, "voxels of the brain", remedy)
             predicted = forest.predict(features)
             rows.append((patient, len(predicted), float(predicted.std())))
-    table = pd.DataFrame(rows, columns=["patient", "n_tiles", "sd"])
+    table = pd.DataFrame(rows, columns=["patient", "n_patches", "sd"])
+    if not table["sd"].mean() > 0:
+        found, remedy = "predictions that do not vary", "train on more patches or smaller leaves"
+        raise fault("autopsy slices", found, "predictions that vary", remedy)
     return table.sort_values("patient", ignore_index=True)
-
-
-def _reference_sd(patient_sd: pd.DataFrame) -> float:
-    mean = float(patient_sd["sd"].mean())
-    if not mean > 0:
-        found = "predictions that do not vary"
-        remedy = "train on more tiles or with smaller leaves"
-        raise DatasetError(Problem("autopsy slices", found, "predictions that vary", remedy))
-    return mean
 
 
 def _rmse(predicted: np.ndarray, density: np.ndarray) -> float:
     return float(np.sqrt(np.mean((predicted - density.astype(np.float64)) ** 2)))
-
-
-def _sides(training: Tiles, held_out: Tiles) -> list[tuple[str, Tiles]]:
-    return [("train", training), ("test", held_out)]
-
-
-def _ranges(tiles: Tiles) -> dict[str, tuple[float, float]]:
-    """Limits of each contrast over the whole of the training tiles."""
-    columns = np.split(tiles.features, len(CONTRASTS), axis=1)
-    pairs = zip(CONTRASTS, columns, strict=True)
-    return {name: (float(values.min()), float(values.max())) for name, values in pairs}
-
-
-def _medians(tiles: Tiles) -> dict[str, float]:
-    centre = REACH * TILE + REACH
-    columns = (tiles.features[:, c * TILE * TILE + centre] for c in range(len(CONTRASTS)))
-    return {name: float(np.median(v)) for name, v in zip(CONTRASTS, columns, strict=True)}

@@ -1,16 +1,16 @@
-"""How a forest is asked about many tiles quickly.
+"""How a forest is asked about many patches quickly.
 
-scikit-learn copies the 100 features of each voxel into a table and follows one tile down one tree
-at a time, each step waiting for the last. Here the features are read where they lie in the images,
-and eight tiles go down a tree side by side, so that their memory accesses overlap; a tree is asked
+scikit-learn copies the features of each voxel into a table and follows one patch down one tree at a
+time, each step waiting for the last. Here the features are read where they lie in the images, and
+eight patches go down a tree side by side, so that their memory accesses overlap; a tree is asked
 about a block of neighbouring voxels before the next one, so that it stays in the processor's cache.
 
 Vocabulary
 ----------
-- *values*: images or tiles as one long row of float32.
-- *start*: place in the values where a tile begins.
+- *values*: images or patches as one long row of float32.
+- *start*: place in the values where a patch begins.
 - *offset*: elements from there to a feature.
-- *lane*: one of the eight tiles that are followed together.
+- *lane*: one of the eight patches that are followed together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numba import njit, uint32
 from cpmlib.cpm.processors import usable_processors
 
 NODE = np.dtype([("threshold", "<f4"), ("offset", "<u4"), ("child", "<u4"), ("value", "<f4")])
-"""A node: 16 bytes, so that it never straddles two cache lines."""
+"""A node: 16 bytes, so that it never straddles two cache lines. A leaf leads to itself."""
 
 LANES = 8
 BLOCK = 1024
@@ -31,77 +31,47 @@ BLOCK = 1024
 
 FIRST_STEPS = 8
 MORE_STEPS = 4
-"""Steps down a tree before, and between, looking which tiles have come to a leaf."""
+"""Steps down a tree before, and between, looking which patches have come to a leaf."""
 
 PIECE = 16 * BLOCK
 """Voxels that a thread takes at a time."""
 
-LARGEST_INDEX = 2**32 - 1
+MAX_INDEX = 2**32 - 1
 
 
-def pack_nodes(
-    threshold: np.ndarray,
-    offset: np.ndarray,
-    child: np.ndarray,
-    value: np.ndarray,
-    leaf: np.ndarray,
-) -> np.ndarray:
-    """Put what a step needs into one record; a leaf leads to itself, whatever it is asked.
-
-    Parameters
-    ----------
-    threshold, offset, child, value : (n,)
-        Of each node.
-    leaf : (n,) bool
-        Which nodes are leaves.
-
-    Returns
-    -------
-    (n,) `NODE`
-    """
-    nodes = np.empty(len(threshold), dtype=NODE)
-    nodes["threshold"] = np.where(leaf, np.inf, threshold)
-    nodes["offset"] = offset
-    nodes["child"] = np.where(leaf, np.arange(len(leaf)), child)
-    nodes["value"] = value
-    return nodes
-
-
-def add_up_trees(
+def sum_leaves(
     values: np.ndarray,
     starts: np.ndarray,
     nodes: np.ndarray,
     roots: np.ndarray,
     threads: int | None = 1,
 ) -> np.ndarray:
-    """Add the answers of all trees for each tile, in the order of the trees.
+    """Sum the leaves of all trees for each patch, in the order of the trees.
 
     Parameters
     ----------
     values : (m,) float32
         What the offsets of the nodes refer to.
     starts : (n,) uint32
-        Where each tile begins; neighbours in this list should be neighbours in the image.
+        Where each patch begins; neighbours in this list should be neighbours in the image.
     nodes : (k,) `NODE`
-        As `pack_nodes` returns them. Not checked: a wrong index here reads foreign memory.
+        Not checked: a wrong index here reads foreign memory.
     roots : (trees,) int32
         First node of each tree.
     threads
-        How many; all processors that this process may use if None. The result is the same.
+        All processors that this process may use if None. The result is the same.
 
     Returns
     -------
     (n,) float64
     """
     n = len(starts)
-    if not n:
-        return np.zeros(0)
     total = np.zeros(n)
     first = roots.astype(np.uint32)
     pieces = [slice(a, a + PIECE) for a in range(0, n, PIECE)]
 
     def work(piece: slice) -> None:
-        _add_up(values, starts[piece], nodes, first, total[piece])
+        _sum_leaves(values, starts[piece], nodes, first, total[piece])
 
     workers = min(usable_processors() if threads is None else threads, len(pieces))
     if workers <= 1:
@@ -122,7 +92,7 @@ def _step(values, start, nodes, i):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _add_up(values, starts, nodes, roots, total):  # type: ignore[no-untyped-def]
+def _sum_leaves(values, starts, nodes, roots, total):  # type: ignore[no-untyped-def]
     place = np.zeros(BLOCK, dtype=np.uint32)
     start = np.full(BLOCK, starts[0], dtype=np.uint32)
     voxel = np.zeros(BLOCK, dtype=np.uint32)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels, say
 
 SHOWN = (0.005, 0.995)
-"""Quantiles of the counted densities between which the axes run, so that a few extreme tiles do
+"""Quanpatches of the counted densities between which the axes run, so that a few extreme patches do
 not press all others into a corner."""
 
 BINS = 60
@@ -21,7 +21,7 @@ def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
     Parameters
     ----------
     held_out
-        One row per tile: ``density`` and ``predicted``, cells/mm2, as in
+        One row per patch: ``density`` and ``predicted``, cells/mm2, as in
         `cpmlib.cpm.training.TrainingReport`.
     title
         To write above the figure, such as whether the data are synthetic.
@@ -29,7 +29,7 @@ def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Panel A: number of tiles by counted and predicted density, with the line of equality.
+        Panel A: number of patches by counted and predicted density, with the line of equality.
         Panel B: predicted - counted, with its mean and RMSE.
 
     Examples
@@ -48,11 +48,11 @@ def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
         both.set_xlabel("Counted density (cells/mm²)")
         both.set_ylabel("Predicted density (cells/mm²)")
         errors.set_xlabel("Predicted − counted (cells/mm²)")
-        errors.set_ylabel("Tiles")
+        errors.set_ylabel("Patches")
         name_panels([both, errors])
         if held_out.empty:
-            say(both, "no tile held out")
-            say(errors, "no tile held out")
+            say(both, "no patch held out")
+            say(errors, "no patch held out")
             return figure
         low, high = np.quantile(counted, SHOWN)
         high = max(high, low + 1)
@@ -66,7 +66,7 @@ def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
             cmap="Blues",
             linewidths=0.1,
         )
-        figure.colorbar(drawn, ax=both, label="Tiles")
+        figure.colorbar(drawn, ax=both, label="Patches")
         both.plot([low, high], [low, high], color="grey", linestyle="--", linewidth=1)
         both.set_xlim(low, high)
         both.set_ylim(low, high)

@@ -5,7 +5,7 @@ Vocabulary
 - *row*: one patient; it holds slices only, so that a whole cohort fits in memory.
 - *mask*: 1 in the brain, 0 or NaN elsewhere.
 - *targets*: biopsy coordinates in scanner space, mm, RAS+.
-- *extrapolation*: for how many contrasts the model has seen nothing like a voxel's tile
+- *extrapolation*: for how many contrasts the model has seen nothing like a voxel's patch
   (`cpmlib.cpm.predict`).
 """
 

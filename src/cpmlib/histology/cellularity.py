@@ -27,6 +27,7 @@ What changed between versions of QuPath (read in its sources, tags v0.2.3 to v0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,15 +35,14 @@ import numpy as np
 
 from cpmlib.histology.exports import AREA_COLUMNS, Table
 from cpmlib.histology.geojson import (
-    LARGEST_PIXELS,
+    MAX_PIXELS,
     feature_error,
     read_features,
-    read_polygons,
+    read_outline,
     read_properties,
     refuse_second,
 )
-from cpmlib.histology.outlines import area_of, centroid_of, ellipse_area
-from cpmlib.histology.pixel_size import say_pixel_size
+from cpmlib.histology.pixel_size import advise_pixel_size
 from cpmlib.histology.regions import (
     ROOTS,
     Region,
@@ -51,12 +51,12 @@ from cpmlib.histology.regions import (
     labels_of,
     parents_by_name,
     parents_by_outline,
-    refuse_crossed,
     refuse_misfit,
     refuse_shrunk,
     signs_of,
+    without_crossings,
 )
-from cpmlib.study.errors import DatasetError, Problem, own_words
+from cpmlib.study.errors import DatasetError, Problem, fault, own_words
 from cpmlib.study.options import PIXEL_SIZE_RANGE_UM
 
 AGREEMENT = 0.005
@@ -81,20 +81,10 @@ CLASSES = frozenset(
 
 @dataclass(frozen=True)
 class CellCount:
-    """Cells and tissue of one sample.
+    """Cells in the tissue of one sample, and cells per mm2 of it.
 
-    Parameters
-    ----------
-    n_cells
-        Cells in the tissue.
-    tissue_area_mm2
-        Tissue area in mm2.
-    density
-        Cells per mm2 of tissue.
-    source
-        The file that count and area were taken from, or both files.
-    notes
-        What was left out, taken off or could not be compared.
+    The source is the file that count and area were taken from, or both files; the notes tell what
+    was left out, taken off or could not be compared.
     """
 
     n_cells: int
@@ -131,10 +121,9 @@ def count_cells(
 
     Parameters
     ----------
-    annotation
-        Annotation table, separated by tabs, commas or semicolons.
-    detections
-        Detection table; needs a tissue area from one of the others.
+    annotation, detections
+        Tables, separated by tabs, commas or semicolons; the second needs a tissue area from one of
+        the others.
     geojson
         Outline; a FeatureCollection, a Feature or a list of Features.
     pixel_size_um
@@ -172,39 +161,40 @@ def count_cells(
         exports.append(_from_outline(geojson, pixel_size_um, needed=not exports))
     if detections is not None:
         outline = exports[-1] if geojson is not None else None
-        proven = (
-            bool(exports) and exports[0].in_um
-        )  # then the areas would disagree at a wrong pixel size
+        # Areas in µm would disagree at a wrong pixel size.
+        proven = bool(exports) and exports[0].in_um
         exports.append(_from_detections(detections, outline, pixel_size_um, proven=proven))
     return _agreed(exports)
 
 
 def _agreed(exports: list[_Export]) -> CellCount:
     """Take count and area from the first export that has them; the others must say the same."""
-    counted = [e for e in exports if e.cells is not None]
-    measured = [e for e in exports if e.area is not None]
+    counted = [(e.file, e.cells) for e in exports if e.cells is not None]
+    measured = [(e.file, e.area) for e in exports if e.area is not None]
     files = " and ".join(e.file for e in exports)
     if not counted:
         remedy = "detect the cells in QuPath and export again, or add the detection table"
-        raise DatasetError(Problem(files, "no count of cells", "'Num Detections'", remedy))
+        raise fault(files, "no count of cells", "'Num Detections'", remedy)
     if not measured:
         remedy = "add the annotation table, or the tissue outline with a pixel size"
-        raise DatasetError(Problem(files, "no tissue area", "an area", remedy))
-    cells, area = counted[0].cells or 0, measured[0].area or 0.0
-    problems = []
-    for other in counted[1:]:
-        if abs((other.cells or 0) - cells) > max(1, AGREEMENT * cells):
-            expected = f"{cells}, as in {counted[0].file}"
-            problems.append(_stale(other.file, f"{other.cells} cells", expected))
-    for other in measured[1:]:
-        if abs((other.area or 0) - area) > AGREEMENT * area:
-            expected = f"{area:g} mm2, as in {measured[0].file}"
-            problems.append(_stale(other.file, f"{other.area:g} mm2 of tissue", expected))
+        raise fault(files, "no tissue area", "an area", remedy)
+    (first, cells), (other, area) = counted[0], measured[0]
+    again = "export all tables of the sample again, together"
+    problems = [
+        Problem(file, f"{number} cells", f"{cells}, as in {first}", again)
+        for file, number in counted
+        if abs(number - cells) > max(1, AGREEMENT * cells)
+    ]
+    problems += [
+        Problem(file, f"{size:g} mm2 of tissue", f"{area:g} mm2, as in {other}", again)
+        for file, size in measured
+        if abs(size - area) > AGREEMENT * area
+    ]
     low, high = AREA_RANGE_MM2
     if not low <= area <= high:
         expected = f"{low:g} to {high:g} mm2 of tissue"
         remedy = "check the unit of the area and the pixel size"
-        problems.append(Problem(measured[0].file, f"{area:g} mm2", expected, remedy))
+        problems.append(Problem(other, f"{area:g} mm2", expected, remedy))
     elif not DENSITY_RANGE[0] <= cells / area <= DENSITY_RANGE[1]:
         found = f"{cells} cells in {area:g} mm2, {cells / area:g} cells/mm2"
         expected = f"{DENSITY_RANGE[0]:g} to {DENSITY_RANGE[1]:g} cells/mm2"
@@ -212,13 +202,9 @@ def _agreed(exports: list[_Export]) -> CellCount:
         problems.append(Problem(files, found, expected, remedy))
     if problems:
         raise DatasetError(problems)
-    source = " and ".join(dict.fromkeys((counted[0].file, measured[0].file)))
+    source = " and ".join(dict.fromkeys((first, other)))
     notes = tuple(note for export in exports for note in export.notes)
     return CellCount(cells, area, cells / area, source, notes)
-
-
-def _stale(file: str, found: str, expected: str) -> Problem:
-    return Problem(file, found, expected, "export all tables of the sample again, together")
 
 
 def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
@@ -229,7 +215,7 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
     scale = AREA_COLUMNS[column]
     if scale is None:
         if pixel_size_um is None:
-            remedy = f"{say_pixel_size(path)}, or set it in QuPath and export again"
+            remedy = f"{advise_pixel_size(path)}, or set it in QuPath and export again"
             found = "areas in pixels, and no pixel size"
             raise table.error(found, "a pixel size in µm, or 'Area µm^2'", remedy, 1)
         scale = pixel_size_um**2 * 1e-6
@@ -255,7 +241,7 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
         kind = table.value(i, "classification") or table.value(i, "class")
         labels = labels_of(table.value(i, "name"), kind)
         place = tuple(table.value(i, f"centroid {axis} {unit}") for axis in "xy" for unit in UNITS)
-        regions.append(Region(area, cells, is_ignored(kind), labels, parent, (), place))
+        regions.append(Region(area, cells, is_ignored(kind), labels, parent, None, place))
     if table.problems:
         raise DatasetError(table.problems)
     if "parent" not in table.columns and len(regions) > 1:
@@ -268,17 +254,17 @@ def _total(file: str, regions: list[Region], signs: list[int], notes: list[str])
     if 1 not in signs:
         remedy = "annotate the tissue, and export it"
         found = f"{len(regions)} annotations, none of tissue"
-        raise DatasetError(Problem(file, found, "an annotation with an area", remedy))
+        raise fault(file, found, "an annotation with an area", remedy)
     for region, sign in zip(regions, signs, strict=True):
         name = _called(region)
         if region.ignored:
             notes.append(f"{file}: {name} {'taken off' if sign else 'left out'}, it is ignored")
         elif not sign:
             notes.append(f"{file}: {name} not added, it lies inside another annotation")
-    area = sum(sign * region.area for region, sign in zip(regions, signs, strict=True))
-    counts = [s * r.cells for r, s in zip(regions, signs, strict=True) if s and r.cells is not None]
-    complete = len(counts) == sum(1 for sign in signs if sign)
-    cells = sum(counts) if complete else None
+    signed = [(region, sign) for region, sign in zip(regions, signs, strict=True) if sign]
+    area = sum(sign * region.area for region, sign in signed)
+    counts = [sign * region.cells for region, sign in signed if region.cells is not None]
+    cells = sum(counts) if len(counts) == len(signed) else None
     return _Export(file, cells, area, tuple(notes), tuple(regions))
 
 
@@ -315,9 +301,9 @@ def _from_detections(
         centroids = np.array([[table.number(i, a) for a in axes] for i in range(len(table.rows))])
         if table.problems:
             raise DatasetError(table.problems)
-        if np.abs(centroids).max() > LARGEST_PIXELS * scale:
+        if np.abs(centroids).max() > MAX_PIXELS * scale:
             found, remedy = "a centroid that lies on no slide", "export the cells again"
-            raise table.error(found, f"up to {LARGEST_PIXELS:g} pixels", remedy)
+            raise table.error(found, f"up to {MAX_PIXELS:g} pixels", remedy)
         within, tissue = cells_inside(centroids / scale, outline.regions)
         kept = cell & tissue
         refuse_misfit(path.name, cell & ~rooted & ~ignored, within, outline.file)
@@ -331,7 +317,7 @@ def _from_detections(
 
 def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _Export:
     regions: list[Region] = []
-    centroids: list[np.ndarray] = []
+    centroids: list[tuple[float, float]] = []
     notes: list[str] = []
     seen: set[str] = set()
     for number, feature in enumerate(read_features(path), start=1):
@@ -339,21 +325,22 @@ def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _
         kind, name, type_ = read_properties(feature)
         if type_ in ("tile", "root", "tmacore", "tma_core", "pathrootobject"):
             continue
-        polygons = read_polygons(path, number, feature.get("geometry"))
+        outline = read_outline(path, number, feature.get("geometry"))
         if type_ in _CELLS:
-            centroids.append(centroid_of(polygons))
-        elif all(len(rings[0]) < 3 for rings in polygons):
+            centroids.append((outline.centroid.x, outline.centroid.y))
+            continue
+        if outline.geom_type != "MultiPolygon":
             notes.append(f"{path.name}, feature {number}: no area, left out")
-        else:
-            # QuPath stores an ellipse as a polygon inside it.
-            oval = feature["geometry"].get("isEllipse")
-            area = ellipse_area(polygons) if oval else area_of(polygons)
-            regions.append(
-                Region(area, None, is_ignored(kind), labels_of(name, kind), "", polygons)
-            )
-            refuse_crossed(path, number, regions[-1])
-            if area <= 0:
-                raise feature_error(path, number, "a polygon without area", "a closed polygon")
+            continue
+        area = outline.area
+        if feature["geometry"].get("isEllipse"):  # QuPath stores it as a polygon inside it
+            left, low, right, high = outline.bounds
+            area = math.pi / 4 * (right - left) * (high - low)
+        labels = labels_of(name, kind)
+        valid = without_crossings(path, number, min(labels, key=len), outline)
+        if area <= 0:
+            raise feature_error(path, number, "a polygon without area", "a closed polygon")
+        regions.append(Region(area, None, is_ignored(kind), labels, "", valid))
     if not regions and centroids:
         return _Export(path.name, len(centroids), None, ())
     signs = signs_of(regions, parents_by_outline(path, regions))
@@ -362,9 +349,8 @@ def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _
     if pixel_size_um is None:
         if needed:
             found = "an outline in pixels, and no pixel size"
-            remedy = f"{say_pixel_size(path)}, or add the annotation table with areas in µm^2"
-            raise DatasetError(Problem(path.name, found, "a pixel size in µm", remedy))
+            remedy = f"{advise_pixel_size(path)}, or add the annotation table with areas in µm^2"
+            raise fault(path.name, found, "a pixel size in µm", remedy)
         note = f"{path.name}: area not compared, no pixel size is given"
         return replace(total, cells=cells, area=None, notes=(*total.notes, note))
-    area_mm2 = (total.area or 0.0) * pixel_size_um**2 * 1e-6
-    return replace(total, cells=cells, area=area_mm2)
+    return replace(total, cells=cells, area=(total.area or 0.0) * pixel_size_um**2 * 1e-6)

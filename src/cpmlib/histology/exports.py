@@ -7,14 +7,13 @@ import io
 import math
 import re
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 
 from cpmlib.study.delimited import DELIMITERS, parse_number
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, Problem, fault
 from cpmlib.study.text import read_bytes
 
-MAXIMUM_BYTES = 200_000_000
+MAX_BYTES = 200_000_000
 """A biopsy with its cells' outlines needs about a tenth; more is a mistake."""
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
 _POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+([eE][+-]?[0-9]+)?")
@@ -25,12 +24,7 @@ AREA_COLUMNS = {"area um2": 1e-6, "area mm2": 1.0, "area px2": None}
 
 
 class Table:
-    """A QuPath table as text, its columns under one spelling.
-
-    Parameters
-    ----------
-    path
-        The table, separated by tabs, commas or semicolons.
+    """A table separated by tabs, commas or semicolons, as text, its columns under one spelling.
 
     Raises
     ------
@@ -72,14 +66,14 @@ class Table:
 
     def error(self, found: str, expected: str, remedy: str, row: int | None = None) -> DatasetError:
         """Say what is wrong with the table, or with one row."""
-        return DatasetError(Problem(self.file, found, expected, remedy, row))
+        return fault(self.file, found, expected, remedy, row)
 
     def value(self, i: int, name: str) -> str:
         """Return a cell; nothing where the table has no such column."""
         return self.rows[i][self.columns[name]] if name in self.columns else ""
 
     def text(self, name: str) -> list[str]:
-        """Return a column."""
+        """Return a column of cells."""
         return [self.value(i, name) for i in range(len(self.rows))]
 
     def number(self, i: int, name: str, *, above_zero: bool = False) -> float:
@@ -90,9 +84,12 @@ class Table:
             return value
         expected = "a number above 0" if above_zero else "a number"
         remedy = value if isinstance(value, str) else "correct the annotation and export again"
-        problem = Problem(self.file, text or "an empty cell", expected, remedy)
-        self.problems.append(replace(problem, row=self.numbers[i], column=self._title[name]))
+        self._note(i, name, text or "an empty cell", expected, remedy)
         return math.nan
+
+    def _note(self, i: int, name: str, found: str, expected: str, remedy: str) -> None:
+        row, column = self.numbers[i], self._title[name]
+        self.problems.append(Problem(self.file, found, expected, remedy, row, column))
 
     def _parse(self, text: str, name: str) -> float | str:
         """Return a number, or the remedy for what is none."""
@@ -127,8 +124,7 @@ class Table:
             return int(value)
         if not math.isnan(value):
             remedy = "write it without thousands separators" if grouped else "export it again"
-            problem = Problem(self.file, text, "a whole number", remedy)
-            self.problems.append(replace(problem, row=self.numbers[i], column=self._title[name]))
+            self._note(i, name, text, "a whole number", remedy)
         return 0
 
     def refuse_other_images(self) -> None:
@@ -184,7 +180,7 @@ def spell(name: str) -> str:
 
 def read_export(path: Path) -> str:
     """Read a file as UTF-8, as UTF-16 if it says so, or as an old spreadsheet writes (cp1252)."""
-    raw = read_bytes(path, MAXIMUM_BYTES, "check that this is the export of one sample")
+    raw = read_bytes(path, MAX_BYTES, "check that this is the export of one sample")
     utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "cp1252"):
         try:
@@ -195,4 +191,4 @@ def read_export(path: Path) -> str:
             return text
         break
     found = "an empty file" if not raw.strip() else "something that is no text"
-    raise DatasetError(Problem(path.name, found, "text in UTF-8", "export it again"))
+    raise fault(path.name, found, "text in UTF-8", "export it again")

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from cpmlib.histology.exports import read_export
-from cpmlib.histology.outlines import Polygon
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, fault
 from cpmlib.study.text import parse_json
 
-LARGEST_PIXELS = 1e7
+if TYPE_CHECKING:
+    from shapely import Geometry
+
+MAX_PIXELS = 1e7
 """Coordinates lie nearer to the origin: slides have up to 1e6 pixels a side."""
+_KINDS = {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon"}
 _LEGACY = {"pathcellobject": "cell", "pathdetectionobject": "detection", "pathtileobject": "tile"}
+
+
+def read_json_export(path: Path) -> Any:
+    """Read JSON; raise a DatasetError if it is none."""
+    return parse_json(read_export(path), path.name, "JSON", "export it again")
 
 
 def read_features(path: Path) -> Iterator[dict[str, Any]]:
@@ -27,9 +33,7 @@ def read_features(path: Path) -> Iterator[dict[str, Any]]:
         content = content.get("features") if is_collection else [content]
     waiting = list(reversed(content)) if isinstance(content, list) else []
     if not waiting:
-        raise DatasetError(
-            Problem(path.name, "no GeoJSON feature", "a FeatureCollection", "export it again")
-        )
+        raise fault(path.name, "no GeoJSON feature", "a FeatureCollection", "export it again")
     number = 0
     while waiting:
         feature, number = waiting.pop(), number + 1
@@ -42,15 +46,10 @@ def read_features(path: Path) -> Iterator[dict[str, Any]]:
         waiting += reversed(children) if isinstance(children, list) else []
 
 
-def read_json_export(path: Path) -> Any:
-    """Read JSON; raise a DatasetError if it is none."""
-    return parse_json(read_export(path), path.name, "JSON", "export it again")
-
-
 def feature_error(path: Path, number: int, found: str, expected: str) -> DatasetError:
-    """Say what is wrong with a feature, counted from 1."""
-    remedy = "mend it in QuPath and export again"
-    return DatasetError(Problem(path.name, f"feature {number}: {found}", expected, remedy))
+    """Return the error of a feature, counted from 1."""
+    remedy = "correct it in QuPath and export again"
+    return fault(path.name, f"feature {number}: {found}", expected, remedy)
 
 
 def read_properties(feature: dict[str, Any]) -> tuple[str, str, str]:
@@ -77,41 +76,46 @@ def refuse_second(path: Path, number: int, feature: dict[str, Any], seen: set[st
     seen |= keys
 
 
-def read_polygons(path: Path, number: int, geometry: Any) -> tuple[Polygon, ...]:
-    """Return polygons: an outer ring and its holes, (N, 2) in pixels; a point is one vertex."""
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
-    geometries = geometry.get("geometries") if kind == "GeometryCollection" else None
-    if isinstance(geometries, list):
-        if any(isinstance(part, dict) and part.get("type") == kind for part in geometries):
-            raise feature_error(path, number, "a collection in a collection", "polygons")
-        parts = [read_polygons(path, number, part) for part in geometries]
-        return tuple(polygon for part in parts for polygon in part)
-    # Everything is brought to the depth of a MultiPolygon; points and lines become open rings.
-    depth = {"MultiPolygon": 0, "Polygon": 1, "MultiLineString": 1, "LineString": 2}
-    depth |= {"MultiPoint": 2, "Point": 3}
-    if not isinstance(kind, str) or kind not in depth:
-        raise feature_error(path, number, f"geometry {kind!r}", "a Polygon or MultiPolygon")
-    nested = geometry.get("coordinates")
-    for _ in range(depth[kind]):
-        nested = [nested]
-    try:
-        rings = tuple(tuple(_ring(vertices) for vertices in polygon) for polygon in nested)
-    except (TypeError, ValueError, OverflowError, KeyError):  # as whatever stands there raises
-        rings = ()
-    if not rings or not all(rings):
-        expected = f"[x, y] in pixels, up to {LARGEST_PIXELS:g}"
-        raise feature_error(path, number, "coordinates that are no numbers", expected)
-    if "Line" in kind or kind == "MultiPoint":
-        rings = tuple((ring[0][:1],) for ring in rings)
-    return rings
+def read_outline(path: Path, number: int, geometry: Any) -> Geometry:
+    """Return the polygons of a feature as one MultiPolygon, in pixels; points and lines if none.
+
+    Examples
+    --------
+    >>> ring = [[0, 0], [4, 0], [4, 3], [0, 3], [0, 0]]
+    >>> read_outline(Path("a.geojson"), 1, {"type": "Polygon", "coordinates": [ring]}).area
+    12.0
+    """
+    import shapely
+
+    whole: dict[str, Any] = geometry if isinstance(geometry, dict) else {}
+    given = whole.get("geometries") if whole.get("type") == "GeometryCollection" else [whole]
+    shapes = []
+    for part in given if isinstance(given, list) else [given]:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if not isinstance(part, dict) or not isinstance(kind, str) or kind not in _KINDS:
+            raise feature_error(path, number, f"geometry {kind!r}", "a Polygon or MultiPolygon")
+        try:
+            _check_vertices(part["coordinates"])
+            shapes.append(shapely.geometry.shape(part))
+        # Whatever stands there, in whatever depth.
+        except (TypeError, ValueError, LookupError, RecursionError, shapely.errors.ShapelyError):
+            found = "coordinates that are no numbers, or too few"
+            expected = f"[x, y] in pixels, up to {MAX_PIXELS:g}, three or more in a ring"
+            raise feature_error(path, number, found, expected) from None
+    if not shapes:
+        raise feature_error(path, number, "an empty collection", "a Polygon or MultiPolygon")
+    parts = shapely.get_parts(shapes)
+    polygons = parts[shapely.get_dimensions(parts) == 2]
+    return shapely.multipolygons(polygons) if len(polygons) else shapely.geometrycollections(parts)
 
 
-def _ring(vertices: Any) -> np.ndarray:
-    """Return (N, 2) vertices; raise a ValueError, or what numpy raises, if they are none."""
-    pairs = [vertex[:2] for vertex in vertices]
-    ring = np.array(pairs, dtype=float)
-    # NumPy also takes "1" and true for a number.
-    numbers = all(type(number) in (int, float) for pair in pairs for number in pair)
-    if not numbers or ring.shape != (len(pairs), 2) or not (np.abs(ring) <= LARGEST_PIXELS).all():
-        raise ValueError("no vertices")
-    return ring
+def _check_vertices(nested: Any) -> None:
+    """Raise an error unless all lists hold lists, and the innermost ones x and y."""
+    if isinstance(nested[0], list):
+        for inner in nested:
+            _check_vertices(inner)
+    # Shapely also takes "1" and true for a number.
+    elif len(nested) < 2 or not all(
+        type(n) in (int, float) and abs(n) <= MAX_PIXELS for n in nested
+    ):
+        raise ValueError("no vertex")

@@ -37,7 +37,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from skimage.color import rgb2hed, separate_stains
+from skimage.color import rgb2hed
 from skimage.feature import peak_local_max
 from skimage.filters import gaussian, threshold_otsu
 from skimage.segmentation import watershed
@@ -56,14 +56,14 @@ CONTRAST_WEIGHT = 2.0
 SEED_SMOOTHING_UM = 0.6
 SEED_DISTANCE_UM = 2.0
 """Seeds closer than this are one nucleus: less than the radius of a glial nucleus."""
-MINIMUM_AREA_UM2 = 8.0
+MIN_AREA_UM2 = 8.0
 """Smaller spots are debris or nuclei cut at their tip."""
-MINIMUM_STAIN = 0.025
+MIN_STAIN = 0.025
 """Haematoxylin channel below which nothing is a nucleus, however empty the tile; neuropil has
 about half."""
 MARGIN_UM = 6.0
 """Between frame and border: the longest radius of a glial nucleus."""
-SMALLEST_UM = 4 * MARGIN_UM
+MIN_SIDE_UM = 4 * MARGIN_UM
 """Least side of a tile; half of it is frame."""
 PIXEL_SIZE_RANGE_UM = (0.1, 1.0)
 """Coarser pixels do not show nuclei; finer ones are no light microscope's."""
@@ -75,17 +75,17 @@ class NucleusCount:
 
     Parameters
     ----------
-    n : int
-        Number of nuclei in the frame.
-    density : float
+    n
+        Nuclei in the frame.
+    density
         Nuclei per mm2 of the frame.
     labels : (H, W) int32
         0 for the ground, 1 to n inside the nuclei counted, above n inside the others.
-    margin : float
+    margin
         Between frame and border, pixels.
     haematoxylin : (H, W) float
         The haematoxylin channel.
-    threshold : float
+    threshold
         The channel's value above which a pixel is nuclear; below it, pixels of pale nuclei are.
     """
 
@@ -97,10 +97,8 @@ class NucleusCount:
     threshold: float
 
 
-def count_nuclei(
-    rgb: np.ndarray, pixel_size_um: float, *, stain_matrix: np.ndarray | None = None
-) -> NucleusCount:
-    """Count the nuclei on a tile.
+def count_nuclei(rgb: np.ndarray, pixel_size_um: float) -> NucleusCount:
+    """Count the nuclei on a tile whose centroid lies in the frame.
 
     Parameters
     ----------
@@ -108,14 +106,6 @@ def count_nuclei(
         The tile.
     pixel_size_um
         µm per pixel, 0.1 to 1.
-    stain_matrix : (3, 3) array, optional
-        What `skimage.color.separate_stains` takes, haematoxylin first; by default the matrix of
-        Ruifrok and Johnston for haematoxylin, eosin and DAB.
-
-    Returns
-    -------
-    NucleusCount
-        Of the nuclei whose centroid lies in the frame.
 
     Raises
     ------
@@ -130,13 +120,14 @@ def count_nuclei(
     0
     """
     _check(rgb, pixel_size_um)
-    stains = rgb2hed(rgb) if stain_matrix is None else separate_stains(rgb, stain_matrix)
-    haematoxylin = gaussian(stains[..., 0], SMOOTHING_UM / pixel_size_um)
-    threshold = MINIMUM_STAIN
+    stain = rgb2hed(rgb)[..., 0]
+    haematoxylin = gaussian(stain, SMOOTHING_UM / pixel_size_um)
+    threshold = MIN_STAIN
     if np.ptp(haematoxylin) > 0:
         threshold = max(threshold, float(threshold_otsu(haematoxylin)))
-    contrast = _contrast(stains[..., 0], pixel_size_um)
-    pale = (contrast > PALE_CONTRAST) & (haematoxylin > max(MINIMUM_STAIN, PALE_STAIN * threshold))
+    sigma = NUCLEUS_RADIUS_UM / math.sqrt(2) / pixel_size_um
+    contrast = -(sigma**2) * ndimage.gaussian_laplace(stain, sigma)
+    pale = (contrast > PALE_CONTRAST) & (haematoxylin > max(MIN_STAIN, PALE_STAIN * threshold))
     mask = ndimage.binary_fill_holes((haematoxylin > threshold) | pale)
     margin = MARGIN_UM / pixel_size_um
     parted = _part(mask, contrast * (CONTRAST_WEIGHT / threshold), pixel_size_um)
@@ -154,13 +145,8 @@ def _check(rgb: np.ndarray, pixel_size_um: float) -> None:
     if not low <= pixel_size_um <= high:
         raise ValueError(f"pixel size is {pixel_size_um} µm; expected {low} to {high}")
     side = min(rgb.shape[:2]) * pixel_size_um
-    if side < SMALLEST_UM:
-        raise ValueError(f"a tile of {side:g} µm; expected a side of at least {SMALLEST_UM:g} µm")
-
-
-def _contrast(haematoxylin: np.ndarray, pixel_size_um: float) -> np.ndarray:
-    sigma = NUCLEUS_RADIUS_UM / math.sqrt(2) / pixel_size_um
-    return np.asarray(-(sigma**2) * ndimage.gaussian_laplace(haematoxylin, sigma))
+    if side < MIN_SIDE_UM:
+        raise ValueError(f"a tile of {side:g} µm; expected a side of at least {MIN_SIDE_UM:g} µm")
 
 
 def _part(mask: np.ndarray, bonus_um: np.ndarray, pixel_size_um: float) -> np.ndarray:
@@ -177,7 +163,7 @@ def _part(mask: np.ndarray, bonus_um: np.ndarray, pixel_size_um: float) -> np.nd
     markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
     labels = watershed(-depth, markers, mask=mask)
     size = np.bincount(labels.ravel())
-    keep = size * pixel_size_um**2 >= MINIMUM_AREA_UM2
+    keep = size * pixel_size_um**2 >= MIN_AREA_UM2
     keep[0] = False
     number = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return np.asarray(number[labels])
@@ -192,6 +178,5 @@ def _number_framed(labels: np.ndarray, margin: float) -> tuple[np.ndarray, int]:
     low, high = margin - 0.5, np.array(labels.shape) - margin - 0.5  # the tile starts at -0.5
     framed = ((centroid >= low) & (centroid < high)).all(axis=1)
     new = np.zeros(len(numbers) + 1, dtype=np.int32)
-    new[1:][framed] = np.arange(1, framed.sum() + 1)
-    new[1:][~framed] = np.arange(framed.sum() + 1, len(numbers) + 1)
+    new[1 + np.argsort(~framed, kind="stable")] = numbers
     return new[labels], int(framed.sum())

@@ -1,9 +1,4 @@
-"""The pixel size of a slide, from the JSON files beside a sample's exports.
-
-Vocabulary
-----------
-- *pixel size*: µm per pixel of the full-size image.
-"""
+"""The pixel size of a slide, from the JSON files beside a sample's exports."""
 
 from __future__ import annotations
 
@@ -11,10 +6,8 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from cpmlib.histology.geojson import (
-    read_json_export,
-)
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.histology.geojson import read_json_export
+from cpmlib.study.errors import fault
 from cpmlib.study.options import PIXEL_SIZE_RANGE_UM
 
 SAME_PIXEL = 1e-3
@@ -45,27 +38,14 @@ def read_pixel_size(sidecar: Path) -> float:
         return float(lengths[0])
     found = f"PixelSize {sizes!r}, PixelSizeUnits {unit!r}"
     expected = f"one pixel size for x and y, {low} to {high} µm, with its unit"
-    raise DatasetError(Problem(sidecar.name, found, expected, "write it as in BIDS microscopy"))
+    raise fault(sidecar.name, found, expected, "write it as in BIDS microscopy")
 
 
 def pixel_size_of(sidecars: Iterable[Path]) -> float | None:
-    """Read the pixel size, in µm, that the JSON files beside a sample's exports give.
+    """Read the pixel size, in µm, that the JSON files beside a sample's exports give, or None.
 
-    Parameters
-    ----------
-    sidecars
-        Those without ``PixelSize`` and ``PixelSizeUnits`` are passed over: JSON says other things
-        too.
-
-    Returns
-    -------
-    float or None
-        None if none of them gives it.
-
-    Raises
-    ------
-    DatasetError
-        If one cannot be read, as `read_pixel_size`, or if two disagree.
+    Those without ``PixelSize`` and ``PixelSizeUnits`` say other things. Raises a DatasetError if
+    one cannot be read, as `read_pixel_size`, or if two disagree.
 
     Examples
     --------
@@ -84,14 +64,16 @@ def pixel_size_of(sidecars: Iterable[Path]) -> float | None:
         if not math.isclose(other, size, rel_tol=SAME_PIXEL):
             expected = f"{size:g} µm, as in {first}"
             remedy = "correct one: exports of a slide share its pixels"
-            raise DatasetError(Problem(name, f"a pixel size of {other:g} µm", expected, remedy))
+            raise fault(name, f"a pixel size of {other:g} µm", expected, remedy)
     return size
 
 
-def say_pixel_size(export: Path) -> str:
+def advise_pixel_size(export: Path) -> str:
     """Tell an author, who has the slide's pixel size, where to write it."""
     if export.suffix.lower() == ".json":
-        return f"rename it to {export.stem}.geojson, and {say_pixel_size(export.with_suffix(''))}"
+        return (
+            f"rename it to {export.stem}.geojson, and {advise_pixel_size(export.with_suffix(''))}"
+        )
     return (
         f"write the pixel size beside it, into {export.stem}.json, such as"
         ' {"PixelSize": 0.25, "PixelSizeUnits": "um"}, or for all slides build with'

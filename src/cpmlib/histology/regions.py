@@ -13,16 +13,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cpmlib.histology.outlines import Polygon, area_of, contains, filled_area, points_inside
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import fault
+
+if TYPE_CHECKING:
+    from shapely import Geometry
 
 OUTSIDE_SHARE = 0.05
 """Largest share of cells outside every annotation that nothing explains: centroids on the border,
 or a stray cell. A wrong pixel size or another image's outline leaves out more."""
-LEAST_SPREAD = 0.6
+MIN_SPREAD = 0.6
 """Least SD of the cells' places, as a share of that of even tissue. Where it is less in x and in y,
 the pixel size may be too large: a factor of 2 (20x for 40x) leaves 0.5."""
 CELLS_TO_SPREAD = 50
@@ -40,22 +43,10 @@ ROOTS = {"", "image", "root object", "root object (image)", "pathrootobject"}
 class Region:
     """An annotation.
 
-    Parameters
-    ----------
-    area
-        In the unit of its file.
-    cells
-        Cells in it, those of regions in it included; None if not given.
-    ignored
-        Whether it is of an ignored class.
-    labels
-        How its name may stand in the column ``Parent``.
-    parent
-        What stands there for itself.
-    polygons
-        Its outline in pixels, if that is known.
-    place
-        Its centroid as the table writes it, if it does.
+    Its area is in the unit of its file, its cells include those of regions in it; its labels are
+    how its name may stand in the column ``Parent``, and the parent what stands there for itself;
+    the outline, in pixels, is as `without_crossings` returns it, and the place the centroid as the
+    table writes it.
     """
 
     area: float
@@ -63,7 +54,7 @@ class Region:
     ignored: bool
     labels: frozenset[str]
     parent: str = ""
-    polygons: tuple[Polygon, ...] = ()
+    outline: Geometry | None = None
     place: tuple[str, ...] = ()
 
 
@@ -131,11 +122,20 @@ def signs_of(regions: list[Region], parents: list[int | None]) -> list[int]:
     return [int(here) - int(there) for here, there in zip(tissue, around, strict=True)]
 
 
+def contains(outline: Geometry | None, points: np.ndarray) -> np.ndarray:
+    """Say which points, (N, 2), lie in an outline: (N,) bool."""
+    import shapely
+
+    shapely.prepare(outline)
+    inside: np.ndarray = shapely.contains_xy(outline, points)
+    return inside
+
+
 def cells_inside(points: np.ndarray, regions: Sequence[Region]) -> tuple[np.ndarray, np.ndarray]:
     """Say which points lie in a region, and which in tissue; the innermost region decides."""
     within, tissue = (np.zeros(len(points), dtype=bool) for _ in range(2))
     for region in sorted(regions, key=lambda region: -region.area):
-        here = contains(region.polygons, points)
+        here = contains(region.outline, points)
         within |= here
         tissue[here] = not region.ignored
     return within, tissue
@@ -143,75 +143,83 @@ def cells_inside(points: np.ndarray, regions: Sequence[Region]) -> tuple[np.ndar
 
 def parents_by_outline(path: Path, regions: list[Region]) -> list[int | None]:
     """Find the smallest region around each; refuse regions that overlap in part."""
+    import shapely
+
     parents: list[int | None] = []
-    order = [
-        (region.area, -j) for j, region in enumerate(regions)
-    ]  # the first of equals is outside
-    for i, region in enumerate(regions):
-        points = points_inside(region.polygons)
+    order = [(r.area, -j) for j, r in enumerate(regions)]  # the first of equals is outside
+    outlines = [region.outline for region in regions]
+    areas = shapely.area(outlines)
+    for i in range(len(regions)):
         around = []
-        for j, other in enumerate(regions):
-            share = contains(other.polygons, points).mean() if order[j] > order[i] else 0.0
+        for j in range(len(regions)):
+            if order[j] <= order[i]:
+                continue
+            share = shapely.intersection(outlines[i], outlines[j]).area / areas[i]
             if 0.01 < share < 0.99:
                 found = f"annotations {j + 1} and {i + 1} that overlap in part"
                 remedy = "merge or separate them in QuPath and export again"
-                raise DatasetError(Problem(path.name, found, "apart or nested", remedy))
+                raise fault(path.name, found, "apart or nested", remedy)
             if share >= 0.99:
                 around.append(order[j])
         parents.append(-min(around)[1] if around else None)
     return parents
 
 
-def refuse_crossed(path: Path, number: int, region: Region) -> None:
-    """Refuse a region whose rings cross themselves or each other: their area is a difference."""
-    filled = filled_area([ring for polygon in region.polygons for ring in polygon])
-    expected = area_of(region.polygons)
-    if abs(filled - expected) > CROSSED_SHARE * max(filled, abs(expected)):
-        name = min(region.labels, key=len)
+def without_crossings(path: Path, number: int, name: str, outline: Geometry) -> Geometry:
+    """Return the polygons of the places with an odd number of rings around them.
+
+    Rings that cross themselves or each other in earnest are refused: their area is a difference.
+    """
+    import shapely
+
+    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(outline)))
+    valid = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
+    if abs(valid.area - outline.area) > CROSSED_SHARE * max(valid.area, abs(outline.area)):
         found = f"feature {number} ({name}): an outline that crosses itself"
         remedy = "draw it again in QuPath, or make the polygon valid, and export again"
-        raise DatasetError(Problem(path.name, found, "a simple polygon", remedy))
+        raise fault(path.name, found, "a simple polygon", remedy)
+    return valid
 
 
 def refuse_misfit(file: str, expected: np.ndarray, within: np.ndarray, outline: str) -> None:
     """Refuse cells that lie outside every annotation, though nothing says so.
 
-    Parameters
-    ----------
-    file, outline
-        Names of the detection table and of the outline.
-    expected, within
-        (N,) bool: which cells should lie in an annotation, and which do.
+    `expected` and `within`, (N,) bool, say which cells should lie in an annotation, and which do;
+    `file` and `outline` name the detection table and the outline.
     """
     outside = int((expected & ~within).sum())
     if outside > OUTSIDE_SHARE * expected.sum():
         found = f"{outside} of {expected.sum()} cells outside every annotation of {outline}"
         remedy = "check the pixel size; if it is right, resolve the hierarchy in QuPath and export "
         remedy += "all annotations and the cells again"
-        raise DatasetError(Problem(file, found, f"at most {100 * OUTSIDE_SHARE:g} %", remedy))
+        raise fault(file, found, f"at most {100 * OUTSIDE_SHARE:g} %", remedy)
 
 
 def refuse_shrunk(file: str, points: np.ndarray, regions: Sequence[Region], outline: str) -> None:
     """Refuse cells that keep to a corner of the tissue, as if it were larger.
 
-    Parameters
-    ----------
-    file, outline
-        Names of the detection table and of the outline.
-    points
-        (N, 2) centroids of the cells in the tissue, pixels.
-    regions
-        Those of the outline.
+    `points` (N, 2) are the centroids of the cells in the tissue, pixels, and `regions` those of the
+    outline; `file` and `outline` are named as in `refuse_misfit`.
     """
     if len(points) < CELLS_TO_SPREAD:
         return
     tissue = [region for region in regions if not region.ignored]
-    grids = [points_inside(region.polygons) for region in tissue]
+    grids = [_grid_inside(region.outline) for region in tissue]
     weights = [np.full(len(g), r.area / len(g)) for g, r in zip(grids, tissue, strict=True)]
     even = np.cov(np.concatenate(grids).T, aweights=np.concatenate(weights)).diagonal()
     share = math.sqrt((points.var(axis=0) / even).max())
-    if share < LEAST_SPREAD:
+    if share < MIN_SPREAD:
         found = f"cells that spread {100 * share:.0f} % as far as the tissue in {outline}"
         remedy = "check the pixel size, and that cells were detected in all annotations; if both "
         remedy += "are right, add the annotation table with 'Area µm^2'"
-        raise DatasetError(Problem(file, found, f"{100 * LEAST_SPREAD:g} % or more", remedy))
+        raise fault(file, found, f"{100 * MIN_SPREAD:g} % or more", remedy)
+
+
+def _grid_inside(outline: Geometry, side: int = 48) -> np.ndarray:
+    """Return the points of a grid in an outline, (N, 2); the corners of its box if none is."""
+    box = np.reshape(outline.bounds, (2, 2))
+    steps = (np.arange(side) + 0.5) / side
+    grid = np.stack(np.meshgrid(*(box[0] + steps[:, None] * np.ptp(box, axis=0)).T), axis=-1)
+    points = grid.reshape(-1, 2)
+    inside = points[contains(outline, points)]
+    return inside if len(inside) else box

@@ -16,10 +16,10 @@ import pandas as pd
 from PIL import Image
 
 from cpmlib.histology.pixel_size import read_pixel_size
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, Problem, collected, fault
 from cpmlib.study.files import PatientFiles
 
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
 """Of more, the reader of pictures warns: they would fill the memory. They are refused."""
 
 MODES = ("RGB", "RGBA", "P")
@@ -30,25 +30,17 @@ OPAQUE = 255
 BLACK = 15
 """No stain takes up all light; a channel up to this is fluorescence, padding or a lost part."""
 
-MOST_BLACK = 0.05
+MAX_BLACK = 0.05
 """Share of a tile that ink or dust may make black."""
 
 DECIMALS = 1
-"""Densities are kept to a tenth of a cell per mm2, as those of the exports."""
+"""Of densities, as of those of the exports."""
 
 
 def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
-    """Read a sample's tile.
+    """Read the tile among a sample's exports: (rows, columns, 3) uint8, and µm per pixel.
 
-    Parameters
-    ----------
-    exports
-        Path by kind of export, as in `cpmlib.study.files.PatientFiles`.
-
-    Returns
-    -------
-    tuple or None
-        (rows, columns, 3) uint8 and µm per pixel; None without a tile or its JSON file.
+    Returns None without a tile or its JSON file.
 
     Raises
     ------
@@ -65,22 +57,28 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
         return None
     path = exports["tile"]
     pixel_size = read_pixel_size(exports["tile_sidecar"])
-    check_size(path)
     try:
-        with Image.open(path) as picture:
-            mode, frames = picture.mode, getattr(picture, "n_frames", 1)
-            rgba = np.asarray(picture.convert("RGBA"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                mode, frames = picture.mode, getattr(picture, "n_frames", 1)
+                rgba = np.asarray(picture.convert("RGBA"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        size = f"{MAX_PIXELS / 1e6:.0f} megapixels"
+        remedy = "export a smaller part of the section, or with larger pixels"
+        found = f"a picture of more than {size}"
+        raise fault(path.name, found, f"at most {size}", remedy) from None
     # The readers of pictures have no common error for a damaged file.
     except (OSError, ValueError, SyntaxError, RuntimeError) as error:
         found = f"no picture that can be read ({type(error).__name__})"
-        raise DatasetError(Problem(path.name, found, "a PNG file", "export it again")) from None
+        raise fault(path.name, found, "a PNG file", "export it again") from None
     if mode not in MODES or frames > 1:
         found = f"{frames} x a picture of mode {mode}"
-        raise DatasetError(Problem(path.name, found, "RGB of 8 bits, once", "export it as RGB"))
-    if fault := _no_section(rgba):
+        raise fault(path.name, found, "RGB of 8 bits, once", "export it as RGB")
+    if found := _no_section(rgba):
         expected = "a stained section in colour that fills the picture"
         remedy = "export the tile again, as RGB from the slide itself, or take it out"
-        raise DatasetError(Problem(path.name, fault, expected, remedy))
+        raise fault(path.name, found, expected, remedy)
     return rgba[..., :3], pixel_size
 
 
@@ -94,60 +92,33 @@ def _no_section(rgba: np.ndarray) -> str:
         return "one colour everywhere"
     if (rgb == rgb[..., :1]).all():
         return "a picture in shades of grey"
-    if (black := (rgb <= BLACK).all(axis=-1).mean()) > MOST_BLACK:
+    if (black := (rgb <= BLACK).all(axis=-1).mean()) > MAX_BLACK:
         return f"{100 * black:.0f} % of the picture black, where no light passes"
     return ""
 
 
-def check_size(path: Path) -> None:
-    """Raise a DatasetError for a picture that is too large to be read, by its header alone."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            Image.open(path).close()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        size = f"{MOST_PIXELS / 1e6:.0f} megapixels"
-        remedy = "export a smaller part of the section, or with larger pixels"
-        raise DatasetError(
-            Problem(path.name, f"a picture of more than {size}", f"at most {size}", remedy)
-        ) from None
-    except (OSError, SyntaxError, ValueError):
-        return  # whoever reads it says why it cannot be
-
-
 def count_tiles(files: PatientFiles) -> pd.DataFrame:
-    """Count the nuclei on each sample's tile.
-
-    Parameters
-    ----------
-    files
-        A patient's.
+    """Count the nuclei on each of a patient's tiles; tell what is wrong with every one.
 
     Returns
     -------
     pandas.DataFrame
         ``sample_id``, ``he_tile_density`` (nuclei per mm2 of tile); samples with a tile only.
-
-    Raises
-    ------
-    DatasetError
-        Listing what is wrong with every tile.
     """
     from cpmlib.histology.nuclei import count_nuclei
 
-    rows, problems = [], []
+    rows: list[tuple[str, float]] = []
+    problems: list[Problem] = []
     for sample, exports in files.exports.items():
-        try:
-            tile = read_tile(exports)
-            if tile is not None:
-                density = count_nuclei(*tile).density
-                rows.append({"sample_id": sample, "he_tile_density": round(density, DECIMALS)})
-        except DatasetError as error:
-            problems += error.problems
-        except ValueError as error:
-            found, _, expected = str(error).partition("; expected ")
-            remedy = "export the tile at 0.1 to 1 µm per pixel, or leave it out"
-            problems.append(Problem(exports["tile"].name, found, expected, remedy))
+        with collected(problems):
+            if (tile := read_tile(exports)) is None:
+                continue
+            try:
+                rows.append((sample, round(count_nuclei(*tile).density, DECIMALS)))
+            except ValueError as error:
+                found, _, expected = str(error).partition("; expected ")
+                remedy = "export the tile at 0.1 to 1 µm per pixel, or leave it out"
+                problems.append(Problem(exports["tile"].name, found, expected, remedy))
     if problems:
         raise DatasetError(problems)
     return pd.DataFrame(rows, columns=["sample_id", "he_tile_density"])

@@ -9,18 +9,16 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.histology.cellularity import CellCount, count_cells
+from cpmlib.histology.cellularity import count_cells
 from cpmlib.histology.pixel_size import pixel_size_of
-from cpmlib.mri.grid import resample_to
 from cpmlib.roi.means import roi_table
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, Problem, collected
 from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import COUNTED, SIDECARS
 from cpmlib.study.options import AXES, ImageOptions
@@ -39,8 +37,12 @@ AGREEMENT = 0.02
 MAPS = {"cpm": "CPM", "adc": "ADC"}
 """Measured column and the map that it is read from."""
 
+HISTOLOGY = ["sample_id", "he_cellularity", "he_nuclei", "he_tissue_area", "he_source"]
+HISTOLOGY += ["he_cellularity_source", "he_notes"]
+"""Columns of what is counted."""
+
 EXTRAPOLATION = "cpm_extrapolation"
-"""Column: share of a sphere's weight on voxels whose tile leaves the training range, 0 to 1."""
+"""Column: share of a sphere's weight on voxels whose patch leaves the training range, 0 to 1."""
 
 
 def extract_regions(
@@ -48,16 +50,8 @@ def extract_regions(
 ) -> pd.DataFrame:
     """Average a patient's maps over the sphere at each target.
 
-    Parameters
-    ----------
-    maps
-        The patient's.
-    targets
-        ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm, RAS+); samples without a
-        target are left out. Values and reasons of the table, if they are there, tell what is
-        not to be read (`cpmlib.study.schemas.wanted`).
-    options
-        Diameter and weighting.
+    Samples without a target are left out. Values and reasons of their table, if they are there,
+    tell what is not to be read (`cpmlib.study.schemas.wanted`).
 
     Returns
     -------
@@ -75,35 +69,40 @@ def extract_regions(
     placed = targets.dropna(subset=list(AXES))
     tables = []
     for column, kind in MAPS.items():
-        read = placed[wanted(placed, column)]
-        if kind in maps.maps and len(read):
-            image = maps.maps[kind]
-            mask = maps.maps.get("mask")
-            if mask is not None:
-                mask = resample_to(mask, image.affine, image.shape, "nearest", "mask")
-            table = roi_table(
-                {column: image},
-                read,
-                diameter=options.roi_diameter,
-                weighting=options.roi_weighting,
-                mask=mask,
-            )
-            tables.append(table.set_index("sample_id").rename(columns={f"{column}_mean": column}))
-    read = placed[wanted(placed, "cpm")]
-    if len(read) and "extrapolation" in maps.maps:
-        tables.append(_extrapolation(maps.maps["extrapolation"], read, options))
+        image, read = maps.maps.get(kind), placed[wanted(placed, column)]
+        if image is None or read.empty:
+            continue
+        table = _read(image, read, options, column, maps.maps.get("mask"))
+        table = table.rename(columns={f"{column}_mean": column})
+        table[column] = table[column].round(DECIMALS)
+        tables.append(table.assign(**{f"{column}_source": maps.origins.get(kind, kind)}))
+    counts, read = maps.maps.get("extrapolation"), placed[wanted(placed, "cpm")]
+    if counts is not None and len(read):
+        values = np.asarray(counts.dataobj)
+        outside = np.where(np.isnan(values), np.nan, values > 0).astype(np.float32)
+        share = nib.Nifti1Image(outside, counts.affine)
+        table = _read(share, read, options, EXTRAPOLATION)[[f"{EXTRAPOLATION}_mean"]]
+        tables.append(table.set_axis([EXTRAPOLATION], axis=1).round(4))
     if not tables:
         return pd.DataFrame({"sample_id": pd.Series(dtype=object)})
-    joined = pd.concat(tables, axis=1)
-    for column in MAPS:
-        if column in joined:
-            joined[column] = joined[column].round(DECIMALS)
-            joined[f"{column}_source"] = maps.origins.get(MAPS[column], MAPS[column])
-    return _possible(joined.reset_index())
+    joined = pd.concat(tables, axis=1).reset_index()
+    _refuse_impossible(joined)
+    return joined
 
 
-def _possible(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table; raise for values that the schema of samples does not admit."""
+def _read(
+    image: nib.Nifti1Image,
+    targets: pd.DataFrame,
+    options: ImageOptions,
+    name: str,
+    mask: nib.Nifti1Image | None = None,
+) -> pd.DataFrame:
+    diameter, weighting = options.roi_diameter, options.roi_weighting
+    return roi_table({name: image}, targets, diameter, weighting, mask).set_index("sample_id")
+
+
+def _refuse_impossible(table: pd.DataFrame) -> None:
+    """Raise for values that the schema of samples does not admit."""
     problems = []
     for column in [name for name in MAPS if name in table]:
         said = SAMPLES.columns[column].metadata or {}
@@ -114,79 +113,49 @@ def _possible(table: pd.DataFrame) -> pd.DataFrame:
             problems.append(Problem(str(sample), found, said["expected"], remedy))
     if problems:
         raise DatasetError(problems)
-    return table
-
-
-def _extrapolation(
-    counts: nib.Nifti1Image, placed: pd.DataFrame, options: ImageOptions
-) -> pd.DataFrame:
-    """Return the share of each sphere in which the model extrapolates; NaN is no part of it."""
-    values = np.asarray(counts.dataobj)
-    outside = np.where(np.isnan(values), np.nan, values > 0).astype(np.float32)
-    table = roi_table(
-        {EXTRAPOLATION: nib.Nifti1Image(outside, counts.affine)},
-        placed,
-        diameter=options.roi_diameter,
-        weighting=options.roi_weighting,
-    )
-    share = table.set_index("sample_id")[[f"{EXTRAPOLATION}_mean"]]
-    return share.set_axis([EXTRAPOLATION], axis=1).round(4)
 
 
 def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd.DataFrame:
-    """Count the cells of each sample that has QuPath exports.
+    """Count the cells of each of a patient's samples that has QuPath exports.
 
-    Parameters
-    ----------
-    files
-        A patient's.
-    pixel_size_um
-        Of every slide whose exports do not give their own; None where it is not known.
+    The pixel size is that of slides whose exports do not give their own. What is wrong with any
+    export is told in one DatasetError.
 
     Returns
     -------
     pandas.DataFrame
         ``sample_id``, ``he_cellularity`` (cells/mm2), ``he_nuclei``, ``he_tissue_area`` (mm2),
-        ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (what
-        `cpmlib.histology.cellularity.CellCount` notes, joined by ``"; "``).
-
-    Raises
-    ------
-    DatasetError
-        Listing what is wrong with every export.
+        ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (those of
+        `cpmlib.histology.cellularity.CellCount`).
     """
-    rows, problems = [], []
+    rows: list[dict[str, object]] = []
+    problems: list[Problem] = []
     for sample, exports in files.exports.items():
         if not set(exports) & set(COUNTED):
             continue
         beside = [exports[kind] for kind in SIDECARS if kind in exports]
-        try:
-            count: CellCount = count_cells(
+        kinds = ", ".join(kind for kind in COUNTED if kind in exports)
+        with collected(problems):
+            count = count_cells(
                 annotation=exports.get("annotations"),
                 detections=exports.get("detections"),
                 geojson=exports.get("geojson"),
                 pixel_size_um=pixel_size_of(beside) or pixel_size_um,
             )
-        except DatasetError as error:
-            problems += error.problems
-            continue
-        kinds = ", ".join(kind for kind in COUNTED if kind in exports)
-        rows.append(
-            {
-                "sample_id": sample,
-                "he_cellularity": round(count.density, DECIMALS),
-                "he_nuclei": float(count.n_cells),
-                "he_tissue_area": count.tissue_area_mm2,
-                "he_source": count.source,
-                "he_cellularity_source": f"exports: {kinds}",
-                "he_notes": "; ".join(count.notes),
-            }
-        )
+            rows.append(
+                {
+                    "sample_id": sample,
+                    "he_cellularity": round(count.density, DECIMALS),
+                    "he_nuclei": float(count.n_cells),
+                    "he_tissue_area": count.tissue_area_mm2,
+                    "he_source": count.source,
+                    "he_cellularity_source": f"exports: {kinds}",
+                    "he_notes": "; ".join(count.notes),
+                }
+            )
     if problems:
         raise DatasetError(problems)
-    columns = ["he_cellularity", "he_nuclei", "he_tissue_area", "he_source"]
-    columns += ["he_cellularity_source", "he_notes"]
-    return pd.DataFrame(rows, columns=["sample_id", *columns])
+    return pd.DataFrame(rows, columns=HISTOLOGY)
 
 
 def fill_measured(
@@ -208,11 +177,10 @@ def fill_measured(
     samples : pandas.DataFrame
         With all measured columns.
     origins : pandas.DataFrame
-        ``sample_id``, ``quantity``, ``used``, ``source``, ``given``, ``extracted`` and ``note`` for
-        each sample and measured column, in the order of the samples for each column. Used is
-        ``given`` or ``extracted``; ``left out`` where the table says n/a, ``excluded`` where it
-        says why, or ``none`` where nothing was found. The source is ``"table"``, where an extracted
-        value was read, or ``"none"``.
+        For each measured column the samples: ``sample_id``, ``quantity``, ``used`` (``given``,
+        ``extracted``, ``left out`` where the table says n/a, ``excluded`` where it says why, or
+        ``none``), ``source`` (``table``, where an extracted value was read, or ``none``),
+        ``given``, ``extracted`` and ``note``.
 
     Examples
     --------
@@ -231,18 +199,18 @@ def fill_measured(
     keys = [name for name in ("participant_id", "sample_id") if name in shared]
     wanted = samples[keys[0]] if len(keys) == 1 else pd.MultiIndex.from_frame(samples[keys])
     found = extracted.set_index(keys).reindex(wanted)
-    rows: list[Mapping[str, object]] = []
+    rows: list[pd.DataFrame] = []
     for column in (*MEASURED, "he_nuclei", "he_tissue_area"):
         given = _column(samples, column)
         new = _column(found, column)
         if column in MEASURED:
             sources = found.get(f"{column}_source", pd.Series(np.nan, found.index))
-            rows += _origins(samples, column, given, new, sources)
+            rows.append(_origins(samples, column, given, new, sources))
         elif "he_cellularity" in samples.columns:  # count and area are those of the density used
             new = np.full(len(new), np.nan)
         if column in MEASURED or not np.isnan(new).all():
             filled[column] = given if column in samples.columns else new
-    return filled, pd.DataFrame(rows)
+    return filled, pd.concat(rows, ignore_index=True)
 
 
 def contradicted(origins: pd.DataFrame) -> pd.DataFrame:
@@ -266,33 +234,26 @@ def _column(table: pd.DataFrame, name: str) -> np.ndarray:
 
 def _origins(
     samples: pd.DataFrame, column: str, given: np.ndarray, new: np.ndarray, sources: pd.Series
-) -> list[Mapping[str, object]]:
-    reasons = [name for name, measured in EXCLUSIONS.items() if measured == column]
-    told = [name for name in ("exclude_reason", *reasons) if name in samples.columns]
-    excluded = samples[told].notna().any(axis=1)
-    rows: list[Mapping[str, object]] = []
-    values = zip(samples["sample_id"], given, new, excluded, sources, strict=True)
-    for name, old, extracted, is_excluded, source in values:
-        note = ""
-        if is_excluded:
-            used = "excluded"
-        elif column in samples.columns:
-            used = "left out" if np.isnan(old) else "given"
-        else:
-            used = "none" if np.isnan(extracted) else "extracted"
-        if used == "given" and not np.isnan(extracted):
-            difference = abs(extracted / old - 1)
-            if difference > AGREEMENT:
-                note = f"given and extracted value differ by {100 * difference:.0f} %"
-        rows.append(
-            {
-                "sample_id": name,
-                "quantity": column,
-                "used": used,
-                "source": {"given": "table", "extracted": source}.get(used, "none"),
-                "given": old,
-                "extracted": extracted,
-                "note": note,
-            }
-        )
-    return rows
+) -> pd.DataFrame:
+    reasons = ["exclude_reason", *(name for name, kind in EXCLUSIONS.items() if kind == column)]
+    excluded = samples.reindex(columns=reasons).notna().any(axis=1)
+    if column in samples.columns:
+        used = np.where(np.isnan(given), "left out", "given")
+    else:
+        used = np.where(np.isnan(new), "none", "extracted")
+    used = np.where(excluded, "excluded", used)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = np.abs(new / given - 1)
+    told_apart = (used == "given") & (difference > AGREEMENT)
+    notes = [f"given and extracted value differ by {100 * share:.0f} %" for share in difference]
+    return pd.DataFrame(
+        {
+            "sample_id": samples["sample_id"].to_numpy(),
+            "quantity": column,
+            "used": used,
+            "source": np.select([used == "given", used == "extracted"], ["table", sources], "none"),
+            "given": given,
+            "extracted": new,
+            "note": np.where(told_apart, notes, ""),
+        }
+    )

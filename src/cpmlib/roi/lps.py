@@ -25,16 +25,10 @@ import pandas as pd
 
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.volume import check_geometry
-from cpmlib.roi.means import (
-    EmptySphere,
-    in_mask,
-    lps_to_ras,
-    roi_mean,
-    target_points,
-)
+from cpmlib.roi.means import EmptySphere, in_mask, lps_to_ras, roi_mean, target_points
 from cpmlib.study.errors import Problem
 
-LEAST_GAIN = 1.5
+MIN_GAIN = 1.5
 """Gain, robust standard deviations, from which targets look mirrored. The middle half of a brain is
 about 1.3 wide, so that a smaller gain can be one between grey and white matter: of points anywhere
 in a brain without a lesion fewer than 1 in 100 reach this one. In the synthetic cohort nine in ten
@@ -44,7 +38,7 @@ MAD_TO_SD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
 
-def suspicious_mirror(
+def detect_lps_targets(
     targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Image | None = None
 ) -> list[str]:
     """Ask whether a patient's targets are LPS coordinates that were given as RAS+.
@@ -53,16 +47,14 @@ def suspicious_mirror(
     ----------
     targets
         Of one patient: ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm).
-    mask
-        The patient's brain mask.
-    flair
-        FLAIR in the same space, on any grid; without it only the mask is asked.
+    mask, flair
+        In one space, on any grids; without FLAIR only the brain mask is asked.
 
     Returns
     -------
     list of str
         A warning if more than half of the targets lie outside the brain although all would lie
-        inside if mirrored; else one if the gain on FLAIR is `LEAST_GAIN` or more; else empty.
+        inside if mirrored; else one if the gain on FLAIR is `MIN_GAIN` or more; else empty.
 
     Raises
     ------
@@ -77,7 +69,7 @@ def suspicious_mirror(
     >>> affine[:3, 3] = [0, 0, -4]
     >>> mask = nib.Nifti1Image(np.ones((30, 30, 9), np.uint8), affine)
     >>> targets = pd.DataFrame({"sample_id": ["a"], "target_x": -9, "target_y": -5, "target_z": 0})
-    >>> suspicious_mirror(targets, mask)
+    >>> detect_lps_targets(targets, mask)
     ['1 of 1 targets outside the brain, but all inside with the signs of x and y changed: they may
     be LPS coordinates given as RAS+']
     """
@@ -88,30 +80,17 @@ def suspicious_mirror(
     outside = ~in_mask(mask, points)
     guess = "with the signs of x and y changed: they may be LPS coordinates given as RAS+"
     if outside.mean() > 0.5 and in_mask(mask, lps_to_ras(points)).all():
-        return [
-            f"{outside.sum()} of {len(points)} targets outside the brain, but all inside {guess}"
-        ]
-    if flair is None:
-        return []
-    gain = flair_gain(targets, mask, flair)
-    if gain < LEAST_GAIN:
+        count = f"{outside.sum()} of {len(points)}"
+        return [f"{count} targets outside the brain, but all inside {guess}"]
+    gain = 0.0 if flair is None else flair_gain(targets, mask, flair)
+    if gain < MIN_GAIN:
         return []
     lesion = f"targets look less like lesion on FLAIR, by {gain:.1f} robust SD of the brain"
     return [f"{lesion}, than {guess}"]
 
 
 def flair_gain(targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Image) -> float:
-    """Return the gain of a patient's targets on FLAIR (see the module).
-
-    Parameters
-    ----------
-    targets, mask, flair
-        As in `suspicious_mirror`.
-
-    Returns
-    -------
-    float
-        Robust standard deviations; 0 without targets or where FLAIR does not vary in the brain.
+    """Return the gain on FLAIR, robust SD; 0 without targets or where FLAIR does not vary.
 
     Examples
     --------
@@ -150,17 +129,10 @@ def flair_gain(targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Im
 
 
 def mirrored_cohort(looks_mirrored: Sequence[bool]) -> str | None:
-    """Say that a whole study's targets look mirrored: one wrong declaration, not many wrong points.
+    """Warn if the targets of more than half of two patients or more look mirrored.
 
-    Parameters
-    ----------
-    looks_mirrored
-        Of each patient whose targets could be judged, whether they look mirrored.
-
-    Returns
-    -------
-    str or None
-        A warning if that is more than half of two patients or more.
+    That is one wrong declaration, not many wrong points. `looks_mirrored` has a value for each
+    patient whose targets could be judged.
 
     Examples
     --------

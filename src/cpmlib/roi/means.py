@@ -5,10 +5,7 @@ Vocabulary
 - *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
 - *target*: biopsy coordinate in the world. *ROI*: sphere of 5 mm diameter at a target.
 - *LPS*: as RAS+, but x and y rise to the patient's left and back, as in DICOM.
-- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1.
-- *voxel-centre*: weight 1 for voxels whose centre lies in the sphere, and for the voxel that holds
-  the target; 0 for others.
-- *partial-volume*: weight is the share of the voxel's volume that lies in the sphere.
+- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1 (`cpmlib.roi.sphere`).
 - *coverage*: share of a sphere's weight on voxels that have a value and lie in the brain.
 - *mask*: brain mask on any grid, above 0.5 in the brain; 0 and NaN are outside.
 """
@@ -25,14 +22,8 @@ from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike
 
 from cpmlib.mri.volume import Grid, check_geometry
-from cpmlib.roi.sphere import (
-    check_sphere,
-    finite_point,
-    on_grid,
-    say_point,
-    sphere,
-)
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.roi.sphere import finite_point, format_point, on_grid, sphere
+from cpmlib.study.errors import DatasetError, Problem, collected, fault
 from cpmlib.study.options import AXES, ROI_DIAMETER, RoiWeighting
 
 OUTSIDE_VIEW = "partly outside the field of view"
@@ -57,8 +48,7 @@ class RoiValue:
     coverage
         Share of the sphere that took part, above 0 to 1.
     flag
-        Empty, or the first that holds of ``"partly outside the field of view"``, ``"partly
-        outside the brain"``, ``"partly without values"``.
+        Empty, or the first that holds of `OUTSIDE_VIEW`, `OUTSIDE_BRAIN`, `WITHOUT_VALUES`.
     """
 
     mean: float
@@ -81,29 +71,21 @@ def roi_mean(
     Parameters
     ----------
     image
-        3-D, on any grid; NaN is no value and takes no part.
+        3-D, on any grid; NaN is no value and takes no part. Called `name` in messages.
     centre : (3,)
         World, mm, RAS+.
     diameter
         mm.
-    weighting
-        As in `sphere_weights`.
     mask
         Voxels whose centre lies outside the brain take no part. All take part if None.
-    name
-        What to call the image in a message.
-
-    Returns
-    -------
-    RoiValue
 
     Raises
     ------
     EmptySphere
         If the sphere lies wholly outside the field of view or the brain, or on no value.
     DatasetError
-        If it holds an infinite value, the centre is not finite, or an image is not 3-D or has a
-        singular affine or one that is not in mm.
+        If it holds an infinite value, the centre is not finite, or an image is not 3-D or has an
+        affine that is singular or not in mm.
     ValueError
         If the diameter is not above 0 or the weighting is unknown.
 
@@ -116,10 +98,8 @@ def roi_mean(
     >>> roi_mean(image, [0, 9, 9]).flag
     'partly outside the field of view'
     """
-    check_geometry(image.shape, image.affine, name)
-    if mask is not None:
-        check_geometry(mask.shape, mask.affine, "mask")
-    return _value(image, finite_point(centre, name), diameter, weighting, mask, name)
+    reader = _Reader(image, diameter, weighting, mask, name)
+    return reader.value(finite_point(centre, name))
 
 
 def roi_table(
@@ -129,16 +109,14 @@ def roi_table(
     weighting: RoiWeighting = "voxel-centre",
     mask: nib.Nifti1Image | None = None,
 ) -> pd.DataFrame:
-    """Average images over the spheres at a patient's targets.
+    """Average images, by name, over the spheres at a patient's targets; arguments as `roi_mean`.
 
     Parameters
     ----------
     images
-        By name; 3-D, each on its own grid.
+        3-D, each on its own grid.
     targets
         ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+).
-    diameter, weighting, mask
-        As in `roi_mean`.
 
     Returns
     -------
@@ -161,47 +139,31 @@ def roi_table(
       sample_id  adc_mean  adc_sd  adc_n_voxels  adc_coverage adc_flag
     0         a     700.0     0.0            81           1.0
     """
-    check_sphere(diameter, weighting)
     points = target_points(targets)
     problems: list[Problem] = []
-    if mask is not None:
-        check_geometry(mask.shape, mask.affine, "mask")
-    usable = []
+    readers: list[_Reader] = []
     for name, image in images.items():
-        try:
-            check_geometry(image.shape, image.affine, name)
-            usable.append(name)
-        except DatasetError as error:
-            problems += error.problems
-    keys = [field.name for field in fields(RoiValue)]
+        with collected(problems):
+            readers.append(_Reader(image, diameter, weighting, mask, name))
     rows: list[dict[str, object]] = []
     for sample, point in zip(targets["sample_id"], points, strict=True):
         row: dict[str, object] = {"sample_id": sample}
-        for name in (name for name in images if name in usable):
+        for reader in readers:
             try:
-                value = _value(images[name], point, diameter, weighting, mask, name)
+                value = vars(reader.value(point))
             except DatasetError as error:
                 problems += [replace(p, found=f"{sample}: {p.found}") for p in error.problems]
                 continue
-            row |= {f"{name}_{key}": getattr(value, key) for key in keys}
+            row |= {f"{reader.name}_{key}": found for key, found in value.items()}
         rows.append(row)
     if problems:
         raise DatasetError(problems)
-    columns = [f"{name}_{key}" for name in images for key in keys]
+    columns = [f"{name}_{field.name}" for name in images for field in fields(RoiValue)]
     return pd.DataFrame(rows, columns=["sample_id", *columns])
 
 
 def lps_to_ras(points: ArrayLike) -> np.ndarray:
-    """Turn LPS coordinates into RAS+ or back: x and y change their signs.
-
-    Parameters
-    ----------
-    points : (..., 3)
-        mm.
-
-    Returns
-    -------
-    (..., 3)
+    """Turn LPS coordinates (..., 3) into RAS+ or back: x and y change their signs.
 
     Examples
     --------
@@ -211,67 +173,73 @@ def lps_to_ras(points: ArrayLike) -> np.ndarray:
     return np.asarray(points, dtype=float) * [-1, -1, 1]
 
 
-def _value(
-    image: nib.Nifti1Image,
-    point: np.ndarray,
-    diameter: float,
-    weighting: RoiWeighting,
-    mask: nib.Nifti1Image | None,
-    name: str,
-) -> RoiValue:
-    """Return what is in the sphere or say why nothing is; the images have been checked."""
-    found = _measure(image, point, diameter, weighting, mask, name)
-    if isinstance(found, RoiValue):
-        return found
-    remedy = "correct the coordinates: scanner space, mm, RAS+"
-    mirrored = lps_to_ras(point)
-    if isinstance(_measure(image, mirrored, diameter, weighting, mask, name), RoiValue):
-        remedy = (
-            f"if the coordinates are LPS, declare that or change the signs of x and y: "
-            f"{say_point(mirrored)} mm would be inside"
-        )
-    expected = f"a target inside; the image spans {_extent(image)}"
-    raise EmptySphere(Problem(name, f"a target at {say_point(point)} mm {found}", expected, remedy))
+@dataclass(frozen=True)
+class _Reader:
+    """An image whose geometry has been checked, and how it is read."""
 
+    image: nib.Nifti1Image
+    diameter: float
+    weighting: RoiWeighting
+    mask: nib.Nifti1Image | None
+    name: str
 
-def _measure(
-    image: nib.Nifti1Image,
-    point: np.ndarray,
-    diameter: float,
-    weighting: RoiWeighting,
-    mask: nib.Nifti1Image | None,
-    name: str,
-) -> RoiValue | str:
-    """Return what is in the sphere, or where it lies if it holds nothing."""
-    indices, weights = sphere(image.affine, point, diameter, weighting, name)
-    total = weights.sum()
-    inside = on_grid(indices, image.shape)
-    if not inside.any():
-        return "wholly outside the field of view"
-    flag = "" if inside.all() else OUTSIDE_VIEW
-    indices, weights = indices[inside], weights[inside]
-    if mask is not None:
-        brain = in_mask(mask, apply_affine(image.affine, indices))
-        if not brain.any():
-            return "wholly outside the brain"
-        flag = flag or ("" if brain.all() else OUTSIDE_BRAIN)
-        indices, weights = indices[brain], weights[brain]
-    values = _values(image, indices)
-    if np.isinf(values).any():
-        voxel = tuple(int(i) for i in indices[np.isinf(values)][0])
-        found = f"an infinite value at voxel {voxel}"
-        raise DatasetError(Problem(name, found, "finite values", "export it again"))
-    finite = ~np.isnan(values)
-    if not finite.any():
-        return "where there is no value"
-    flag = flag or ("" if finite.all() else WITHOUT_VALUES)
-    values, weights = values[finite], weights[finite]
-    used = weights.sum()
-    mean = float(weights @ values / used)
-    sd = float(np.sqrt(weights @ (values - mean) ** 2 / used))
-    # Nothing was taken away: the ratio of the two sums would be 1 but for rounding.
-    coverage = float(used / total) if flag else 1.0
-    return RoiValue(mean, sd, len(values), coverage, flag)
+    def __post_init__(self) -> None:
+        check_geometry(self.image.shape, self.image.affine, self.name)
+        if self.mask is not None:
+            check_geometry(self.mask.shape, self.mask.affine, "mask")
+
+    def value(self, point: np.ndarray) -> RoiValue:
+        """Return what is in the sphere at a point, or say why nothing is."""
+        found = self._measure(point)
+        if isinstance(found, RoiValue):
+            return found
+        remedy = "correct the coordinates: scanner space, mm, RAS+"
+        mirrored = lps_to_ras(point)
+        if isinstance(self._measure(mirrored), RoiValue):
+            remedy = (
+                f"if the coordinates are LPS, declare that or change the signs of x and y: "
+                f"{format_point(mirrored)} mm would be inside"
+            )
+        x, y, z = self.image.shape
+        low, high = Grid(self.image.affine, (x, y, z)).bounds
+        spans = zip("xyz", low, high, strict=True)
+        box = ", ".join(f"{axis} {start:.1f} to {end:.1f}" for axis, start, end in spans)
+        expected = f"a target inside; the image spans {box} mm"
+        found = f"a target at {format_point(point)} mm {found}"
+        raise EmptySphere(Problem(self.name, found, expected, remedy))
+
+    def _measure(self, point: np.ndarray) -> RoiValue | str:
+        """Return what is in the sphere, or where it lies if it holds nothing."""
+        affine = self.image.affine
+        indices, weights = sphere(affine, point, self.diameter, self.weighting, self.name)
+        total = weights.sum()
+        inside = on_grid(indices, self.image.shape)
+        if not inside.any():
+            return "wholly outside the field of view"
+        flag = "" if inside.all() else OUTSIDE_VIEW
+        indices, weights = indices[inside], weights[inside]
+        if self.mask is not None:
+            brain = in_mask(self.mask, apply_affine(affine, indices))
+            if not brain.any():
+                return "wholly outside the brain"
+            flag = flag or ("" if brain.all() else OUTSIDE_BRAIN)
+            indices, weights = indices[brain], weights[brain]
+        values = _values(self.image, indices)
+        if np.isinf(values).any():
+            voxel = tuple(int(i) for i in indices[np.isinf(values)][0])
+            found = f"an infinite value at voxel {voxel}"
+            raise fault(self.name, found, "finite values", "export it again")
+        finite = ~np.isnan(values)
+        if not finite.any():
+            return "where there is no value"
+        flag = flag or ("" if finite.all() else WITHOUT_VALUES)
+        values, weights = values[finite], weights[finite]
+        used = weights.sum()
+        mean = float(weights @ values / used)
+        sd = float(np.sqrt(weights @ (values - mean) ** 2 / used))
+        # Nothing was taken away: the ratio of the two sums would be 1 but for rounding.
+        coverage = float(used / total) if flag else 1.0
+        return RoiValue(mean, sd, len(values), coverage, flag)
 
 
 def _values(image: nib.Nifti1Image, indices: np.ndarray) -> np.ndarray:
@@ -304,17 +272,8 @@ def target_points(targets: pd.DataFrame) -> np.ndarray:
     points = targets[list(AXES)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     for i, j in np.argwhere(~np.isfinite(points)):
         found = f"{targets['sample_id'].iloc[i]}: {targets[AXES[j]].iloc[i]}"
-        problems.append(
-            Problem("targets", found, "a coordinate in mm", "correct it", column=AXES[j])
-        )
+        expected, remedy = "a coordinate in mm", "correct it"
+        problems.append(Problem("targets", found, expected, remedy, column=AXES[j]))
     if problems:
         raise DatasetError(problems)
     return points
-
-
-def _extent(image: nib.Nifti1Image) -> str:
-    """World box of an image, to the outer edges of its voxels."""
-    x, y, z = image.shape
-    low, high = Grid(image.affine, (x, y, z)).bounds
-    spans = zip("xyz", low, high, strict=True)
-    return ", ".join(f"{axis} {start:.1f} to {end:.1f}" for axis, start, end in spans) + " mm"

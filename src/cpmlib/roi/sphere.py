@@ -3,23 +3,20 @@
 Vocabulary
 ----------
 - *world*: scanner space, mm, RAS+.
-- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1.
-- *voxel-centre*: weight 1 for voxels whose centre lies in the sphere, and for the voxel that holds
-  the sphere's centre; 0 for others.
-- *partial-volume*: weight is the share of the voxel's volume that lies in the sphere.
+- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1: 1 or 0 as its centre lies
+  (``"voxel-centre"``), or the share of its volume in the sphere (``"partial-volume"``).
 - *endless grid*: a grid that goes on beyond the borders of its image.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cpmlib.mri.volume import invertible
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import fault
 from cpmlib.study.options import ROI_DIAMETER, RoiWeighting
 
 EDGE = 1e-6
@@ -31,10 +28,10 @@ the 66 spheres of a cohort."""
 LINES = 32
 """Lines along which a sphere is measured for each radius, in both directions across them."""
 
-FEWEST_LINES = 8
+MIN_LINES = 8
 """The same for each voxel, however small it is beside the sphere."""
 
-MOST_VOXELS = 2_000_000
+MAX_VOXELS = 2_000_000
 """A sphere that spans more voxels than this is in another unit than the image."""
 
 CHUNK = 200_000
@@ -68,13 +65,11 @@ def sphere_weights(
     affine : (4, 4)
         Voxel to world, mm; oblique and sheared ones too.
     shape
-        Number of voxels along the three axes; voxels outside are left out.
+        Voxels along the three axes; those outside are left out.
     centre : (3,)
         World, mm, RAS+.
     diameter
         mm.
-    weighting
-        ``"voxel-centre"`` or ``"partial-volume"``.
 
     Returns
     -------
@@ -91,16 +86,12 @@ def sphere_weights(
 
     Examples
     --------
-    >>> indices, weights = sphere_weights(np.diag([2.0, 2, 2, 1]), (9, 9, 9), [8, 8, 8])
-    >>> len(indices), weights.sum().item()
-    (7, 7.0)
-    >>> _, weights = sphere_weights(
-    ...     np.diag([2.0, 2, 2, 1]), (9, 9, 9), [8, 8, 8], weighting="partial-volume"
-    ... )
-    >>> round(8 * weights.sum().item(), 1)  # mm3
-    65.4
-    >>> round(4 / 3 * np.pi * 2.5**3, 1)
-    65.4
+    >>> grid = np.diag([2.0, 2, 2, 1]), (9, 9, 9)
+    >>> len(sphere_weights(*grid, [8, 8, 8])[1])
+    7
+    >>> _, weights = sphere_weights(*grid, [8, 8, 8], weighting="partial-volume")
+    >>> round(8 * weights.sum().item(), 1), round(4 / 3 * np.pi * 2.5**3, 1)  # mm3
+    (65.4, 65.4)
     """
     if len(shape) != 3 or min(shape) < 1 or not invertible(affine):
         raise ValueError("the grid needs three axes and an affine that can be inverted")
@@ -119,49 +110,42 @@ def sphere(
     """Return the voxels of the endless grid with a weight above 0, and the weights."""
     check_sphere(diameter, weighting)
     affine = np.asarray(affine, dtype=float)
-    grid = _neighbours(affine[:3, :3].tobytes(), diameter / 2, name)
+    linear = affine[:3, :3]
+    inverse, per_mm, offsets, world = _neighbours(linear.tobytes(), diameter / 2, name)
     # Far away a whole number would overflow; there is no image there anyway.
-    place = np.clip(grid.inverse @ (centre - affine[:3, 3]), -FAR, FAR)
+    place = np.clip(inverse @ (centre - affine[:3, 3]), -FAR, FAR)
     base = np.rint(place)
     rest = place - base
-    relative = grid.world - grid.linear @ rest
+    relative = world - linear @ rest
     distance = np.sqrt(np.einsum("ij,ij->i", relative, relative))
     if weighting == "voxel-centre":
-        holds = (np.abs(grid.offsets - rest) <= 0.5 + EDGE * grid.per_mm).all(axis=1)
+        holds = (np.abs(offsets - rest) <= 0.5 + EDGE * per_mm).all(axis=1)
         weights = ((distance <= diameter / 2 + EDGE) | holds).astype(float)
     else:
-        weights = _shares(grid.linear, relative, distance, diameter / 2)
+        weights = _shares(linear, relative, distance, diameter / 2)
     kept = weights > 0
-    return (grid.offsets[kept] + base).astype(np.int64), weights[kept]
-
-
-class _Neighbours(NamedTuple):
-    linear: np.ndarray
-    inverse: np.ndarray
-    per_mm: np.ndarray
-    offsets: np.ndarray
-    world: np.ndarray
+    return (offsets[kept] + base).astype(np.int64), weights[kept]
 
 
 @lru_cache(maxsize=4)
-def _neighbours(linear_bytes: bytes, radius: float, name: str) -> _Neighbours:
-    """Return the voxels that a sphere can reach from the one that holds its centre.
+def _neighbours(linear_bytes: bytes, radius: float, name: str) -> tuple[np.ndarray, ...]:
+    """Return the voxels that a sphere reaches from that of its centre: the same for all targets.
 
-    They are the same for all targets of a grid: (3, 3) voxel to world, its inverse, the voxels
-    that 1 mm can span along each axis, and the offsets (M, 3) in voxels and in mm.
+    World to voxel (3, 3), the voxels that 1 mm can span along each axis (3,), and the offsets
+    (M, 3) in voxels and in mm.
     """
     linear = np.frombuffer(linear_bytes).reshape(3, 3)
     inverse = np.linalg.inv(linear)
     # Rows of the inverse are normal to the planes of the other two axes.
     per_mm = np.linalg.norm(inverse, axis=1)
     reach = np.ceil((radius + EDGE) * per_mm + 1)
-    if np.prod(2 * reach + 1) > MOST_VOXELS:
+    if np.prod(2 * reach + 1) > MAX_VOXELS:
         edges = " x ".join(f"{size:.3g}" for size in np.linalg.norm(linear, axis=0))
         remedy = "correct the unit of the affine"
-        raise DatasetError(Problem(name, f"voxels of {edges} mm", "an affine in mm", remedy))
+        raise fault(name, f"voxels of {edges} mm", "an affine in mm", remedy)
     axes = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")
     offsets = np.stack(axes, axis=-1).reshape(-1, 3)
-    return _Neighbours(linear, inverse, per_mm, offsets, offsets @ linear.T)
+    return inverse, per_mm, offsets, offsets @ linear.T
 
 
 def _shares(
@@ -169,16 +153,8 @@ def _shares(
 ) -> np.ndarray:
     """Return the share of each voxel that lies in the sphere.
 
-    Parameters
-    ----------
-    linear : (3, 3)
-        Edges of a voxel as columns, mm.
-    relative : (M, 3)
-        Centres of the voxels, from the sphere's, mm.
-    distance : (M,)
-        Their lengths.
-    radius
-        mm.
+    `linear` (3, 3) has the edges of a voxel as columns, `relative` (M, 3) the centres of the voxels
+    from the sphere's, and `distance` (M,) their lengths; all in mm.
     """
     corners = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3), axis=-1).reshape(-1, 3) @ linear.T
     half = np.linalg.norm(corners, axis=1).max()
@@ -201,7 +177,7 @@ def _cut_shares(linear: np.ndarray, relative: np.ndarray, radius: float) -> np.n
     along = int(np.abs(linear[2] / size).argmax())
     starts = []
     for axis in (i for i in range(3) if i != along):
-        count = max(FEWEST_LINES, int(np.ceil(LINES * size[axis] / radius)))
+        count = max(MIN_LINES, int(np.ceil(LINES * size[axis] / radius)))
         starts.append(((np.arange(count) + 0.5) / count - 0.5)[:, None] * linear[:, axis])
     lines = (starts[0][:, None] + starts[1]).reshape(-1, 3)
     # |p + w e|^2 = r^2 for the edge e, solved for w; the voxel is -1/2 <= w <= 1/2. The products
@@ -234,7 +210,7 @@ def finite_point(centre: ArrayLike, name: str) -> np.ndarray:
         raise ValueError(f"a target of shape {point.shape}; expected three coordinates")
     if not np.isfinite(point).all():
         expected = "three finite coordinates in mm, RAS+"
-        raise DatasetError(Problem(name, f"a target at {say_point(point)}", expected, "correct it"))
+        raise fault(name, f"a target at {format_point(point)}", expected, "correct it")
     return point
 
 
@@ -246,6 +222,6 @@ def check_sphere(diameter: float, weighting: str) -> None:
         raise ValueError(f"weighting is {weighting!r}; expected 'voxel-centre' or 'partial-volume'")
 
 
-def say_point(point: np.ndarray) -> str:
+def format_point(point: np.ndarray) -> str:
     """Write a point for a message."""
     return "(" + ", ".join(f"{x:.1f}" if abs(x) < FAR else f"{x:g}" for x in point) + ")"

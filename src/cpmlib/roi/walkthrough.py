@@ -30,22 +30,10 @@ INVENTORY = ("image", "grid", "voxel (mm)", "axes point to", "volumes")
 
 @dataclass(frozen=True)
 class Walkthrough:
-    """What was seen on the way.
+    """What was seen on the way; empty where the dataset has no images.
 
-    Parameters
-    ----------
-    patient
-        Pseudonym, or None where the dataset has no images.
-    samples
-        The patient's rows of the sample table.
-    images
-        As read, each in its native grid.
-    maps
-        What was made of them.
-    regions
-        Means over the spheres.
-    options
-        How all of this was done.
+    The patient is a pseudonym, the samples are the patient's rows of the sample table, the images
+    as read, each on its own grid.
     """
 
     patient: str | None = None
@@ -79,42 +67,20 @@ def process_patient(
     samples: pd.DataFrame,
     options: ImageOptions | None = None,
 ) -> Walkthrough:
-    """Take one patient through every step.
+    """Take one patient, named by a pseudonym, through every step; `samples` is the study's table.
 
-    Parameters
-    ----------
-    patient
-        Pseudonym.
-    files
-        The patient's images.
-    model
-        What predicts the map, if it has to be predicted.
-    samples
-        Of the study.
-    options
-        Choices of the image analysis.
-
-    Raises
-    ------
-    DatasetError
-        As `cpmlib.mri.patient.read_patient`, `cpmlib.cpm.maps.make_maps` and
-        `cpmlib.roi.extraction.extract_regions` do.
+    A model is needed only if the map has to be predicted. Raises DatasetError as
+    `cpmlib.mri.patient.read_patient`, `cpmlib.cpm.maps.make_maps` and
+    `cpmlib.roi.extraction.extract_regions` do.
     """
     rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
-    read = read_patient(files)
-    options = options or ImageOptions()
+    read, options = read_patient(files), options or ImageOptions()
     maps = make_maps(read, model, options)
-    regions = extract_regions(maps, rows, options)
-    return Walkthrough(patient, rows, read, maps, regions, options)
+    return Walkthrough(patient, rows, read, maps, extract_regions(maps, rows, options), options)
 
 
 def inventory(images: PatientImages) -> pd.DataFrame:
-    """List a patient's images with their grids.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `INVENTORY`.
+    """List a patient's images with their grids, in the columns `INVENTORY`.
 
     Examples
     --------
@@ -126,29 +92,24 @@ def inventory(images: PatientImages) -> pd.DataFrame:
     for kind, series in (("dwi", images.diffusion), ("dsc", images.perfusion)):
         if series is not None:
             found[kind] = series.image
-    rows = []
-    for kind, image in found.items():
-        sizes = nib.affines.voxel_sizes(image.affine)
-        rows.append(
-            (
-                KINDS[kind],
-                " x ".join(str(n) for n in image.shape[:3]),
-                " x ".join(f"{size:.1f}" for size in sizes),
-                "".join(nib.aff2axcodes(image.affine)),
-                image.shape[3] if len(image.shape) == 4 else 1,
-            )
+    rows = [
+        (
+            KINDS[kind],
+            " x ".join(str(n) for n in image.shape[:3]),
+            " x ".join(f"{size:.1f}" for size in nib.affines.voxel_sizes(image.affine)),
+            "".join(nib.aff2axcodes(image.affine)),
+            image.shape[3] if len(image.shape) == 4 else 1,
         )
+        for kind, image in found.items()
+    ]
     return pd.DataFrame(rows, columns=list(INVENTORY))
 
 
-def voxels_of_sphere(walk: Walkthrough, options: ImageOptions) -> pd.DataFrame:
+def voxels_of_sphere(walk: Walkthrough) -> pd.DataFrame:
     """List the voxels over which CPM and ADC are averaged at the shown target.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a voxel: ``x``, ``y``, ``z`` (mm, RAS+), ``distance`` from the target (mm),
-        ``weight``, and a column for each map on the reference grid.
+    A row has ``x``, ``y``, ``z`` (mm, RAS+), ``distance`` from the target (mm), ``weight``, and a
+    column for each map on the reference grid.
     """
     columns = ["x", "y", "z", "distance", "weight"]
     mask = walk.maps.maps.get("mask")
@@ -158,8 +119,8 @@ def voxels_of_sphere(walk: Walkthrough, options: ImageOptions) -> pd.DataFrame:
         mask.affine,
         mask.shape,
         walk.target,
-        diameter=options.roi_diameter,
-        weighting=options.roi_weighting,
+        diameter=walk.options.roi_diameter,
+        weighting=walk.options.roi_weighting,
     )
     world = nib.affines.apply_affine(mask.affine, voxels)
     table = pd.DataFrame(world, columns=["x", "y", "z"])

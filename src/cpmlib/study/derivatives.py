@@ -3,7 +3,7 @@
 Vocabulary
 ----------
 - *kind*: as in `cpmlib.study.names.KINDS`; besides, ``extrapolation`` (for how many contrasts a
-  voxel's tile leaves the training range, 0 to 4) and ``rCBV_fit`` (R2 of the perfusion fit).
+  voxel's patch leaves the training range, 0 to 4) and ``rCBV_fit`` (R2 of the perfusion fit).
 - *URI*: ``bids::path`` for a file of the derivatives, ``bids:study:path`` for one of the study.
 """
 
@@ -35,7 +35,7 @@ SAID: Mapping[str, Mapping[str, object]] = {
         "SkullStripped": True,
     },
     "extrapolation": {
-        "Description": "For how many of the four contrasts the voxel's tile leaves the range of"
+        "Description": "For how many of the four contrasts the voxel's patch leaves the range of"
         " the training data; no value outside the brain.",
         **_STRIPPED,
     },

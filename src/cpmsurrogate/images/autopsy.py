@@ -21,7 +21,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from cpmlib.cpm.training import AutopsySlice
+from cpmlib.cpm.slices import AutopsySlice
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.images import CONTRASTS
 from cpmsurrogate.images.anatomy import Anatomy, make_anatomy

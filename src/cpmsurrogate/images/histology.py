@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from shapely import Polygon
 from skimage import io
 from skimage.measure import points_in_poly
 
-from cpmlib.histology.outlines import ring_area
 from cpmsurrogate.images.stained_tile import (
     NUCLEUS_RADIUS_LOG_SD,
     NUCLEUS_RADIUS_UM,
@@ -101,7 +101,7 @@ def _tissue_outline(area_mm2: float, rng: np.random.Generator) -> list[np.ndarra
     inner = radius.min() * rng.uniform(0.1, 0.2)
     tear = np.column_stack([inner * np.cos(turn[::-8]), 0.5 * inner * np.sin(turn[::-8]) / long])
     rings = [np.vstack([ring, ring[:1]]) for ring in (outer, tear)]
-    area = ring_area(rings[0]) - ring_area(rings[1])
+    area = Polygon(rings[0], rings[1:]).area
     scale = math.sqrt(area_mm2 * 1e6 / PIXEL_SIZE_UM**2 / area)
     margin = rings[0].min(axis=0) * scale - rng.uniform(200, 2000, 2)
     # QuPath writes two decimals.

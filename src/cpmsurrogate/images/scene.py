@@ -5,7 +5,7 @@ Vocabulary
 - *bump*: 1 at a target, falling smoothly to 0 within about two sphere radii.
 - *grain*: the step of the 16-bit numbers in which an image is stored; all changes are whole
   grains, so what is solved is what a reader of the file finds.
-- *box*: the surroundings of one target on the reference grid, as far as tiles around its sphere
+- *box*: the surroundings of one target on the reference grid, as far as patches around its sphere
   reach.
 - *extraction*: pre-processing, prediction, normalisation and averaging as `cpmlib.cpm.maps` and
   `cpmlib.roi.extraction` do them; nothing here has a shortcut of its own for the final check.
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cpmlib.cpm.features import TILE
+from cpmlib.cpm.features import PATCH
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import cellularity_map, predict_at
 from cpmlib.mri.adc import adc_from_series, without_background
@@ -212,8 +212,8 @@ class _Box:
 
     def __init__(self, scene: Scene, centre: np.ndarray, voxels: np.ndarray, radius: float) -> None:
         self.scene, self.centre, self.radius = scene, centre, radius
-        low = np.maximum(voxels.min(axis=0) - TILE // 2, 0)
-        high = np.minimum(voxels.max(axis=0) + TILE // 2 + 1, scene.shape)
+        low = np.maximum(voxels.min(axis=0) - PATCH // 2, 0)
+        high = np.minimum(voxels.max(axis=0) + PATCH // 2 + 1, scene.shape)
         self.voxels = voxels - low
         self.shape = tuple(int(n) for n in high - low)
         places = np.indices(self.shape).reshape(3, -1).T + low

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from cpmlib.cpm.training import AutopsySlice
+from cpmlib.cpm.slices import AutopsySlice
 from cpmlib.mri.images import CONTRASTS
 from cpmsurrogate.images.autopsy import autopsy_cohort
 
@@ -99,12 +99,12 @@ def test_what_does_not_fit_is_refused(patients: int, slices: int, voxel: float) 
 
 @pytest.mark.slow
 def test_a_forest_learns_it_but_not_too_well() -> None:
-    """scikit-learn on 5x5 tiles: better than the mean, with an error near the published 1015."""
+    """scikit-learn on 5x5 patches: better than the mean, with an error near the published 1015."""
     slices = autopsy_cohort(np.random.default_rng(93), 2.0)
     slices = [piece for piece in slices if np.isfinite(piece.density).any()]
     assert len(slices) == 93
     assert len({s.patient for s in slices}) == 44
-    tiles, density, test = [], [], []
+    patches, density, test = [], [], []
     rng = np.random.default_rng(0)
     for piece in slices:
         index = rng.permutation(np.argwhere(np.isfinite(piece.density)))[:150]
@@ -115,10 +115,10 @@ def test_a_forest_learns_it_but_not_too_well() -> None:
             )[where].reshape(-1, 25)
             for c in CONTRASTS
         ]
-        tiles.append(np.hstack(windows))
+        patches.append(np.hstack(windows))
         density.append(piece.density[where])
         test.append(np.full(len(index), int(piece.patient[-2:]) % 3 == 0))
-    x, y, held_out = np.concatenate(tiles), np.concatenate(density), np.concatenate(test)
+    x, y, held_out = np.concatenate(patches), np.concatenate(density), np.concatenate(test)
     forest = RandomForestRegressor(20, min_samples_leaf=20, max_features=33, random_state=0)
     predicted = forest.fit(x[~held_out], y[~held_out]).predict(x[held_out])
     error = float(np.sqrt(np.mean((predicted - y[held_out]) ** 2)))

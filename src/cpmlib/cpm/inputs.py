@@ -19,7 +19,7 @@ from cpmlib.cpm.card import InputScaling, ModelCard
 from cpmlib.cpm.features import REACH
 from cpmlib.cpm.traversal import LARGEST_INDEX
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.mri.volume import as_volume
+from cpmlib.mri.volume import Volume, as_volume
 from cpmlib.study.errors import DatasetError, Problem
 
 Normalisation = Literal["output", "input", "none"]
@@ -65,7 +65,7 @@ def check_normalisation(card: ModelCard, normalise: str) -> None:
 
 
 def model_inputs(
-    card: ModelCard, images: Mapping[str, nib.Nifti1Image], mask: nib.Nifti1Image
+    card: ModelCard, images: Mapping[str, nib.Nifti1Image | Volume], mask: nib.Nifti1Image | Volume
 ) -> tuple[np.ndarray, np.ndarray]:
     """Check images against a model and stack them in its order.
 
@@ -155,7 +155,7 @@ def brain_sd(values: np.ndarray, name: str) -> float:
     return sd
 
 
-def _check_names(images: Mapping[str, nib.Nifti1Image]) -> None:
+def _check_names(images: Mapping[str, nib.Nifti1Image | Volume]) -> None:
     lacking = [name for name in CONTRASTS if name not in images]
     if lacking:
         found, remedy = f"no {' and no '.join(lacking)}", "add it"
@@ -166,7 +166,7 @@ def _check_names(images: Mapping[str, nib.Nifti1Image]) -> None:
         raise _fault("model inputs", found, f"{', '.join(CONTRASTS)} only", "leave it out")
 
 
-def _inside(mask: nib.Nifti1Image) -> np.ndarray:
+def _inside(mask: nib.Nifti1Image | Volume) -> np.ndarray:
     values = np.nan_to_num(as_volume(mask, "brain mask").data, nan=0.0)
     if not np.isin(values, (0, 1)).all():
         remedy = "threshold the mask"

@@ -39,7 +39,7 @@ from cpmlib.cpm.inputs import (
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.traversal import add_up_trees
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.mri.volume import make_image
+from cpmlib.mri.volume import Volume, make_image
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import MUCH_OUTSIDE
 
@@ -89,8 +89,8 @@ class CpmResult:
 
 def predict_map(
     model: CpmModel,
-    images: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
+    images: Mapping[str, nib.Nifti1Image | Volume],
+    mask: nib.Nifti1Image | Volume,
     *,
     threads: int | None = None,
 ) -> nib.Nifti1Image:
@@ -150,8 +150,8 @@ def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.n
 
 def cellularity_map(
     model: CpmModel,
-    images: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
+    images: Mapping[str, nib.Nifti1Image | Volume],
+    mask: nib.Nifti1Image | Volume,
     normalise: Normalisation = "output",
     *,
     threads: int | None = None,

@@ -24,15 +24,15 @@ Skinner JT, Moots PL, Ayers GD, Quarles CC (2016) AJNR Am J Neuroradiol 37:80.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
 
-Leakage = Literal["bidirectional", "unidirectional", "none"]
+from cpmlib.study.options import LeakageCorrection
 
-HIGHEST_RATE = 0.03
+MAX_RATE = 0.03
 """Upper bound of k, 1/s: 1.8 per minute. In gliomas dynamic contrast-enhanced imaging finds about
 0.4 per minute (Skinner 2016: a transfer constant of 0.1 per minute over a volume fraction of 0.28).
 With a larger k the escaped curve nears the reference itself, and a bolus that comes later or more
@@ -84,7 +84,7 @@ class LeakageFit:
     residual_sd: np.ndarray
 
 
-def escaped_curve(reference: ArrayLike, step: float, k: ArrayLike) -> np.ndarray:
+def convolve_exponential(curve: ArrayLike, step: float, k: ArrayLike) -> np.ndarray:
     r"""Integrate a curve against an exponential, :math:`\int_0^t R(u)\, e^{-k (t - u)}\, du`.
 
     The integral is exact for the straight lines that join the points of the curve; with k = 0 it is
@@ -92,8 +92,8 @@ def escaped_curve(reference: ArrayLike, step: float, k: ArrayLike) -> np.ndarray
 
     Parameters
     ----------
-    reference : (T,) array_like
-        Curve at equal steps, 1/s.
+    curve : (T,) array_like
+        At equal steps, 1/s.
     step
         Seconds.
     k : (M,) array_like
@@ -106,24 +106,25 @@ def escaped_curve(reference: ArrayLike, step: float, k: ArrayLike) -> np.ndarray
 
     Examples
     --------
-    >>> escaped_curve([0, 1, 1, 1], 2.0, [0.0])
+    >>> convolve_exponential([0, 1, 1, 1], 2.0, [0.0])
     array([[0., 1., 3., 5.]])
-    >>> bool(np.isclose(escaped_curve([1, 1], 2.0, [0.05])[0, 1], (1 - np.exp(-0.1)) / 0.05))
-    True
     """
-    reference = np.asarray(reference, dtype=float)
+    curve = np.asarray(curve, dtype=float)
     rate = np.atleast_1d(np.asarray(k, dtype=float)) * step
     kept = np.exp(-rate)
     before, after = (step * weight for weight in _weights(rate))
     # Time first: each step of the recursion then reads and writes whole rows.
-    result = np.zeros((len(reference), len(rate)))
-    for i in range(1, len(reference)):
-        result[i] = kept * result[i - 1] + before * reference[i - 1] + after * reference[i]
+    result = np.zeros((len(curve), len(rate)))
+    for i in range(1, len(curve)):
+        result[i] = kept * result[i - 1] + before * curve[i - 1] + after * curve[i]
     return result.T
 
 
 def fit_leakage(
-    curves: ArrayLike, reference: ArrayLike, step: float, leakage: Leakage = "bidirectional"
+    curves: ArrayLike,
+    reference: ArrayLike,
+    step: float,
+    leakage: LeakageCorrection = "bidirectional",
 ) -> LeakageFit:
     """Fit the leakage model to the curves of many voxels by least squares.
 
@@ -136,7 +137,7 @@ def fit_leakage(
     step
         Seconds between volumes.
     leakage
-        ``"bidirectional"`` fits K1, K2 and k from 0 to `HIGHEST_RATE`; ``"unidirectional"`` K1 and
+        ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`; ``"unidirectional"`` K1 and
         K2 with k = 0; ``"none"`` K1 alone.
 
     Returns
@@ -154,36 +155,34 @@ def fit_leakage(
     --------
     >>> time = np.arange(0, 90, 1.5)
     >>> reference = time**3 * np.exp(-time / 2)
-    >>> curve = 2 * reference - 0.03 * escaped_curve(reference, 1.5, [0.02])
+    >>> curve = 2 * reference - 0.03 * convolve_exponential(reference, 1.5, [0.02])
     >>> fit = fit_leakage(curve, reference, 1.5)
     >>> [round(float(value[0]), 6) for value in (fit.k1, fit.k2, fit.k)]
     [2.0, 0.03, 0.02]
     """
     y, r = np.asarray(curves, dtype=float), np.asarray(reference, dtype=float)
     _check(y, r, step, leakage)
-    zero = np.zeros(len(y))
+    k = np.zeros(len(y))
     if leakage == "none":
-        k1 = y @ r / (r @ r)
-        return _describe(y, k1[:, None] * r, (k1, zero, zero), np.zeros_like(y), 1)
-    one = _fit_at(y, r, escaped_curve(r, step, [0.0]))
+        return _describe(y, _linear(y, r, y @ r / (r @ r), k, np.zeros_like(y)), k, 1)
+    one = _solve(y, r, convolve_exponential(r, step, [0.0]))
     if leakage == "unidirectional":
-        return _describe(y, one.model, (one.k1, one.k2, zero), one.leaked, 2)
-    k = _search(y, r, step)
-    two = _fit_at(y, r, escaped_curve(r, step, k))
+        return _describe(y, one, k, 2)
+    k = _best_rate(y, r, step)
+    two = _solve(y, r, convolve_exponential(r, step, k))
     # Rounding must not make the larger model the worse one.
     worse = two.squares >= one.squares
     k[worse] = 0.0
-    pairs = [(two.k1, one.k1), (two.k2, one.k2), (two.model, one.model), (two.leaked, one.leaked)]
-    for mine, other in pairs:
+    for mine, other in zip(two, one, strict=True):
         mine[worse] = other[worse]
-    return _describe(y, two.model, (two.k1, two.k2, k), two.leaked, 3)
+    return _describe(y, two, k, 3)
 
 
-@dataclass(frozen=True)
-class _Linear:
+class _Linear(NamedTuple):
+    """The model at given rates k: K1, K2 and sum of squares (N,), and the leaked part (N, T)."""
+
     k1: np.ndarray
     k2: np.ndarray
-    model: np.ndarray
     leaked: np.ndarray
     squares: np.ndarray
 
@@ -208,9 +207,8 @@ def _weights(rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check(y: np.ndarray, r: np.ndarray, step: float, leakage: str) -> None:
-    if leakage not in ("bidirectional", "unidirectional", "none"):
-        known = "'bidirectional', 'unidirectional' or 'none'"
-        raise ValueError(f"leakage is {leakage!r}; expected {known}")
+    if leakage not in get_args(LeakageCorrection):
+        raise ValueError(f"leakage is {leakage!r}; expected one of {get_args(LeakageCorrection)}")
     if y.ndim != 2 or r.ndim != 1 or y.shape[1] != len(r):
         raise ValueError(f"curves {y.shape} and reference {r.shape}; expected (N, T) and (T,)")
     if len(r) < 4:
@@ -223,7 +221,7 @@ def _check(y: np.ndarray, r: np.ndarray, step: float, leakage: str) -> None:
         raise ValueError("the reference curve is constant; it has no bolus")
 
 
-def _fit_at(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:
+def _solve(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:
     """Solve the two normal equations of each voxel; escaped is (N, T), or (1, T) for all."""
     rr, re, ee = r @ r, escaped @ r, np.einsum("nt,nt->n", escaped, escaped)
     yr = y @ r
@@ -231,19 +229,24 @@ def _fit_at(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:
     determinant = rr * ee - re * re
     k1 = (ee * yr - re * ye) / determinant
     k2 = (re * yr - rr * ye) / determinant
+    return _linear(y, r, k1, k2, escaped)
+
+
+def _linear(
+    y: np.ndarray, r: np.ndarray, k1: np.ndarray, k2: np.ndarray, escaped: np.ndarray
+) -> _Linear:
     leaked = k2[:, None] * escaped
-    model = k1[:, None] * r - leaked
-    difference = y - model
-    return _Linear(k1, k2, model, leaked, np.einsum("nt,nt->n", difference, difference))
+    difference = y - (k1[:, None] * r - leaked)
+    return _Linear(k1, k2, leaked, np.einsum("nt,nt->n", difference, difference))
 
 
-def _search(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
-    """Return the rate k (N,) of least squares in [0, HIGHEST_RATE] for each curve (N, T)."""
+def _best_rate(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
+    """Return the rate k (N,) of least squares in [0, MAX_RATE] for each curve (N, T)."""
     unit = r / np.sqrt(r @ r)
 
     def added(x: np.ndarray) -> np.ndarray:
         """q(k) with x from -1 to 1 for k from 0 to the highest: (M, T)."""
-        escaped = escaped_curve(r, step, (x + 1) / 2 * HIGHEST_RATE)
+        escaped = convolve_exponential(r, step, (x + 1) / 2 * MAX_RATE)
         escaped = escaped - (escaped @ unit)[:, None] * unit
         result: np.ndarray = escaped / np.sqrt(np.einsum("mt,mt->m", escaped, escaped))[:, None]
         return result
@@ -266,20 +269,13 @@ def _search(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
         change = chebyshev.chebval(x, slope, tensor=False) / np.where(second == 0, np.inf, second)
         x = np.clip(x - change, low, high)
     higher = chebyshev.chebval(x, fall, tensor=False) ** 2 > height
-    return (np.where(higher, x, start) + 1) / 2 * HIGHEST_RATE
+    return (np.where(higher, x, start) + 1) / 2 * MAX_RATE
 
 
-def _describe(
-    y: np.ndarray,
-    model: np.ndarray,
-    rates: tuple[np.ndarray, np.ndarray, np.ndarray],
-    leaked: np.ndarray,
-    fitted: int,
-) -> LeakageFit:
-    difference = y - model
-    squares = np.einsum("nt,nt->n", difference, difference)
+def _describe(y: np.ndarray, fit: _Linear, k: np.ndarray, fitted: int) -> LeakageFit:
+    """Say how well the model with so many fitted parameters explains the curves."""
     centred = y - y.mean(axis=1, keepdims=True)
     total = np.einsum("nt,nt->n", centred, centred)
-    r2 = np.where(total > 0, 1 - squares / np.where(total > 0, total, 1), np.nan)
-    sd = np.sqrt(squares / (y.shape[1] - fitted))
-    return LeakageFit(*rates, leaked, squares, r2, sd)
+    r2 = np.where(total > 0, 1 - fit.squares / np.where(total > 0, total, 1), np.nan)
+    sd = np.sqrt(fit.squares / (y.shape[1] - fitted))
+    return LeakageFit(fit.k1, fit.k2, k, fit.leaked, fit.squares, r2, sd)

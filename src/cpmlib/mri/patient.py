@@ -9,25 +9,28 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import nibabel as nib
 import numpy as np
 
-from cpmlib.mri.gradients import choose_volumes, read_gradients
+from cpmlib.mri.gradients import SAME_B, choose_volumes, read_gradients
 from cpmlib.mri.images import ALIGNED, CONTRASTS, check_file, read_image
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.series import grid_of
+from cpmlib.mri.volume import Grid, make_image
+from cpmlib.study.errors import DatasetError, Problem, collected, fault
 from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import KINDS, RIGHT_NAMES, SERIES, stem_of
 from cpmlib.study.text import read_json
 
 VOLUMES = ("T1w", "T1wGd", "FLAIR", "ADC", "rCBV", "CPM", "mask")
 
-STEPS_DIFFER = 0.01
+MAX_STEP_DIFFERENCE = 0.01
 """Share by which a sidecar's repetition time and the header's may differ: both are rounded."""
 
-LONGEST = {"RepetitionTime": 60.0, "EchoTime": 0.5}
+MAX_TIMES = {"RepetitionTime": 60.0, "EchoTime": 0.5}
 """Times that no series of a bolus reaches, s: 1500 or 30 are milliseconds."""
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
@@ -38,25 +41,69 @@ Texts = Mapping[str, Sequence[Path]]
 
 
 @dataclass(frozen=True)
-class DiffusionSeries:
-    """A diffusion series with its gradients: b-values (V,) and unit directions (V, 3)."""
+class Series:
+    """A series of volumes in time or along gradients."""
 
     image: nib.Nifti1Image
-    bvals: np.ndarray
-    bvecs: np.ndarray
+
+    @property
+    def grid(self) -> Grid:
+        """Where the voxels lie."""
+        return grid_of(self.image, "the series")
+
+    def moved(self, matrix: np.ndarray) -> Self:
+        """Move it in the world by a matrix (4, 4), without a change of values.
+
+        Gradients stay: they are used for the mean diffusivity, which no rotation changes.
+        """
+        image = make_image(np.asarray(self.image.dataobj), matrix @ self.image.affine)
+        return replace(self, image=image)
+
+    def mean(self, volumes: Collection[int]) -> nib.Nifti1Image:
+        """Return the mean of some of the volumes, with the header of the series."""
+        total = np.zeros(self.image.shape[:3], np.float32)
+        for volume in volumes:
+            total += np.asarray(self.image.dataobj[..., volume], dtype=np.float32)
+        values = total / np.float32(len(volumes))
+        return nib.Nifti1Image(values, self.image.affine, self.image.header)
 
 
 @dataclass(frozen=True)
-class PerfusionSeries:
+class DiffusionSeries(Series):
+    """A diffusion series with its gradients: b-values (V,) and unit directions (V, 3)."""
+
+    bvals: np.ndarray
+    bvecs: np.ndarray
+
+    @property
+    def head(self) -> nib.Nifti1Image:
+        """Mean of the volumes without diffusion weighting, or of the least weighted.
+
+        Examples
+        --------
+        >>> image = nib.Nifti1Image(np.arange(3, dtype=np.float32).reshape(1, 1, 1, 3), np.eye(4))
+        >>> series = DiffusionSeries(image, np.array([1000.0, 0, 5]), np.eye(3))
+        >>> float(series.head.get_fdata().item())
+        1.5
+        """
+        return self.mean(np.flatnonzero(self.bvals <= self.bvals.min() + SAME_B).tolist())
+
+
+@dataclass(frozen=True)
+class PerfusionSeries(Series):
     """A susceptibility series with the seconds between its volumes and to its echo.
 
     Notes say what was odd about them.
     """
 
-    image: nib.Nifti1Image
     repetition_time: float
     echo_time: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> nib.Nifti1Image:
+        """First volume, before the bolus."""
+        return self.mean([0])
 
 
 @dataclass(frozen=True)
@@ -82,6 +129,20 @@ class PatientImages:
     notes: tuple[str, ...] = ()
 
     @property
+    def heads(self) -> dict[str, nib.Nifti1Image]:
+        """One 3-D image of each kind: of a series what shows the head best."""
+        series = {"dwi": self.diffusion, "dsc": self.perfusion}
+        return {**self.volumes, **{kind: s.head for kind, s in series.items() if s is not None}}
+
+    def moved(self, matrices: Mapping[str, np.ndarray]) -> Self:
+        """Move series, ``"dwi"`` and ``"dsc"``, in the world by matrices (4, 4)."""
+        moved = {}
+        for part, kind in (("diffusion", "dwi"), ("perfusion", "dsc")):
+            if kind in matrices:
+                moved[part] = getattr(self, part).moved(matrices[kind])
+        return replace(self, **moved)
+
+    @property
     def can_predict(self) -> bool:
         """Whether all contrasts are there that a cellularity map needs."""
         return not missing_contrasts(self.kinds)
@@ -103,21 +164,19 @@ def read_patient(files: PatientFiles) -> PatientImages:
         For every file that cannot be used (`cpmlib.mri.images.read_image`), and for a series whose
         texts are missing or do not fit it.
     """
-    volumes, problems = {}, []
+    volumes: dict[str, nib.Nifti1Image] = {}
+    problems: list[Problem] = []
     for kind in VOLUMES:
         if kind in files.images:
-            try:
+            with collected(problems):
                 volumes[kind] = read_image(files.images[kind])
-            except DatasetError as error:
-                problems += error.problems
     diffusion = perfusion = None
-    try:
+    with collected(problems):
         if "dwi" in files.images:
             diffusion = _read_diffusion(files.images["dwi"], files.texts["dwi"])
+    with collected(problems):
         if "dsc" in files.images:
             perfusion = _read_perfusion(files.images["dsc"], files.texts["dsc"])
-    except DatasetError as error:
-        problems += error.problems
     if problems:
         raise DatasetError(problems)
     names = {kind: path.name for kind, path in files.images.items()}
@@ -139,7 +198,7 @@ def check_patient(files: PatientFiles) -> list[Problem]:
     """Return the problems that headers and texts show, without reading an image."""
     problems: list[Problem] = []
     for kind, path in files.images.items():
-        try:
+        with collected(problems):
             shape, _ = check_file(path, 4 if kind in SERIES else 3)
             if kind == "dwi":
                 gradients = _gradients(path, shape, files.texts[kind])
@@ -147,18 +206,13 @@ def check_patient(files: PatientFiles) -> list[Problem]:
                     choose_volumes(*gradients, name=path.name)
             elif kind == "dsc":
                 _times(path, files.texts[kind])
-        except DatasetError as error:
-            problems += error.problems
     return problems
 
 
 def missing_contrasts(kinds: Collection[str]) -> list[str]:
-    """Return the contrasts that a cellularity map would need and that are not there.
+    """Return the contrasts that a cellularity map needs beside the kinds of images that are there.
 
-    Parameters
-    ----------
-    kinds
-        Of the images that are there; a diffusion series gives the ADC.
+    A diffusion series gives the ADC.
 
     Examples
     --------
@@ -201,9 +255,7 @@ def _gradients(path: Path, shape: Sequence[int], texts: Texts) -> tuple[np.ndarr
     bvals, bvecs = read_gradients(texts["bval"][-1], texts["bvec"][-1])
     if shape[3] != len(bvals):
         found = f"{shape[3]} volumes and {len(bvals)} b-values"
-        raise DatasetError(
-            Problem(path.name, found, "one b-value for each volume", "take both from one export")
-        )
+        raise fault(path.name, found, "one b-value for each volume", "take both from one export")
     return bvals, bvecs
 
 
@@ -218,12 +270,12 @@ def _times(path: Path, texts: Texts) -> tuple[float, float]:
     name = _beside(path, "json")
     if not texts["json"]:
         expected = f"RepetitionTime and EchoTime of {path.name}"
-        raise DatasetError(Problem(name, "no such file", expected, "add it"))
+        raise fault(name, "no such file", expected, "add it")
     content: dict[str, object] = {}
     for text in texts["json"]:
         content |= read_json(text)
     times, problems = [], []
-    for key, longest in LONGEST.items():
+    for key, longest in MAX_TIMES.items():
         value = content.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < longest:
             found = "nothing" if value is None else repr(value)
@@ -247,15 +299,10 @@ def _beside(series: Path, end: str) -> str:
 
 
 def _other_step(path: Path, repetition_time: float) -> tuple[str, ...]:
-    """Say so if the header of a series gives another time between volumes than the sidecar.
-
-    Only the header is read.
-    """
-    image = nib.load(path)
-    assert isinstance(image, nib.Nifti1Image)  # it was read before
-    header = image.header
+    """Say so if the header of a series gives another time between volumes than the sidecar."""
+    header = nib.Nifti1Image.from_filename(path).header  # reads no voxel
     step = float(header.get_zooms()[3]) * SECONDS.get(header.get_xyzt_units()[1], 0.0)
-    if step <= 0 or abs(step / repetition_time - 1) <= STEPS_DIFFER:
+    if step <= 0 or abs(step / repetition_time - 1) <= MAX_STEP_DIFFERENCE:
         return ()
     found = f"RepetitionTime is {repetition_time:g} s, but the header's step is {step:g} s"
     return (f"{path.name}: {found}; the former is used",)

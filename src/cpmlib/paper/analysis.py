@@ -25,14 +25,16 @@ def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict
     """
     options = options or AnalysisOptions()
     samples = dataset.samples
+    flagged = correlations.flag_all(samples, options)
+    non_enhancing = hgg.non_enhancing(flagged["whole", "cpm"], options)
     models = non_independence.mixed_models(samples, options)
     iterated, _ = non_independence.one_per_patient(samples, options)
     return (
         cohort.values(dataset)
         | groups.values(samples, options)
-        | correlations.values(correlations.correlations(samples, options))
+        | correlations.values(correlations.correlations(samples, flagged, options))
         | comparison.values(comparison.comparisons(samples, options))
         | non_independence.values(models, iterated)
-        | hgg.values(hgg.statistics(samples, options))
+        | hgg.values(hgg.statistics(samples, non_enhancing, options))
         | cases.values(samples)
     )

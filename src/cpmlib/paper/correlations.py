@@ -22,6 +22,9 @@ from cpmlib.study.options import AnalysisOptions
 
 OUTCOME = "he_cellularity"
 
+Flagged = dict[tuple[str, str], pd.DataFrame]
+"""(Subset, predictor) to its measured samples, as `flag_outliers` returns them."""
+
 
 def measured(samples: pd.DataFrame, predictor: str) -> pd.DataFrame:
     """Return the samples that have both the predictor and the outcome."""
@@ -62,20 +65,34 @@ def flag_outliers(samples: pd.DataFrame, predictor: str, options: AnalysisOption
     )
 
 
-def excluded_samples(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
-    """List who was excluded where, and why."""
-    parts = []
-    for key, name in SUBSETS.items():
-        for predictor, predictor_name in PREDICTORS.items():
-            flagged = flag_outliers(subset(samples, key), predictor, options)
-            flagged = flagged[flagged["outlier"]]
-            parts.append(flagged.assign(subset=name, predictor=predictor_name))
+def flag_all(samples: pd.DataFrame, options: AnalysisOptions) -> Flagged:
+    """Apply ROUT to every subset and predictor, once for all that need it (`flag_outliers`)."""
+    return {
+        (key, predictor): flag_outliers(subset(samples, key), predictor, options)
+        for key in SUBSETS
+        for predictor in PREDICTORS
+    }
+
+
+def excluded_samples(flagged: Flagged) -> pd.DataFrame:
+    """List who was excluded where, and why; ``flagged`` as `flag_all` returns it."""
+    parts = [
+        part[part["outlier"]].assign(subset=SUBSETS[key], predictor=PREDICTORS[predictor])
+        for (key, predictor), part in flagged.items()
+    ]
     columns = ["subset", "predictor", "sample_id", OUTCOME, "cpm", "adc", "residual", "t", "rout_p"]
     return pd.concat(parts, ignore_index=True)[[*columns, "threshold"]]
 
 
-def correlations(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+def correlations(samples: pd.DataFrame, flagged: Flagged, options: AnalysisOptions) -> pd.DataFrame:
     """Line, Pearson, Spearman and RMSE of each subset and predictor.
+
+    Parameters
+    ----------
+    samples
+        The sample table.
+    flagged
+        As `flag_all` returns it.
 
     Returns
     -------
@@ -84,13 +101,10 @@ def correlations(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFram
         unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
     """
     rows = []
-    for key in SUBSETS:
-        everyone = subset(samples, key)
-        for predictor in PREDICTORS:
-            flagged = flag_outliers(everyone, predictor, options)
-            for row in _statistics(flagged, predictor, f"{key}.{predictor}", options):
-                missing = len(everyone) - len(flagged)
-                rows.append(row.assign(subset=key, predictor=predictor, n_missing=missing))
+    for (key, predictor), part in flagged.items():
+        missing = len(subset(samples, key)) - len(part)
+        for row in _statistics(part, predictor, f"{key}.{predictor}", options):
+            rows.append(row.assign(subset=key, predictor=predictor, n_missing=missing))
     return pd.concat(rows, ignore_index=True)
 
 

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
+from cpmlib.paper.correlations import OUTCOME
 from cpmlib.paper.subsets import with_grade_grouping
 from cpmlib.statistics.correlation import correlate, root_mean_square_error
 from cpmlib.statistics.results import not_estimable, one_row, with_interval
 from cpmlib.study.options import AnalysisOptions
 
 
-def non_enhancing(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
-    """Return the non-enhancing HGG samples; ``outlier`` marks those of the whole cohort."""
-    flagged = flag_outliers(samples, "cpm", options)[["sample_id", "outlier"]]
-    samples = with_grade_grouping(measured(samples, "cpm"), options)
-    samples = samples.merge(flagged, on="sample_id")
+def non_enhancing(flagged: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Return the non-enhancing HGG samples among those that ROUT judged by CPM.
+
+    ``flagged`` is the whole cohort as `cpmlib.paper.correlations.flag_outliers` returns it.
+    """
+    samples = with_grade_grouping(flagged, options)
     return samples[(samples["grade_group"] == "HGG") & (samples["enhancement"] == "nCET")]
 
 
-def statistics(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+def statistics(
+    samples: pd.DataFrame, group: pd.DataFrame, options: AnalysisOptions
+) -> pd.DataFrame:
     """Share of HGG samples that are non-enhancing; RMSE and rho of CPM in them.
+
+    Parameters
+    ----------
+    samples
+        The sample table.
+    group
+        As `non_enhancing` returns it.
 
     Returns
     -------
@@ -34,7 +44,6 @@ def statistics(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
         share = one_row("share", 100 * (seen["enhancement"] == "nCET").mean(), n=len(seen))
     else:
         share = not_estimable("share", "no HGG sample", 0)
-    group = non_enhancing(samples, options)
     leave_out = group["outlier"] & options.rmse_excludes_outliers
     kept = group[~leave_out]
     rmse = root_mean_square_error(kept["cpm"], kept[OUTCOME], rng=options.rng("RMSE HGG nCET"))

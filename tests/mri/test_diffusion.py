@@ -407,7 +407,7 @@ def test_maps_in_any_unit_become_one(factor: float) -> None:
     truth = apparent_diffusion_coefficient(*real())
     mask = real()[3]
     given = nib.Nifti1Image(truth.get_fdata().astype(np.float32) / np.float32(factor), truth.affine)
-    found, note = adc_in_units(given, mask, "sub-01_ADC")
+    found, (note,) = adc_in_units(given, mask, "sub-01_ADC")
     # float32, divided and multiplied.
     np.testing.assert_allclose(found.data, truth.get_fdata(), rtol=3e-7)
     assert "sub-01_ADC: unit taken as" in note
@@ -438,11 +438,11 @@ def test_a_diffusion_weighted_image_is_no_adc() -> None:
 )
 def test_an_adc_that_may_be_another_quantity_is_noted(low: float, high: float, said: str) -> None:
     values = np.linspace(low, high, 125).reshape(5, 5, 5)
-    assert said in adc_in_units(image(values), image(np.ones((5, 5, 5))))[1]
+    assert said in adc_in_units(image(values), image(np.ones((5, 5, 5))))[1][0]
 
 
 def test_a_real_adc_is_taken_without_a_doubt() -> None:
-    note = adc_in_units(apparent_diffusion_coefficient(*real()), real()[3])[1]
+    (note,) = adc_in_units(apparent_diffusion_coefficient(*real()), real()[3])[1]
     assert note == (
         "ADC: unit taken as 1e-6 mm2/s (um2/s), since the median of the brain is "
         f"{np.nanmedian(apparent_diffusion_coefficient(*real()).get_fdata()):.4g}"
@@ -454,7 +454,7 @@ def test_voxels_of_the_brain_without_a_value() -> None:
     values[0, 0, 0], values[1, 0, 0], values[2, 0, 0], values[0, 1, 0] = 0, -0.1, np.nan, 0
     mask = np.ones((3, 3, 3))
     mask[0, 1, 0] = 0
-    found, note = adc_in_units(image(values), image(mask))
+    found, (note,) = adc_in_units(image(values), image(mask))
     result = found.data
     assert np.isnan(result[:, 0, 0]).all()
     assert result[0, 1, 0] == 0

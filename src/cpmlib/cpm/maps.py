@@ -13,8 +13,7 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +27,7 @@ from cpmlib.mri.grid import reference_grid
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.mri.input_checks import check_inputs
 from cpmlib.mri.padding import padding, without_padding
-from cpmlib.mri.patient import PatientImages
+from cpmlib.mri.patient import DiffusionSeries, PatientImages, PerfusionSeries
 from cpmlib.mri.perfusion import PerfusionFit
 from cpmlib.mri.plausible import (
     check_contrasts,
@@ -40,7 +39,7 @@ from cpmlib.mri.plausible import (
 from cpmlib.mri.rcbv import rcbv_from_series
 from cpmlib.mri.registration import AlignmentReport, align
 from cpmlib.mri.volume import Volume, as_volume
-from cpmlib.study.errors import DatasetError, Problem, collected, fault
+from cpmlib.study.errors import Problem, collected, fault, told_together
 from cpmlib.study.names import SERIES
 from cpmlib.study.options import ImageOptions
 
@@ -60,24 +59,20 @@ MIN_COVERED = 0.98
 
 @dataclass(frozen=True)
 class PatientMaps:
-    """What was made of a patient's images.
+    """What was made of a patient's images; only what there is.
 
     Parameters
     ----------
     maps
-        ``"CPM"``, ``"ADC"``, ``"rCBV"``, ``"mask"`` and what else was made; only what there is.
+        ``"CPM"``, ``"ADC"``, ``"rCBV"``, ``"mask"`` and what else was made.
     contrasts
-        The contrasts on the reference grid, as the model saw them.
-    notes
-        What was assumed or found.
+        On the reference grid, as the model saw them.
     quality
         Numbers for quality control, by name.
-    cellularity
-        The prediction in full, where the map was predicted.
-    perfusion
-        The fit in full, where rCBV was fitted.
+    cellularity, perfusion
+        The prediction and the fit in full.
     alignment
-        How each contrast came to the reference grid, where there are contrasts.
+        How each contrast came to the reference grid.
     origins
         Where CPM, ADC and rCBV came from, in words.
     """
@@ -97,15 +92,6 @@ def make_maps(
 ) -> PatientMaps:
     """Make every map that a patient's images allow; what a study provides is used as it is.
 
-    Parameters
-    ----------
-    images
-        As read.
-    model
-        For the cellularity map; not needed where the study provides the map.
-    options
-        Choices of the image analysis.
-
     Returns
     -------
     PatientMaps
@@ -118,7 +104,7 @@ def make_maps(
         images themselves show to be wrong is told at once.
     """
     patient = _Patient(images, model, options or ImageOptions())
-    with _told_together() as problems:
+    with told_together() as problems:
         with collected(problems):
             check_different(images.volumes, images.names)
         if images.kinds.isdisjoint(ANATOMY):
@@ -136,16 +122,6 @@ def make_maps(
     return patient.results()
 
 
-@contextmanager
-def _told_together() -> Iterator[list[Problem]]:
-    """Collect problems, with those that a block raises, and raise all of them at its end."""
-    problems: list[Problem] = []
-    with collected(problems):
-        yield problems
-    if problems:
-        raise DatasetError(problems)
-
-
 class _Patient:
     """A patient on the way from images to maps.
 
@@ -157,6 +133,7 @@ class _Patient:
         self, images: PatientImages, model: CpmModel | None, options: ImageOptions
     ) -> None:
         self.images, self.model, self.options = images, model, options
+        self.series = images.series
         self.notes = [*images.notes]
         self.native: dict[str, Volume] = {}
         self.contrasts: dict[str, Volume] = {}
@@ -167,20 +144,18 @@ class _Patient:
         self.perfusion: PerfusionFit | None = None
 
     def read(self, kinds: Mapping[str, nib.Nifti1Image]) -> None:
-        """Check the images against each other and take their volumes."""
+        """Check images against each other and take their volumes."""
         self.notes += check_inputs(kinds, self.images.names)
-        self.native = {kind: as_volume(image, self.name(kind)) for kind, image in kinds.items()}
-
-    def name(self, kind: str) -> str:
-        """Return what its owner calls an image."""
-        return self.images.names.get(kind, kind)
+        names = self.images.names
+        self.native = {
+            kind: as_volume(image, names.get(kind, kind)) for kind, image in kinds.items()
+        }
 
     def align(self) -> None:
         """Bring the contrasts to the reference grid; registration moves series and maps."""
         self.read(self.images.heads)
         fixed = next(kind for kind in ANATOMY if kind in self.native)
-        predicts = self.model is not None and self.images.can_predict
-        size = self.model.card.voxel_size if self.model is not None and predicts else None
+        size = self.model.card.voxel_size if self.model and self.images.can_predict else None
         self.reference = self.native[fixed].resampled(reference_grid(self.native[fixed], size))
         given = self.native.get("mask")
         if given is not None:
@@ -189,11 +164,13 @@ class _Patient:
         register = REGISTER[self.options.registration]
         aligned, report = align(moving, self.reference, register, given, stay=(fixed,))
         self.contrasts = {kind: aligned[kind] for kind in aligned if kind in CONTRASTS}
-        moves = {kind: report.transforms[kind].matrix for kind in report.registered}
-        for kind, matrix in moves.items():
+        for kind in report.registered:
+            matrix = report.transforms[kind].matrix
             self.native[kind] = self.native[kind].moved(matrix)
-        self.images = self.images.moved(moves)
-        self.alignment, self.notes = report, [*self.notes, *report.moves]
+            if kind in self.series:
+                self.series[kind] = self.series[kind].moved(matrix)
+        self.alignment = report
+        self.notes += report.moves
 
     def find_brain(self) -> None:
         """Find the brain, and free the contrasts in it of what is no signal."""
@@ -202,7 +179,8 @@ class _Patient:
             self.mask = replace(own, data=own.inside)
         else:
             found, notes = find_brain(self.contrasts.get("T1w", self.reference))
-            self.mask, self.notes = as_volume(found, "mask"), [*self.notes, *notes]
+            self.mask = as_volume(found, "mask")
+            self.notes += notes
         self.maps["mask"] = self.mask.to_image()
         self.quality["brain_ml"] = float(self.mask.inside.sum() * self.mask.voxel_ml)
         for kind, volume in self.contrasts.items():
@@ -229,15 +207,14 @@ class _Patient:
 
     def add_adc(self) -> None:
         """Bring the ADC that is there to 1e-6 mm2/s, or make it from the series."""
-        provided, series = self.contrasts.pop("ADC", None), self.images.diffusion
+        provided, series = self.contrasts.pop("ADC", None), self.series.get("dwi")
         if provided is not None:
-            adc, note = adc_in_units(provided, self.mask, self.name("ADC"))
-            self.notes.append(note)
-        elif series is not None:
-            adc, notes = fitted_adc(series, self.mask, self.name("dwi"))
-            self.notes += notes
+            adc, notes = adc_in_units(provided, self.mask)
+        elif isinstance(series, DiffusionSeries):
+            adc, notes = fitted_adc(series, self.mask, self.native["dwi"].name)
         else:
             return
+        self.notes += notes
         self.contrasts["ADC"], self.maps["ADC"] = adc, adc.to_image()
 
     def check_provided(self, problems: list[Problem]) -> None:
@@ -245,19 +222,21 @@ class _Patient:
         for kind in ("CPM", "rCBV"):
             if kind in self.native:
                 with collected(problems):
-                    checked = check_provided(kind, self.native[kind], self.mask, self.name(kind))
-                    self.maps[kind], self.notes = checked[0].to_image(), self.notes + checked[1]
+                    volume, notes = check_provided(kind, self.native[kind], self.mask)
+                    self.maps[kind] = volume.to_image()
+                    self.notes += notes
 
     def add_cpm(self) -> None:
         """Predict the cellularity map in the part of the brain that every contrast covers."""
         if self.model is None or "CPM" in self.maps or not self.images.can_predict:
             return
-        self._leave_uncovered()
         from cpmlib.cpm.predict import cellularity_map
 
+        self._leave_uncovered()
         normalise = self.options.cpm_normalise
         result = cellularity_map(self.model, self.contrasts, self.mask, normalise)
-        self.cellularity, self.notes = result, [*self.notes, *result.warnings]
+        self.cellularity = result
+        self.notes += result.warnings
         self.maps |= {"CPM": result.image, "extrapolation": result.extrapolation}
         self.quality["raw_sd"] = result.raw_sd
         for kind, share in result.extrapolation_share.items():
@@ -288,63 +267,62 @@ class _Patient:
 
     def add_rcbv(self) -> None:
         """Fit the perfusion series."""
-        series = self.images.perfusion
-        if series is None or "rCBV" in self.maps:
+        series = self.series.get("dsc")
+        if not isinstance(series, PerfusionSeries) or "rCBV" in self.maps:
             return
-        name = self.name("dsc")
+        name = self.native["dsc"].name
         fit, notes = rcbv_from_series(series, self.contrasts, self.mask, self.options, name)
         self.maps |= {"rCBV": fit.rcbv, "rCBV_fit": fit.r2}
         self.maps["rCBV_uncorrected"] = fit.rcbv_uncorrected
-        self.perfusion, self.notes = fit, self.notes + notes
+        self.perfusion = fit
+        self.notes += notes
         self.quality |= fit.quality
 
     def take_finished_maps(self, problems: list[Problem]) -> None:
         """Take finished maps as they are; say what cannot be used without a T1-weighted image."""
         volumes = self.images.volumes
         self.read({kind: volumes[kind] for kind in (*MAPS, "mask") if kind in volumes})
-        unused = [kind for kind in CONTRASTS if kind in volumes and kind not in self.native]
-        series = {"dwi": self.images.diffusion, "dsc": self.images.perfusion}
-        for kind in [*unused, *(kind for kind, found in series.items() if found)]:
-            why = "not used; no T1-weighted image shows where the brain is"
-            self.notes.append(f"{self.name(kind)}: {why}")
-        finished = [kind for kind in self.native if kind != "mask"]
+        for kind in (*CONTRASTS, *SERIES):
+            if kind in self.images.kinds and kind not in self.native:
+                why = "not used; no T1-weighted image shows where the brain is"
+                self.notes.append(f"{self.images.names.get(kind, kind)}: {why}")
         if not self.native:
             return
-        first = self.native[next(iter(finished), "mask")]
+        first = next(iter(self.native.values()))
         if "mask" in self.native:
             self.mask = self.native["mask"]
             check_mask(self.mask, first)
         else:
             self.mask = replace(first, data=~padding(first.data), name="mask")
-            note = f"no brain mask: the brain is what the zeros around {first.name} enclose"
-            self.notes.append(note)
+            around = f"the zeros around {first.name}"
+            self.notes.append(f"no brain mask: the brain is what {around} enclose")
         self.maps["mask"] = self.mask.to_image()
-        with collected(problems):
-            if "ADC" in self.native:
+        if "ADC" in self.native:
+            with collected(problems):
                 adc = without_background(self.native["ADC"])
                 brain = self.mask.resampled(adc.grid, "nearest")
-                adc, note = adc_in_units(adc, brain, adc.name)
-                self.maps["ADC"], self.notes = adc.to_image(), [*self.notes, note]
+                adc, notes = adc_in_units(adc, brain)
+                self.maps["ADC"] = adc.to_image()
+                self.notes += notes
         self.check_provided(problems)
 
     def results(self) -> PatientMaps:
         """Return what was made, the brain's median of each map, and where it came from."""
-        made = {"ADC": "diffusion series", "rCBV": "perfusion series"}
+        origins = {"ADC": "diffusion series", "rCBV": "perfusion series"}
         if self.model is not None:
-            made["CPM"] = f"predicted by: {self.model.card.label}"
-        origins = {}
-        for kind in MAPS:
-            if kind in self.maps:
-                median = median_of_brain(self.maps[kind], self.maps["mask"])
-                self.quality[f"median_{kind}"] = median
-                origins[kind] = PROVIDED if kind in self.images.volumes else made[kind]
+            origins["CPM"] = f"predicted by: {self.model.card.label}"
+        origins |= dict.fromkeys(self.images.volumes, PROVIDED)
+        kinds = [kind for kind in MAPS if kind in self.maps]
+        for kind in kinds:
+            median = median_of_brain(self.maps[kind], self.maps["mask"])
+            self.quality[f"median_{kind}"] = median
         return PatientMaps(
-            self.maps,
-            {kind: volume.to_image() for kind, volume in self.contrasts.items()},
-            tuple(self.notes),
-            self.quality,
-            self.cellularity,
-            self.perfusion,
-            self.alignment,
-            origins,
+            maps=self.maps,
+            contrasts={kind: volume.to_image() for kind, volume in self.contrasts.items()},
+            notes=tuple(self.notes),
+            quality=self.quality,
+            cellularity=self.cellularity,
+            perfusion=self.perfusion,
+            alignment=self.alignment,
+            origins={kind: origins[kind] for kind in kinds},
         )

@@ -34,19 +34,15 @@ gives some per cent, another quantity any number."""
 
 BRAIN_MEDIAN = (400.0, 2000.0)
 """Median ADC of a brain with its fluid, 1e-6 mm2/s, with a wide margin."""
-
 USUAL_MEDIAN = (600.0, 1300.0)
 """Beyond, the median is that of no healthy brain, but may be that of a patient or of a high b."""
-
 BRIGHT_FLUID = 2.0
 """Fluid stands out in a map whose 99th percentile is so many times its median; it has four times
 the ADC of tissue, and two where most of its voxels hold tissue, too."""
-
 DARK_FLUID = 1.25
 """In a map without bright fluid, how much farther the 5th percentile is from the median than the
 95th for the fluid to be dark: 0.2 in an ADC map with fluid, about 1 of noise alone, 1.4 in a
 diffusion-weighted image and 2 to 5 in an exponential ADC."""
-
 UNITS = ((1e6, "mm2/s"), (1e3, "1e-3 mm2/s (um2/ms)"), (1.0, "1e-6 mm2/s (um2/s)"))
 """Factor to 1e-6 mm2/s and name of each unit in use; three decades apart, so none is another."""
 
@@ -94,17 +90,8 @@ def check_volumes(series: DiffusionSeries, mask: Volume, name: str = "dwi") -> l
     Scanners append maps to a series, such as the ADC as one more volume at b = 0, and a volume may
     be lost. Among directions of one b-value the median of a brain hardly differs.
 
-    Parameters
-    ----------
-    series
-        Called `name` in messages.
-    mask
-        Brain, on any grid.
-
-    Returns
-    -------
-    list of str
-        Where medians differ by more than `SIGNALS_NOTED`, and the notes of `choose_volumes`.
+    The brain mask may lie on any grid. Returns notes where medians differ by more than
+    `SIGNALS_NOTED`, and those of `choose_volumes`.
 
     Raises
     ------
@@ -162,23 +149,11 @@ def recognise_adc_unit(median_of_brain: float, name: str = "ADC") -> tuple[float
 
 def adc_in_units(
     image: nib.Nifti1Image | Volume, mask: nib.Nifti1Image | Volume, name: str = "ADC"
-) -> tuple[Volume, str]:
-    """Bring an ADC map, called `name`, to 1e-6 mm2/s.
+) -> tuple[Volume, list[str]]:
+    """Bring an ADC map, an image called `name`, from any of the `UNITS` to 1e-6 mm2/s.
 
-    Parameters
-    ----------
-    image
-        3-D, in any of the `UNITS`.
-    mask
-        Brain, on the same grid.
-
-    Returns
-    -------
-    adc : Volume
-        In the brain NaN where the map has no value above 0; outside, the map's own values in the
-        new unit.
-    note : str
-        What was assumed.
+    The brain mask lies on the same grid. In the brain the result is NaN where the map has no value
+    above 0; outside, it has the map's own values in the new unit. The note says what was assumed.
 
     Raises
     ------
@@ -188,15 +163,16 @@ def adc_in_units(
 
     Examples
     --------
-    >>> brain = Volume(np.ones((2, 2, 2)), np.eye(4))
+    >>> brain = Volume(np.ones((2, 2, 2)), np.eye(4), "ADC")
     >>> values = np.array([7, 7, 8, 9, 9, 9, 9, 30]).reshape(2, 2, 2) / 10000
-    >>> adc, note = adc_in_units(replace(brain, data=values), brain)
+    >>> adc, (note,) = adc_in_units(replace(brain, data=values), brain)
     >>> print(note)
     ADC: unit taken as mm2/s, since the median of the brain is 0.0009
     >>> float(adc.data.max().round(1))
     3000.0
     """
     volume = as_volume(image, name)
+    name = volume.name
     inside = inside_mask(mask, volume.grid, f"mask of {name}")
     values = volume.data
     known = inside & (values > 0)
@@ -211,7 +187,7 @@ def adc_in_units(
         note += f"; {missing} voxels of the brain have no value above 0 and are left out"
     result = values * np.float32(factor)
     result[inside & ~known] = np.nan
-    return replace(volume, data=result), note
+    return replace(volume, data=result), [note]
 
 
 def odd_median(median: float) -> str:

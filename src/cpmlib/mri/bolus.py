@@ -20,31 +20,23 @@ from cpmlib.study.errors import fault
 
 MIN_VOLUMES = 20
 """A shorter series holds no baseline, bolus and leakage."""
-
 MIN_BASELINE = 5
 """Volumes; fewer give no standard deviation worth the name."""
-
 MIN_AFTER = 30.0
 """Seconds from the bolus's arrival to the end: first pass and recirculation, on which the leakage
 shows."""
-
 MIN_DROP = 0.02
 """Share of the baseline signal by which a bolus at least darkens the brain; a standard dose at
 1.5 or 3 T takes ten times as much."""
-
 NOISE_MARGIN = 6.0
 """Standard deviations of the curve's noise by which the drop must exceed 0."""
-
 ARRIVED = 0.05
 """Share of the drop that counts as the arrival."""
-
 MAX_UNSTEADY = 5
 """Volumes at the start that may be left out because they are not steady."""
-
 JUMP = 0.1
 """Share of the baseline signal by which one volume may differ from both beside it; one that is
 brighter by 20 % makes rCBV wrong by 8 %."""
-
 UNSTEADY = 0.01
 """Share of the baseline signal by which such a volume differs from those that follow."""
 
@@ -86,8 +78,7 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     Raises
     ------
     DatasetError
-        If the series is too short, shows no bolus that comes and goes, begins or ends too close to
-        it, or jumps for one volume.
+        If no bolus comes and goes, between enough volumes before and after it, without jumps.
 
     Examples
     --------

@@ -33,14 +33,11 @@ from cpmlib.study.errors import fault
 
 MIN_ADC = 1.0
 """ADC (1e-6 mm2/s) below which the signal does not fall with b: the voxel has no ADC."""
-
 MAX_ADC = 5000.0
 """ADC (1e-6 mm2/s) above which a value is a fault: free water at body temperature has 3000, and
 noise takes fluid to 4100 in a real series of 64 directions."""
-
 MAX_LOST = 0.1
 """Share of a voxel's weighted signals that may be lost, not being above 0."""
-
 VOXELS_AT_ONCE = 20_000
 
 
@@ -76,15 +73,15 @@ def apparent_diffusion_coefficient(
     Returns
     -------
     nibabel.Nifti1Image
-        ADC, 1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, where the
-        reference gives no signal, where more than `MAX_LOST` of the weighted signals are lost,
-        where the signal does not fall with b, and where the ADC would be above `MAX_ADC`.
+        1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, the reference gives
+        none, more than `MAX_LOST` of the weighted signals are lost, the signal does not fall with
+        b, or the ADC would be above `MAX_ADC`.
 
     Raises
     ------
     DatasetError
-        If the image is no series; b-values, gradients and volumes disagree in number; they give no
-        ADC (`choose_volumes`); the mask does not fit; or no voxel has an ADC.
+        If b-values, gradients and volumes disagree in number or give no ADC (`choose_volumes`), the
+        mask does not fit, or no voxel has an ADC.
     ValueError
         If the method is unknown.
 

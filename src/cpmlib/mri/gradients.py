@@ -27,39 +27,28 @@ Method = Literal["auto", "WLS", "OLS", "trace-weighted"]
 
 MIN_DIRECTIONS = 6
 """A tensor has six unknowns."""
-
 SAME_B = 50.0
 """b-values (s/mm2) of the reference lie within this: scanners write 5 or so for their b0."""
-
 SAME_SHELL = 1.1
 """The highest b-value of a shell over its lowest: rounding and the imaging gradients give 3 %."""
-
 MAX_REFERENCE = 500.0
 """Highest b-value (s/mm2) from which the signal at b = 0 is extrapolated."""
-
 MIN_SPAN = 100.0
 """Least difference of b-values (s/mm2): below it, blood flow outweighs diffusion."""
-
 MAX_B = 1600.0
 """Shells with a higher median (s/mm2) are left out: there ln S is not linear in b (kurtosis).
 Between the shells in use, of 1500 and 2000."""
-
 SAME_DIRECTION = np.cos(np.radians(1.0))
 """Gradients less than 1 degree apart, or from each other's opposite, are one direction."""
-
 NORM_TOLERANCE = 0.05
 """Gradients whose lengths differ by less are rounded; others may hide a b-value."""
-
 UNEVEN = 0.1
 """How far the mean b-matrix of trace 1 may lie from one third of the identity, for a mean over
 directions to be a trace."""
-
 UNEVEN_NOTED = 0.01
 """From here on it is noted; rounded directions lie below."""
-
 MAX_TEXT = 1_000_000
 """Bytes; a file of gradients has some thousands."""
-
 EXPORT = "export the b-values and gradients again with the series"
 GIVE_MAP = "give the ADC map that the scanner made (its name ends in _ADC.nii.gz) beside the series"
 
@@ -71,14 +60,14 @@ class Scheme:
     Parameters
     ----------
     used : (V,) bool
-        Of all volumes.
+        Of all volumes; the others are of those used.
     reference : (U,) bool
-        Of those used: the reference.
+        Volumes of the reference.
     b_matrices : (U, 3, 3)
-        Of those used, s/mm2.
+        s/mm2.
     weights : (U,)
-        In a mean over directions, of those used; each direction of a shell counts once, however
-        often it was measured. They sum to 1 over the reference and over the others.
+        In a mean over directions; each direction of a shell counts once, however often it was
+        measured. They sum to 1 over the reference and over the others.
     method
         ``"WLS"``, ``"OLS"`` or ``"trace-weighted"``.
     notes
@@ -94,22 +83,10 @@ class Scheme:
 
 
 def read_gradients(bval: Path, bvec: Path) -> tuple[np.ndarray, np.ndarray]:
-    r"""Read the b-values and gradients of a series from the two texts beside it.
+    r"""Read the b-values (V,), s/mm2, and gradients (V, 3) of a series from the texts beside it.
 
-    Parameters
-    ----------
-    bval
-        Numbers separated by white space, s/mm2.
-    bvec
-        Three rows of V numbers (FSL and BIDS), or V rows of three. Three of three are taken as
-        the former.
-
-    Returns
-    -------
-    bvals : (V,)
-        s/mm2.
-    bvecs : (V, 3)
-        As they stand in the file; NaN is allowed where b = 0.
+    Of the gradients there are three rows of V numbers (FSL and BIDS), or V rows of three. Three of
+    three are taken as the former.
 
     Raises
     ------
@@ -125,20 +102,17 @@ def read_gradients(bval: Path, bvec: Path) -> tuple[np.ndarray, np.ndarray]:
     ...     read_gradients(bval, bvec)[1].tolist()
     [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    rows = _rows_of_numbers(bval)
-    if len(rows) > 1 and max(map(len, rows)) > 1:
-        raise fault(bval.name, f"{len(rows)} rows of numbers", "one row of b-values", EXPORT)
-    bvals = np.concatenate(rows)
-    rows = _rows_of_numbers(bvec)
-    lengths = {len(row) for row in rows}
-    if len(lengths) > 1:
+    values, rows = _rows_of_numbers(bval), _rows_of_numbers(bvec)
+    if len(values) > 1 and max(map(len, values)) > 1:
+        raise fault(bval.name, f"{len(values)} rows of numbers", "one row of b-values", EXPORT)
+    if len(lengths := {len(row) for row in rows}) > 1:
         found = f"rows of {sorted(lengths)} numbers"
         raise fault(bvec.name, found, "rows of equal length", EXPORT)
-    bvecs = np.array(rows)
-    if bvecs.shape == (3, 3):
-        bvecs = bvecs.T
-    check_b_values(bvals, bval.name)
-    return check_gradients(bvals, bvecs, len(bvals), bvec.name)
+    bvals, bvecs = np.concatenate(values), np.array(rows)
+    _check_b_values(bvals, bval.name)
+    return check_gradients(
+        bvals, bvecs.T if bvecs.shape == (3, 3) else bvecs, len(bvals), bvec.name
+    )
 
 
 def _rows_of_numbers(path: Path) -> list[list[float]]:
@@ -152,8 +126,7 @@ def _rows_of_numbers(path: Path) -> list[list[float]]:
     return rows
 
 
-def check_b_values(bvals: np.ndarray, name: str) -> None:
-    """Raise a DatasetError for a b-value that is no finite number from 0."""
+def _check_b_values(bvals: np.ndarray, name: str) -> None:
     wrong = np.flatnonzero(~(np.isfinite(bvals) & (bvals >= 0)))
     if len(wrong):
         found = f"a b-value of {bvals[wrong[0]]:g} for volume {wrong[0] + 1}"
@@ -174,7 +147,7 @@ def check_gradients(
     if b.shape != (count,):
         found = f"{count} volumes and {b.size} b-values"
         raise fault(name, found, "one b-value for each volume", EXPORT)
-    check_b_values(b, name)
+    _check_b_values(b, name)
     if g.shape == (3, count) and count != 3:
         g = g.T
     if g.shape != (count, 3):
@@ -203,9 +176,8 @@ def choose_volumes(
     Raises
     ------
     DatasetError
-        If b-values and gradients disagree in number; there is no reference up to
-        `MAX_REFERENCE` or no higher b-value up to `MAX_B`; gradients differ in length; or
-        the directions determine neither a tensor nor a trace.
+        If there is no reference up to `MAX_REFERENCE` or no higher b-value up to `MAX_B`, gradients
+        differ in length, or the directions determine neither a tensor nor a trace.
 
     Examples
     --------
@@ -296,19 +268,18 @@ def _choose_method(
 ) -> tuple[np.ndarray, Method]:
     """Return the weighted volumes that give an ADC by a method, and the method."""
     directed = weighted & g.any(axis=1)
-    reasons = []
+    why = None
     if method != "trace-weighted":
-        reason = _no_tensor(matrices[directed | shells[0]], g[directed])
-        if reason is None:
+        why = _no_tensor(matrices[directed | shells[0]], g[directed])
+        if why is None:
             return directed, "OLS" if method == "OLS" else "WLS"
-        reasons.append(reason)
     if method in ("auto", "trace-weighted"):
         for chosen in (directed, weighted & ~directed):
             reason = _no_trace(matrices, _weights(g, shells, chosen), shells[0])
             if reason is None:
                 return chosen, "trace-weighted"
-            reasons.append(reason)
-    found = f"{len(_directions(g[directed]))} directions, {reasons[0]}"
+            why = why or reason
+    found = f"{len(_directions(g[directed]))} directions, {why}"
     expected = f"{MIN_DIRECTIONS} or more spread over the sphere for a tensor; for a trace, "
     expected += "three at right angles, or an average over directions with a gradient of zeros"
     raise fault(name, found, expected, GIVE_MAP)

@@ -10,14 +10,11 @@ Vocabulary
 - *curve*: dR2* of a voxel, 1/s, at times 0, step, 2 step, ... from the last baseline volume.
 - *reference*: R(t), the mean curve of non-enhancing brain, 1/s.
 - *escaped*: int_0^t R(u) exp(-k (t - u)) du, without unit; K2 times it is the agent's effect from
-  outside the vessels.
-- K1, K2, k: see `cpmlib.mri.perfusion`.
+  outside the vessels. K1, K2, k: see `cpmlib.mri.perfusion`.
 
 References
 ----------
-Boxerman JL, Schmainda KM, Weisskoff RM (2006) AJNR Am J Neuroradiol 27:859 (k = 0).
 Golub GH, Pereyra V (1973) SIAM J Numer Anal 10:413 (variable projection).
-Leu K, Boxerman JL, Cloughesy TF et al. (2016) AJNR Am J Neuroradiol 37:1440.
 Skinner JT, Moots PL, Ayers GD, Quarles CC (2016) AJNR Am J Neuroradiol 37:80.
 """
 
@@ -45,13 +42,10 @@ blood volume of 1     0.82   0.88   0.91   0.92   0.95
 
 while agent that does return at 0.05 1/s costs 0.8 % of the blood volume with a bound of 0.03, and
 at 0.03 1/s nothing; with one of 0.02 it costs 1.5 % and 0.8 %. A test holds the biases."""
-
 DEGREE = 30
 """Of the polynomial in k; it errs by less than 1e-9 for series of up to 10 minutes."""
-
 RATES_TRIED = 65
 """Rates from 0 to the highest among which each voxel's search starts."""
-
 NEWTON_STEPS = 6
 SMALL = 0.1
 """Below this rate times step, the rule of integration is summed as a series."""
@@ -67,12 +61,10 @@ class LeakageFit:
         K1 has no unit, K2 and k are in 1/s; K2 and k are 0 where they were not fitted.
     leaked : (N, T)
         K2 times the escaped curve, 1/s: what the correction adds to the curve.
-    sum_of_squares : (N,)
-        Of the residuals, 1/s^2.
+    sum_of_squares, residual_sd : (N,)
+        Of the residuals, 1/s^2 and, with the degrees of freedom of the fit, 1/s.
     r2 : (N,)
         Share of the variance of the curve that the model explains; NaN for a constant curve.
-    residual_sd : (N,)
-        Standard deviation of the residuals with the degrees of freedom of the fit, 1/s.
     """
 
     k1: np.ndarray
@@ -93,9 +85,7 @@ def convolve_exponential(curve: ArrayLike, step: float, k: ArrayLike) -> np.ndar
     Parameters
     ----------
     curve : (T,) array_like
-        At equal steps, 1/s.
-    step
-        Seconds.
+        At equal steps of so many seconds, 1/s.
     k : (M,) array_like
         Rates, 1/s, from 0.
 
@@ -130,12 +120,8 @@ def fit_leakage(
 
     Parameters
     ----------
-    curves : (N, T) array_like
-        dR2* from the last baseline volume on, 1/s, finite.
-    reference : (T,) array_like
-        Reference curve at the same times, 1/s.
-    step
-        Seconds between volumes.
+    curves, reference : (N, T) and (T,) array_like
+        dR2* from the last baseline volume on, at steps of so many seconds, 1/s, finite.
     leakage
         ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`; ``"unidirectional"`` K1 and
         K2 with k = 0; ``"none"`` K1 alone.
@@ -148,8 +134,7 @@ def fit_leakage(
     Raises
     ------
     ValueError
-        If shapes do not fit, values are not finite, the step is not above 0, the reference is
-        constant, or the correction is unknown.
+        For shapes that do not fit, values or a step that no fit can use, an unknown correction.
 
     Examples
     --------
@@ -211,14 +196,10 @@ def _check(y: np.ndarray, r: np.ndarray, step: float, leakage: str) -> None:
         raise ValueError(f"leakage is {leakage!r}; expected one of {get_args(LeakageCorrection)}")
     if y.ndim != 2 or r.ndim != 1 or y.shape[1] != len(r):
         raise ValueError(f"curves {y.shape} and reference {r.shape}; expected (N, T) and (T,)")
-    if len(r) < 4:
-        raise ValueError(f"{len(r)} points in time; the model needs at least 4")
-    if not step > 0:
-        raise ValueError(f"the step is {step} s; expected more than 0")
-    if not (np.isfinite(y).all() and np.isfinite(r).all()):
-        raise ValueError("curves and reference must be finite")
-    if np.ptp(r) == 0:
-        raise ValueError("the reference curve is constant; it has no bolus")
+    if len(r) < 4 or not step > 0:
+        raise ValueError(f"{len(r)} points, a step of {step} s; expected at least 4, and above 0")
+    if not (np.isfinite(y).all() and np.isfinite(r).all() and np.ptp(r) > 0):
+        raise ValueError("curves and reference must be finite, and the latter not constant")
 
 
 def _solve(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:

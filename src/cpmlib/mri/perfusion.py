@@ -3,7 +3,7 @@
 A bolus of gadolinium darkens a T2*-weighted series while it passes. The area under the change of
 relaxation rate is the blood volume, unless the agent leaves the vessels: outside, it shortens T1
 (brighter, volume too low) or T2* (darker, too high). With R(t) the mean curve of brain that does
-not enhance, a voxel's curve is modelled as (Leu 2016, equations of OSIPI's CAPLEX M.LC1.002)
+not enhance, a voxel's curve is modelled as (Leu 2016; CAPLEX M.LC1.002)
 
     dR2*(t) = K1 R(t) - K2 int_0^t R(u) exp(-k (t - u)) du
 
@@ -50,43 +50,31 @@ from cpmlib.study.options import LeakageCorrection, ReferenceRule
 
 REPETITION_TIMES = (0.2, 6.0)
 """Seconds between volumes of a series that can follow a bolus."""
-
 ECHO_TIMES = (0.005, 0.2)
 """Seconds; outside, a T2*-weighted series would show no bolus or no signal."""
-
 TAIL = 10
 """Volumes at the end whose mean tells whether a voxel enhances (Boxerman 2006)."""
-
 WITHIN = 1.0
 """Standard deviations of its own baseline by which the tail of non-enhancing brain may differ."""
-
 EXACT = 1e-3
 """Share of the signal by which a tail may differ in a series without noise."""
-
 MIN_BLOOD = 0.25
 """Share of the brain's median dR2* of the first pass that a voxel of the reference has at least:
 white matter has more than half, fluid some hundredths. Fluid's signal is at its baseline in the
 end since it never left it."""
-
 SMALL_REFERENCE = 0.1
 """Share of the brain below which a note says how small the reference is."""
-
 MIN_REFERENCE = 50
 """Voxels of non-enhancing brain without which there is no reference curve."""
-
 MIN_WHITE = 10
 """Voxels of normal-appearing white matter without which there is nothing to divide by."""
-
 LOW_SIGNAL = 0.1
 """Share of the brain's median baseline below which a voxel is air, bone or a susceptibility hole,
 where noise would pass for blood."""
-
 MAX_AT_BOUND = 0.45
 """Share of the brain with k at its upper bound from which a note is made. By noise alone, at any
 level, it is at most 0.38: in tissue that does not leak every k fits as well."""
-
 VOXELS_AT_ONCE = 8192
-
 FITTED = ("rcbv", "rcbv_uncorrected", "k1", "k2", "k", "r2", "residual_sd")
 
 
@@ -96,17 +84,14 @@ class PerfusionFit:
 
     Parameters
     ----------
-    rcbv, rcbv_uncorrected : image
+    rcbv, rcbv_uncorrected
         Blood volume relative to normal-appearing white matter, with and without the correction.
-    k1 : image
-        No unit.
-    k2, k : image
-        1/s.
-    r2 : image
-        Share of the variance of the voxel's curve that the model explains, at most 1.
-    residual_sd : image
-        Standard deviation of the voxel's curve about the model, 1/s.
-    non_enhancing : image
+    k1, k2, k
+        Parameters of the model: no unit, 1/s and 1/s.
+    r2, residual_sd
+        Share of the variance of the voxel's curve that the model explains, and the standard
+        deviation about it, 1/s.
+    non_enhancing
         1 in the voxels whose mean is the reference curve, 0 in the rest of the brain.
     times : (T,)
         Seconds from the last volume of the baseline, where the integrals begin; negative before.
@@ -114,8 +99,6 @@ class PerfusionFit:
         Reference curve, 1/s; NaN before the baseline.
     baseline : (int, int)
         First volume of the baseline and the first after it.
-    leakage
-        The correction.
     """
 
     rcbv: nib.Nifti1Image
@@ -140,9 +123,7 @@ class PerfusionFit:
 
     @property
     def quality(self) -> dict[str, float]:
-        """Numbers for quality control: median R2, share of the brain whose mean is the reference,
-        and of a bidirectional fit `at_bound`.
-        """
+        """Numbers for quality control, by name."""
         numbers = {
             "perfusion_r2": float(np.nanmedian(np.asarray(self.r2.dataobj))),
             "perfusion_reference": float(np.nanmean(np.asarray(self.non_enhancing.dataobj))),
@@ -154,17 +135,16 @@ class PerfusionFit:
     @property
     def notes(self) -> list[str]:
         """What the author should know of the fit."""
-        notes = []
-        if (share := self.quality["perfusion_reference"]) < SMALL_REFERENCE:
+        notes, quality = [], self.quality
+        if (share := quality["perfusion_reference"]) < SMALL_REFERENCE:
             notes.append(
                 f"rCBV: the reference curve is the mean of {100 * share:.1g} % of the brain;"
                 " perfusion_reference=circulation takes more where noise is small"
             )
-        if self.leakage == "bidirectional" and self.at_bound > MAX_AT_BOUND:
+        if (share := quality.get("perfusion_k_at_bound", 0)) > MAX_AT_BOUND:
             notes.append(
-                f"rCBV: k is at its upper bound in {100 * self.at_bound:.0f} % of the brain; a"
-                " bolus that comes late or slowly passes for leakage, so compare with the"
-                " uncorrected map"
+                f"rCBV: k is at its upper bound in {100 * share:.0f} % of the brain; a bolus that"
+                " comes late or slowly passes for leakage, so compare with the uncorrected map"
             )
         return notes
 
@@ -181,10 +161,9 @@ def relative_cbv(
 ) -> PerfusionFit:
     """Compute rCBV from a DSC series, called `name` in messages.
 
-    The baseline ends where the bolus arrives on the brain's mean curve (`cpmlib.mri.bolus`). The
-    reference curve is the mean of the voxels that do not enhance (`non_enhancing_voxels`) and that
-    the bolus darkens by at least `MIN_BLOOD` of what it darkens the brain. CBV is the
-    trapezoidal integral of the corrected curve from the last baseline volume to the end.
+    The reference curve is the mean of the voxels that do not enhance and that the bolus darkens by
+    at least `MIN_BLOOD` of what it darkens the brain. CBV is the trapezoidal integral of the
+    corrected curve from the last volume before the bolus (`cpmlib.mri.bolus`) to the end.
 
     Parameters
     ----------
@@ -194,24 +173,18 @@ def relative_cbv(
         Seconds; the former between volumes.
     mask, white_matter
         Brain and normal-appearing white matter, 3-D, on the grid of the series.
-    leakage
-        The correction.
     reference
-        Which voxels the reference curve is the mean of: the rule of `non_enhancing_voxels`.
+        The rule of `non_enhancing_voxels`.
 
-    Returns
-    -------
-    PerfusionFit
-        Voxels have no value where a signal is not above 0 or not finite, or where the baseline is
-        below `LOW_SIGNAL` of the brain's median. Noise may make an rCBV negative; it stays so,
-        since a mean of values cut at 0 would be too high.
+    Voxels have no value where a signal is not above 0 or not finite, or where the baseline is below
+    `LOW_SIGNAL` of the brain's median. Noise may make an rCBV negative; it stays so, since a mean
+    of values cut at 0 would be too high.
 
     Raises
     ------
     DatasetError
-        If the image is no series; times are not plausible in seconds; a mask does not fit or is
-        empty; the series is too short or shows no bolus; most of the brain has no signal before
-        the bolus; or too few voxels are left as reference or as white matter.
+        If times are not plausible in seconds, a mask does not fit, there is no bolus between
+        enough volumes, or too few voxels have a signal, are the reference or are white matter.
     ValueError
         If the correction or the rule is unknown.
 
@@ -265,7 +238,7 @@ def relative_cbv(
 def non_enhancing_voxels(
     tail: np.ndarray, spread: np.ndarray, passed: np.ndarray, rule: ReferenceRule = "baseline"
 ) -> np.ndarray:
-    """Say which voxels do not enhance, by the signal at the end of the series.
+    """Say which voxels, (N,) bool, do not enhance, by the signal at the end of the series.
 
     With ``"baseline"`` the tail must lie within `WITHIN` standard deviations of the voxel's own
     baseline (Boxerman 2006). The agent that still circulates keeps the tail of normal brain lower;
@@ -275,26 +248,16 @@ def non_enhancing_voxels(
 
     Parameters
     ----------
-    tail : (N,)
-        Mean signal of the last `TAIL` volumes over S0; NaN where unknown.
-    spread : (N,)
-        Standard deviation of the baseline over S0.
+    tail, spread : (N,)
+        Mean signal of the last `TAIL` volumes (NaN where unknown), and standard deviation of the
+        baseline, over S0.
     passed : (N,)
         Mean of -ln(S / S0) from the end of the baseline to that of the series.
-    rule
-        How.
-
-    Returns
-    -------
-    (N,) bool
 
     Examples
     --------
-    >>> tail, spread = np.array([1.01, 0.96, 0.92, 1.30]), np.full(4, 0.02)
-    >>> passed = np.array([0.0, 0.1, 0.2, 0.1])
-    >>> non_enhancing_voxels(tail, spread, passed)
-    array([ True, False, False, False])
-    >>> non_enhancing_voxels(tail[1:], spread[1:], passed[1:], "circulation")
+    >>> tail, passed = np.array([0.96, 0.92, 1.30]), np.array([0.1, 0.2, 0.1])
+    >>> non_enhancing_voxels(tail, np.full(3, 0.02), passed, "circulation")
     array([ True,  True, False])
     """
     if rule == "baseline":
@@ -306,8 +269,8 @@ def non_enhancing_voxels(
 
 
 class _Baselines(NamedTuple):
-    """Of each voxel of the brain (N,): see `non_enhancing_voxels`; the mean of -ln(S / S0) while
-    the bolus passes for the first time; whether it can be fitted.
+    """Of each voxel (N,): see `non_enhancing_voxels`; `first_pass` is `passed` of the first pass
+    alone, `usable` whether the voxel can be fitted.
     """
 
     s0: np.ndarray
@@ -348,8 +311,7 @@ def _mean_curve(values: np.ndarray, voxels: np.ndarray, name: str) -> np.ndarray
     if not count or not (total > 0).all():
         found, expected = "no mean signal above 0 in the brain", "magnitudes of a perfusion series"
         raise fault(name, found, expected, "check the series and the brain mask")
-    mean: np.ndarray = total / count
-    return mean
+    return total / count
 
 
 def _baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) -> _Baselines:
@@ -391,8 +353,7 @@ def _mean_fall(values: np.ndarray, voxels: np.ndarray, s0: np.ndarray, bolus: Bo
     total = np.zeros(values.shape[3] - bolus.start)
     for part, signal in _curves(values, voxels):
         total -= np.log(signal[:, bolus.start :] / s0[part, None]).sum(axis=0)
-    mean: np.ndarray = total / len(voxels)
-    return mean
+    return total / len(voxels)
 
 
 def _white_mean(cbv: np.ndarray, name: str) -> float:

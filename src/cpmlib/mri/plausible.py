@@ -22,7 +22,7 @@ import nibabel as nib
 import numpy as np
 
 from cpmlib.mri.volume import Volume, as_volume
-from cpmlib.study.errors import DatasetError, Problem, collected, fault
+from cpmlib.study.errors import Problem, collected, fault, told_together
 
 MEDIANS: Mapping[str, tuple[float, float, str]] = {
     "CPM": (300.0, 6000.0, "cells/mm2"),
@@ -31,26 +31,20 @@ MEDIANS: Mapping[str, tuple[float, float, str]] = {
 """Median of a brain, with a wide margin, and the unit. A quarter of the mean CPM of the paper's
 samples, 1323 cells/mm2, is about the least that sections of normal brain hold; four times that mean
 is more than all but the densest tumours have."""
-
 USUAL: Mapping[str, tuple[float, float]] = {"CPM": (650.0, 2650.0), "rCBV": (0.7, 2.5)}
 """Beyond, a median is noted: half to twice the paper's mean; a blood volume in ml/100 g, of which
 brains have 2 to 5, cannot be told from a relative one by its size."""
-
 OTHER_UNITS: Mapping[str, tuple[tuple[float, str], ...]] = {
     "CPM": ((1e3, "1000 cells/mm2"), (1e6, "cells/um2"), (1e-2, "cells/cm2")),
     "rCBV": ((1e-2, "per cent"),),
 }
 """Factor to the unit and name of units that a map may have by mistake."""
-
 MAX_BELOW_ZERO = 0.01
 """Share of a brain's densities below 0 that interpolation may have made at the edges."""
-
 MANY_BELOW_ZERO = 0.05
 """Share of a brain's blood volumes below 0, as noise and leakage make them, that is noted."""
-
 FLUID_ADC = 2400.0
 """ADC above which a voxel is mostly fluid, 1e-6 mm2/s; free water has 3000."""
-
 MIN_FLUID_ML = 1.0
 """With less fluid a contrast is not judged by it, ml."""
 
@@ -75,28 +69,13 @@ def median_of_brain(image: nib.Nifti1Image | Volume, mask: nib.Nifti1Image | Vol
 
 
 def check_provided(
-    kind: str, image: nib.Nifti1Image | Volume, mask: nib.Nifti1Image | Volume, name: str
+    kind: str, image: nib.Nifti1Image | Volume, mask: nib.Nifti1Image | Volume, name: str = ""
 ) -> tuple[Volume, list[str]]:
     """Check a finished map that a study provides against its unit.
 
-    Parameters
-    ----------
-    kind
-        ``"CPM"`` or ``"rCBV"``.
-    image
-        3-D.
-    mask
-        Brain, on any grid.
-    name
-        What to call the map in an error; notes, which stand on pages, name the kind.
-
-    Returns
-    -------
-    checked : Volume
-        A CPM without values that are not above 0, as of voxels that were not predicted; else as it
-        was.
-    notes : list of str
-        What was assumed and found.
+    The kind is ``"CPM"`` or ``"rCBV"``. The brain mask may lie on any grid. Errors call an image
+    `name`; notes, which stand on pages, name the kind. A CPM is returned without values that are
+    not above 0, as of voxels that were not predicted; an rCBV as it was.
 
     Raises
     ------
@@ -108,11 +87,12 @@ def check_provided(
     --------
     >>> brain = Volume(np.ones((2, 2, 2)), np.eye(4))
     >>> cpm = replace(brain, data=np.full((2, 2, 2), 1200))
-    >>> print(check_provided("CPM", cpm, brain, "CPM")[1][0])
+    >>> print(check_provided("CPM", cpm, brain)[1][0])
     CPM: taken as cells/mm2; the median of the brain is 1200
     """
     low, high, unit = MEDIANS[kind]
-    volume = as_volume(image, name)
+    volume = as_volume(image, name or kind)
+    name = volume.name
     brain = as_volume(mask, "mask").resampled(volume.grid, "nearest")
     known = _of_brain(volume, brain)
     if not len(known):
@@ -162,19 +142,8 @@ def check_contrasts(
 ) -> list[str]:
     """Check that fluid and air are dark where they must be (see the module's notes).
 
-    Parameters
-    ----------
-    contrasts
-        On the grid of the mask; the ADC in 1e-6 mm2/s, without which fluid is not judged.
-    mask
-        Brain.
-    names
-        What to call each contrast in an error.
-
-    Returns
-    -------
-    list of str
-        What is odd but may be.
+    The contrasts, which `names` name in errors, lie on the grid of the brain mask. Without an ADC,
+    in 1e-6 mm2/s, fluid is not judged. Returns notes on what is odd but may be.
 
     Raises
     ------
@@ -199,18 +168,16 @@ than the brain. Remedy: bring the image as it was scanned, not inverted.
     if "ADC" in volumes:
         fluid = inside & (volumes["ADC"].data > FLUID_ADC)
     judged = bool(fluid.sum() * mask.voxel_ml >= MIN_FLUID_ML)
-    notes: list[str] = []
-    problems: list[Problem] = []
+    notes = []
     if "ADC" in volumes and not judged:
         notes.append("ADC: hardly any fluid, so that no other contrast was judged by it")
-    for kind in DARK_FLUID:
-        if kind in volumes:
-            with collected(problems):
+    with told_together() as problems:
+        for kind in DARK_FLUID:
+            if kind in volumes:
                 values = volumes[kind].data
                 parts = values[~inside], values[inside & ~fluid], values[fluid]
-                notes += _check_contrast(kind, *parts, judged, names.get(kind, kind))
-    if problems:
-        raise DatasetError(problems)
+                with collected(problems):
+                    notes += _check_contrast(kind, *parts, judged, names.get(kind, kind))
     return notes
 
 
@@ -247,15 +214,13 @@ def check_different(images: Mapping[str, nib.Nifti1Image], names: Mapping[str, s
     cpmlib.study.errors.DatasetError: 1 problem in the dataset; nothing was computed.
       - T1wGd: found the same values as in T1w; expected another image. Remedy: replace one of them.
     """
-    problems = []
-    for first, second in combinations(images, 2):
-        one, other = (np.asarray(images[kind].dataobj) for kind in (first, second))
-        if one.shape == other.shape and np.array_equal(one, other, equal_nan=True):
-            found = f"the same values as in {names.get(first, first)}"
-            name, remedy = names.get(second, second), "replace one of them"
-            problems.append(Problem(name, found, "another image", remedy))
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        for first, second in combinations(images, 2):
+            one, other = (np.asarray(images[kind].dataobj) for kind in (first, second))
+            if np.array_equal(one, other, equal_nan=True):
+                found = f"the same values as in {names.get(first, first)}"
+                name, remedy = names.get(second, second), "replace one of them"
+                problems.append(Problem(name, found, "another image", remedy))
 
 
 def _of_brain(volume: Volume, brain: Volume) -> np.ndarray:

@@ -36,23 +36,9 @@ def rcbv_from_series(
 ) -> tuple[PerfusionFit, list[str]]:
     """Fit a perfusion series in the brain, in units of normal-appearing white matter.
 
-    Parameters
-    ----------
-    series
-        With its times; called `name` in messages.
-    contrasts
-        On the grid of the mask: ``"T1w"`` or ``"T1wGd"``, and ``"FLAIR"`` if it is there.
-    mask
-        Brain.
-    options
-        The leakage correction, and the rule for the reference curve.
-
-    Returns
-    -------
-    fit : PerfusionFit
-        On the grid of the series.
-    notes : list of str
-        What was found.
+    The contrasts, ``"T1w"`` or ``"T1wGd"`` and if it is there ``"FLAIR"``, lie on the grid of the
+    brain mask, the fit on that of the series, which is called `name` in messages. The options give
+    the leakage correction and the rule for the reference curve.
 
     Raises
     ------
@@ -80,18 +66,8 @@ def normal_white_matter(
     """Find white matter that is normal on T1, on FLAIR and after contrast agent.
 
     Infiltrated white matter may be darker on T1 by less than noise and shading; FLAIR shows it.
-
-    Parameters
-    ----------
-    contrasts, mask
-        As in `rcbv_from_series`.
-
-    Returns
-    -------
-    white : image
-        uint8, on the grid of the mask.
-    notes : list of str
-        Says so if too little were left without the abnormal tissue, which then is not left out.
+    Takes what `rcbv_from_series` takes; returns a uint8 mask on the same grid. A note says so if
+    too little were left without the abnormal tissue, which then is not left out.
     """
     t1 = contrasts["T1w"] if "T1w" in contrasts else contrasts["T1wGd"]
     white = white_matter_mask(t1, mask)
@@ -112,6 +88,7 @@ def white_on_grid(white: nib.Nifti1Image | Volume, grid: Grid) -> tuple[Volume, 
 
     Examples
     --------
+    >>> import numpy as np
     >>> inside = np.zeros((60, 6, 6))
     >>> inside[6:50] = 1
     >>> coarse = Grid(np.diag([4.0, 3, 3, 1]), (15, 2, 2))

@@ -25,7 +25,7 @@ import nibabel as nib
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from cpmlib.mri.leakage import HIGHEST_RATE, escaped_curve, fit_leakage
+from cpmlib.mri.leakage import MAX_RATE, convolve_exponential, fit_leakage
 from cpmlib.mri.perfusion import relative_cbv
 from cpmsurrogate.images.dsc import simulate_dsc, supply
 
@@ -75,7 +75,7 @@ def curve(volume: float, k2: float, k: float, delay: float, transit: float) -> n
     fine = np.arange(0, VOLUMES * STEP + FINE, FINE)
     stays = np.exp(-fine / transit)
     blood = np.convolve(supply(fine - delay), stays / stays.sum())[: len(fine)]
-    leaked = k2 * escaped_curve(blood, FINE, [k])[0]
+    leaked = k2 * convolve_exponential(blood, FINE, [k])[0]
     return np.interp(np.arange(VOLUMES) * STEP, fine, volume * blood - leaked)
 
 
@@ -112,11 +112,11 @@ def loop(curves: np.ndarray, reference: np.ndarray) -> np.ndarray:
     for curve in curves:
 
         def squares(k: float, curve: np.ndarray = curve) -> float:
-            design = np.column_stack([reference, -escaped_curve(reference, STEP, [k])[0]])
+            design = np.column_stack([reference, -convolve_exponential(reference, STEP, [k])[0]])
             solution = np.linalg.solve(design.T @ design, design.T @ curve)
             return float(((curve - design @ solution) ** 2).sum())
 
-        result.append(minimize_scalar(squares, bounds=(0, HIGHEST_RATE), method="bounded").fun)
+        result.append(minimize_scalar(squares, bounds=(0, MAX_RATE), method="bounded").fun)
     return np.array(result)
 
 

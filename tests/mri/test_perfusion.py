@@ -16,8 +16,8 @@ from scipy.optimize import curve_fit, minimize_scalar
 
 from cpmlib.figures.perfusion import figure_perfusion, voxel_curves
 from cpmlib.mri.bolus import find_bolus
-from cpmlib.mri.leakage import DEGREE, HIGHEST_RATE, escaped_curve, fit_leakage
-from cpmlib.mri.perfusion import MOST_AT_BOUND, PerfusionFit, non_enhancing_voxels, relative_cbv
+from cpmlib.mri.leakage import DEGREE, MAX_RATE, convolve_exponential, fit_leakage
+from cpmlib.mri.perfusion import MAX_AT_BOUND, PerfusionFit, non_enhancing_voxels, relative_cbv
 from cpmlib.study.errors import DatasetError
 from studies import ROOT
 
@@ -241,17 +241,17 @@ def test_delay_and_dispersion_pass_for_leakage(
     # Half of the last digit that is stated.
     assert blood("bidirectional") == pytest.approx(corrected, abs=6e-4)
     assert blood("unidirectional") == pytest.approx(one_way, abs=6e-4)
-    assert fit_leakage(curve[None], reference, STEP).k[0] == pytest.approx(HIGHEST_RATE, rel=1e-6)
+    assert fit_leakage(curve[None], reference, STEP).k[0] == pytest.approx(MAX_RATE, rel=1e-6)
     bias = abs(blood("bidirectional") - 1)
-    monkeypatch.setattr("cpmlib.mri.leakage.HIGHEST_RATE", 0.1)
+    monkeypatch.setattr("cpmlib.mri.leakage.MAX_RATE", 0.1)
     assert abs(blood("bidirectional") - 1) > 1.4 * bias
 
 
 def test_fast_return_costs_less_than_the_bound_saves() -> None:
     """Agent that returns faster than the bound allows: the error that a table states."""
     reference = bolus(TIMES)[13:]
-    rates = np.array([0.0064, 0.015, HIGHEST_RATE, 0.05])
-    curves = 3 * reference - 0.02 * escaped_curve(reference, STEP, rates)
+    rates = np.array([0.0064, 0.015, MAX_RATE, 0.05])
+    curves = 3 * reference - 0.02 * convolve_exponential(reference, STEP, rates)
     found = np.trapezoid(curves + fit_leakage(curves, reference, STEP).leaked) / np.trapezoid(
         3 * reference
     )
@@ -272,7 +272,7 @@ def late_white_matter(delay: float, transit: float, snr: float) -> PerfusionFit:
 
 def test_a_bolus_that_passes_for_leakage_is_noted() -> None:
     late = late_white_matter(1, 4, 50)
-    assert late.at_bound > MOST_AT_BOUND
+    assert late.at_bound > MAX_AT_BOUND
     assert late.quality["perfusion_k_at_bound"] == late.at_bound
     assert late.quality["perfusion_r2"] > 0.8  # which looks well
     assert len(late.notes) == 1
@@ -299,7 +299,7 @@ def test_the_polynomial_in_k_is_as_good_as_it_says() -> None:
     unit = reference / np.linalg.norm(reference)
 
     def added(x: np.ndarray) -> np.ndarray:
-        escaped = escaped_curve(reference, 1.0, (x + 1) / 2 * HIGHEST_RATE)
+        escaped = convolve_exponential(reference, 1.0, (x + 1) / 2 * MAX_RATE)
         escaped = escaped - (escaped @ unit)[:, None] * unit
         return escaped / np.linalg.norm(escaped, axis=1)[:, None]
 
@@ -311,14 +311,14 @@ def test_the_polynomial_in_k_is_as_good_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("k", [0.0, 1e-9, 1e-4, 0.02, 0.0666, 0.0667, 0.1, 3.0])
-def test_escaped_curve_against_quadrature(k: float) -> None:
+def test_convolution_against_quadrature(k: float) -> None:
     """Exact for straight lines between points; on both sides of where the series is summed."""
     curve = bolus(TIMES[:40])
 
     def integrand(u: float, t: float) -> float:
         return float(np.interp(u, TIMES, bolus(TIMES)) * np.exp(-k * (t - u)))
 
-    found = escaped_curve(curve, STEP, [k])[0]
+    found = convolve_exponential(curve, STEP, [k])[0]
     for i in (1, 15, 39):
         parts = [
             quad(integrand, TIMES[j], TIMES[j + 1], args=(TIMES[i],), epsabs=1e-13, epsrel=1e-12)[0]
@@ -328,10 +328,12 @@ def test_escaped_curve_against_quadrature(k: float) -> None:
         assert found[i] == pytest.approx(sum(parts), rel=1e-10, abs=1e-12)
 
 
-def test_escaped_curve_without_return_is_the_trapezoidal_rule() -> None:
+def test_convolution_without_return_is_the_trapezoidal_rule() -> None:
     curve = np.random.default_rng(0).normal(size=50)
     expected = cumulative_trapezoid(curve, dx=STEP, initial=0)
-    np.testing.assert_allclose(escaped_curve(curve, STEP, [0])[0], expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        convolve_exponential(curve, STEP, [0])[0], expected, rtol=1e-12, atol=1e-12
+    )
 
 
 def noisy_curves(n: int, seed: int = 1, noise: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
@@ -340,9 +342,9 @@ def noisy_curves(n: int, seed: int = 1, noise: float = 0.7) -> tuple[np.ndarray,
     k1, k2, k = (
         rng.uniform(0.3, 5, n),
         rng.uniform(-0.04, 0.04, n),
-        rng.uniform(0, 0.9 * HIGHEST_RATE, n),
+        rng.uniform(0, 0.9 * MAX_RATE, n),
     )
-    curves = k1[:, None] * reference - k2[:, None] * escaped_curve(reference, STEP, k)
+    curves = k1[:, None] * reference - k2[:, None] * convolve_exponential(reference, STEP, k)
     return curves + noise * rng.normal(size=curves.shape), reference
 
 
@@ -369,10 +371,10 @@ def test_bidirectional_fit_against_a_search_of_each_voxel() -> None:
     fit = fit_leakage(curves, reference, STEP)
 
     def squares(k: float, curve: np.ndarray) -> float:
-        design = np.column_stack([reference, -escaped_curve(reference, STEP, [k])[0]])
+        design = np.column_stack([reference, -convolve_exponential(reference, STEP, [k])[0]])
         return float(np.linalg.lstsq(design, curve, rcond=None)[1][0])
 
-    rates = np.linspace(0, HIGHEST_RATE, 30)
+    rates = np.linspace(0, MAX_RATE, 30)
     for curve, k, ours in zip(curves, fit.k, fit.sum_of_squares, strict=True):
         tried = [squares(rate, curve) for rate in rates]
         best = int(np.argmin(tried))
@@ -393,11 +395,11 @@ def test_bidirectional_fit_against_curve_fit() -> None:
     fit = fit_leakage(curves, reference, STEP)
 
     def model(_: np.ndarray, k1: float, k2: float, k: float) -> np.ndarray:
-        return k1 * reference - k2 * escaped_curve(reference, STEP, [k])[0]
+        return k1 * reference - k2 * convolve_exponential(reference, STEP, [k])[0]
 
     agree = 0
     for i, curve in enumerate(curves):
-        bounds = ([-np.inf, -np.inf, 0], [np.inf, np.inf, HIGHEST_RATE])
+        bounds = ([-np.inf, -np.inf, 0], [np.inf, np.inf, MAX_RATE])
         found, _ = curve_fit(
             model, TIMES[13:], curve, p0=[1, 0.01, 0.03], bounds=bounds, x_scale=[1, 0.01, 0.01],
             xtol=1e-12, ftol=1e-12, gtol=1e-12,
@@ -411,9 +413,9 @@ def test_bidirectional_fit_against_curve_fit() -> None:
 def test_recovery_is_exact_without_noise() -> None:
     rng = np.random.default_rng(5)
     reference = bolus(TIMES)[13:]
-    k1, k = rng.uniform(0.3, 5, 300), rng.uniform(0, HIGHEST_RATE, 300)
+    k1, k = rng.uniform(0.3, 5, 300), rng.uniform(0, MAX_RATE, 300)
     k2 = rng.choice([-1, 1], 300) * rng.uniform(1e-3, 0.05, 300)
-    curves = k1[:, None] * reference - k2[:, None] * escaped_curve(reference, STEP, k)
+    curves = k1[:, None] * reference - k2[:, None] * convolve_exponential(reference, STEP, k)
     fit = fit_leakage(curves, reference, STEP)
     # Rounding of the curves, 1e-16 of 10 1/s, over a leakage of 0.01 1/s.
     np.testing.assert_allclose(fit.k1, k1, rtol=1e-9)
@@ -612,7 +614,7 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="reference 'mean'"):
         made.fit(reference="mean")
     curves, reference = noisy_curves(3)
-    with pytest.raises(ValueError, match="expected 'bidirectional'"):
+    with pytest.raises(ValueError, match="expected one of \\('bidirectional'"):
         fit_leakage(curves, reference, STEP, "both")  # type: ignore[arg-type]
     for wrong, message in (
         ((curves[:, 1:], reference, STEP), r"expected \(N, T\)"),

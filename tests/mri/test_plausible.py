@@ -13,7 +13,7 @@ from test_patient_images import head
 
 from cpmlib.cpm.maps import PatientMaps, make_maps
 from cpmlib.mri.patient import PatientImages
-from cpmlib.mri.plausible import check_brought, check_contrasts
+from cpmlib.mri.plausible import check_contrasts, check_provided
 from cpmlib.roi.extraction import extract_regions
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.options import AXES, ImageOptions
@@ -49,14 +49,14 @@ def scaled(factor: float, offset: float = 0.0) -> nib.Nifti1Image:
 )
 def test_a_density_in_another_unit_is_refused(factor, offset, found):
     with pytest.raises(DatasetError, match=found):
-        check_brought("CPM", scaled(factor, offset), BRAIN, "sub-01_cpm.nii.gz")
+        check_provided("CPM", scaled(factor, offset), BRAIN, "sub-01_cpm.nii.gz")
 
 
 @pytest.mark.parametrize("median", [105, 150, 290, 6100, 9900])
 def test_a_density_that_no_brain_has_is_refused(median):
     """Sections of normal brain hold many hundreds of nuclei per mm2."""
     with pytest.raises(DatasetError, match="expected 300 to 6000 cells/mm2"):
-        check_brought("CPM", scaled(median / 1300), BRAIN, "x")
+        check_provided("CPM", scaled(median / 1300), BRAIN, "x")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_density_that_no_brain_has_is_refused(median):
     ],
 )
 def test_an_unusual_median_is_noted(kind, median, size):
-    notes = check_brought(kind, scaled(median / 1300), BRAIN, "x")[1]
+    notes = check_provided(kind, scaled(median / 1300), BRAIN, "x")[1]
     assert [note for note in notes if "usual" in note] == [
         note for note in notes if size and f"{kind}: that is {size}" in note
     ]
@@ -82,12 +82,12 @@ def test_contrasts_that_could_not_be_judged_are_said_to_be_so():
 
 
 def test_what_a_density_was_taken_for_is_said():
-    assert "taken as cells/mm2" in check_brought("CPM", scaled(1), BRAIN, "x")[1][0]
+    assert "taken as cells/mm2" in check_provided("CPM", scaled(1), BRAIN, "x")[1][0]
     values = np.asarray(scaled(1).dataobj).copy()
     values[tuple(np.argwhere(values > 0)[:3].T)] = -2  # as a spline makes them at an edge
-    image, notes = check_brought("CPM", nib.Nifti1Image(values, head().affine), BRAIN, "x")
+    image, notes = check_provided("CPM", nib.Nifti1Image(values, head().affine), BRAIN, "x")
     assert "3 voxels of the brain are not above 0" in notes[1]
-    left_out = np.isnan(np.asarray(image.dataobj)) & (np.asarray(BRAIN.dataobj) > 0)
+    left_out = np.isnan(image.data) & (np.asarray(BRAIN.dataobj) > 0)
     assert left_out.sum() == 3
 
 
@@ -107,8 +107,8 @@ def test_a_part_of_the_brain_that_was_not_predicted_is_no_density_of_0():
 
 def test_blood_volume_in_per_cent_is_refused():
     with pytest.raises(DatasetError, match=r"looks like per cent.*multiply the map by 0\.01"):
-        check_brought("rCBV", scaled(150 / 1300), BRAIN, "x")
-    notes = check_brought("rCBV", scaled(1.5 / 1300), BRAIN, "x")[1]
+        check_provided("rCBV", scaled(150 / 1300), BRAIN, "x")
+    notes = check_provided("rCBV", scaled(1.5 / 1300), BRAIN, "x")[1]
     assert notes[0].startswith("rCBV: taken as multiples of normal-appearing white matter")
 
 

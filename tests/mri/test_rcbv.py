@@ -11,7 +11,7 @@ from cpmlib.mri.abnormal import abnormal_tissue
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.patient import PatientImages, PerfusionSeries
 from cpmlib.mri.rcbv import normal_white_matter, white_on_grid
-from cpmlib.mri.volume import make_image
+from cpmlib.mri.volume import Volume, as_volume, make_image
 from cpmlib.mri.white_matter import white_matter_mask
 from cpmlib.study.options import ImageOptions
 from phantoms import dsc_series, template
@@ -29,7 +29,7 @@ def grid(size: tuple[float, float, float]) -> nib.Nifti1Image:
     return make_image(np.zeros(shape, np.float32), affine)
 
 
-def averaged(values: np.ndarray, like: nib.Nifti1Image) -> np.ndarray:
+def averaged(values: np.ndarray, like: nib.Nifti1Image | Volume) -> np.ndarray:
     """Average the template's voxels over those of a coarser grid: 64 points in each."""
     total = np.zeros(like.shape)
     for point in np.ndindex(4, 4, 4):
@@ -44,8 +44,8 @@ def averaged(values: np.ndarray, like: nib.Nifti1Image) -> np.ndarray:
 @pytest.mark.parametrize("size", [(2, 2, 5), (4, 4, 4), (1.8, 1.8, 5)])
 def test_the_unit_holds_no_grey_matter(size: tuple[float, float, float]) -> None:
     first, mask, white = template()
-    found, notes = white_on_grid(white_matter_mask(first, mask), grid(size))
-    inside = np.asarray(found.dataobj) > 0
+    found, notes = white_on_grid(white_matter_mask(first, mask), as_volume(grid(size)).grid)
+    inside = found.inside
     assert not notes
     assert inside.sum() > 1000
     # Tissue is white matter or grey: what lies in the mask has the blood of white matter. By the
@@ -63,8 +63,8 @@ def test_a_grid_too_coarse_for_pure_voxels_is_noted() -> None:
     affine = np.diag([5.0, 5, 5, 1])
     affine[:3, 3] = 2, 2, 4.5  # the fourth layer's centre is the sheet's
     coarse = make_image(np.zeros((8, 8, 8), np.float32), affine)
-    found, notes = white_on_grid(make_image(sheet, np.eye(4)), coarse)
-    assert found.get_fdata().sum() >= 10
+    found, notes = white_on_grid(make_image(sheet, np.eye(4)), as_volume(coarse).grid)
+    assert found.data.sum() >= 10
     assert len(notes) == 1
     assert "may be too high" in notes[0]
 

@@ -6,6 +6,8 @@ Vocabulary
   anterior, superior, in voxels of the model's size.
 - *map*: an image of a quantity: CPM (cells/mm2), ADC (1e-6 mm2/s), rCBV (relative to
   normal-appearing white matter). NaN means no value.
+- *provided*: made by the study itself; used as it is, if its unit is right.
+- *native*: in the image's own grid.
 - *note*: something that was assumed or found on the way and that the author should know.
 """
 
@@ -18,29 +20,27 @@ from typing import TYPE_CHECKING, Literal
 import nibabel as nib
 import numpy as np
 
-from cpmlib.mri.adc import (
-    adc_from_series,
-    check_volumes,
-    first_volume,
-    inside_of,
-    mask_image,
-    without_background,
-    without_weighting,
-)
-from cpmlib.mri.adc_units import adc_in_units, check_fitted
+from cpmlib.mri.adc import adc_in_units, fitted_adc
 from cpmlib.mri.bias_field import correct_bias_field
 from cpmlib.mri.brain_mask import check_mask, find_brain
-from cpmlib.mri.gradients import choose_volumes
-from cpmlib.mri.grid import reference_grid, resample_to
+from cpmlib.mri.grid import reference_grid
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.mri.input_checks import check_inputs
 from cpmlib.mri.padding import padding, without_padding
-from cpmlib.mri.patient import PatientImages
+from cpmlib.mri.patient import DiffusionSeries, PatientImages, PerfusionSeries
 from cpmlib.mri.perfusion import PerfusionFit
-from cpmlib.mri.plausible import check_brought, check_contrasts, check_different, median_of_brain
+from cpmlib.mri.plausible import (
+    check_contrasts,
+    check_different,
+    check_provided,
+    median_of_brain,
+    without_background,
+)
 from cpmlib.mri.rcbv import rcbv_from_series
-from cpmlib.mri.registration import AlignmentReport, align, apply_rigid
-from cpmlib.study.errors import DatasetError, Problem, collected
+from cpmlib.mri.registration import AlignmentReport, align
+from cpmlib.mri.volume import Volume, as_volume
+from cpmlib.study.errors import Problem, collected, fault, told_together
+from cpmlib.study.names import SERIES
 from cpmlib.study.options import ImageOptions
 
 if TYPE_CHECKING:
@@ -48,40 +48,31 @@ if TYPE_CHECKING:
     from cpmlib.cpm.predict import CpmResult
 
 REGISTER: Mapping[str, bool | Literal["auto"]] = {"auto": "auto", "always": True, "never": False}
-
-BROUGHT = ("CPM", "ADC", "rCBV", "mask")
-"""What a study may have made itself."""
-
-FINISHED = ("CPM", "rCBV")
-"""Those that are shown as they are, if their unit is right."""
-
-BROUGHT_MAP = "map of the study"
-"""Origin of a map that was brought."""
-
-COVERED = 0.98
+ANATOMY = ("T1wGd", "T1w")
+"""Kinds of which the first that is there defines the reference grid."""
+MAPS = ("CPM", "ADC", "rCBV")
+PROVIDED = "map of the study"
+"""Origin of a map that the study provides."""
+MIN_COVERED = 0.98
 """Share of the brain that a contrast must cover for no note to be made."""
 
 
 @dataclass(frozen=True)
 class PatientMaps:
-    """What was made of a patient's images.
+    """What was made of a patient's images; only what there is.
 
     Parameters
     ----------
     maps
-        ``"CPM"``, ``"ADC"``, ``"rCBV"``, ``"mask"`` and what else was made; only what there is.
+        ``"CPM"``, ``"ADC"``, ``"rCBV"``, ``"mask"`` and what else was made.
     contrasts
-        The contrasts on the reference grid, as the model saw them.
-    notes
-        What was assumed or found.
+        On the reference grid, as the model saw them.
     quality
         Numbers for quality control, by name.
-    cellularity
-        The prediction in full, where the map was predicted.
-    perfusion
-        The fit in full, where rCBV was fitted.
+    cellularity, perfusion
+        The prediction and the fit in full.
     alignment
-        How each contrast came to the reference grid, where there are contrasts.
+        How each contrast came to the reference grid.
     origins
         Where CPM, ADC and rCBV came from, in words.
     """
@@ -97,25 +88,14 @@ class PatientMaps:
 
 
 def make_maps(
-    images: PatientImages,
-    model: CpmModel | None,
-    options: ImageOptions | None = None,
+    images: PatientImages, model: CpmModel | None, options: ImageOptions | None = None
 ) -> PatientMaps:
-    """Make every map that a patient's images allow; what a study brings is used as it is.
-
-    Parameters
-    ----------
-    images
-        As read.
-    model
-        For the cellularity map; not needed where the study brings the map.
-    options
-        How.
+    """Make every map that a patient's images allow; what a study provides is used as it is.
 
     Returns
     -------
     PatientMaps
-        A cellularity map only if it was brought, or if all contrasts and a model are there.
+        A cellularity map only if it was provided, or if all contrasts and a model are there.
 
     Raises
     ------
@@ -123,263 +103,226 @@ def make_maps(
         If images cannot be used together, a unit is not clear, or a fit is not possible. What the
         images themselves show to be wrong is told at once.
     """
-    problems: list[Problem] = []
-    with collected(problems):
-        check_different(images.volumes, images.names)
-    with collected(problems):
-        made = _make_maps(images, model, options or ImageOptions(), problems)
-    if problems:
-        raise DatasetError(problems)
-    return made
+    patient = _Patient(images, model, options or ImageOptions())
+    with told_together() as problems:
+        with collected(problems):
+            check_different(images.volumes, images.names)
+        if images.kinds.isdisjoint(ANATOMY):
+            patient.take_finished_maps(problems)
+            return patient.results()
+        patient.align()
+        patient.find_brain()
+        with collected(problems):
+            patient.add_adc()
+        with collected(problems):
+            patient.notes += check_contrasts(patient.contrasts, patient.mask, images.names)
+        patient.check_provided(problems)
+    patient.add_cpm()
+    patient.add_rcbv()
+    return patient.results()
 
 
-def _make_maps(
-    images: PatientImages, model: CpmModel | None, options: ImageOptions, problems: list[Problem]
-) -> PatientMaps:
-    """Make the maps unless there are problems with what they are made of; raise those."""
-    volumes, notes, quality = dict(images.volumes), [*images.notes], {}
-    fixed = next((kind for kind in ("T1wGd", "T1w") if kind in volumes), None)
-    if fixed is None:
-        return _brought(volumes, images, problems)
-    notes += check_inputs(_inputs(volumes, images), images.names)
-    size = model.card.voxel_size if model is not None and images.can_predict else None
-    affine, shape = reference_grid(volumes[fixed], size)
-    reference = resample_to(volumes[fixed], affine, shape, name=fixed)
-    if "mask" in volumes:
-        check_mask(volumes["mask"], reference)
-    moving = {k: v for k, v in volumes.items() if k in CONTRASTS} | _unweighted(images)
-    how = REGISTER[options.registration]
-    aligned, report = align(moving, reference, how, volumes.get("mask"), stay=(fixed,))
-    images = _moved(images, report)
-    aligned = {kind: image for kind, image in aligned.items() if kind in CONTRASTS}
-    notes += report.moves
-    mask = _mask(volumes, aligned, reference, notes)
-    aligned |= _without_fill(volumes, aligned, report, mask)
-    maps: dict[str, nib.Nifti1Image] = {"mask": mask}
-    result, fit = None, None
-    quality["brain_ml"] = float(inside_of(mask).sum() * _voxel_ml(mask))
-    if options.bias_correction:
-        for kind in ("T1w", "T1wGd", "FLAIR"):
-            if kind in aligned:
-                aligned[kind] = correct_bias_field(aligned[kind], mask)
-    with collected(problems):
-        adc = _adc(images, aligned, mask, notes)
-        if adc is not None:
-            maps["ADC"] = aligned["ADC"] = adc
-    judged = aligned if "ADC" in maps else {k: v for k, v in aligned.items() if k != "ADC"}
-    with collected(problems):
-        notes += check_contrasts(judged, mask, images.names)
-    maps |= {kind: volumes[kind] for kind in FINISHED if kind in volumes}
-    with collected(problems):
-        _check_brought(maps, images, notes)
-    if problems:
-        raise DatasetError(problems)
-    if "CPM" not in volumes and model is not None and images.can_predict:
-        mask = maps["mask"] = _covered(aligned, mask, notes)
+class _Patient:
+    """A patient on the way from images to maps.
+
+    ``native`` has each kind's `Volume` in its own grid, of a series what shows the head best;
+    ``contrasts`` have those of the model on the reference grid.
+    """
+
+    def __init__(
+        self, images: PatientImages, model: CpmModel | None, options: ImageOptions
+    ) -> None:
+        self.images, self.model, self.options = images, model, options
+        self.series = images.series
+        self.notes = [*images.notes]
+        self.native: dict[str, Volume] = {}
+        self.contrasts: dict[str, Volume] = {}
+        self.maps: dict[str, nib.Nifti1Image] = {}
+        self.quality: dict[str, float] = {}
+        self.alignment: AlignmentReport | None = None
+        self.cellularity: CpmResult | None = None
+        self.perfusion: PerfusionFit | None = None
+
+    def read(self, kinds: Mapping[str, nib.Nifti1Image]) -> None:
+        """Check images against each other and take their volumes."""
+        self.notes += check_inputs(kinds, self.images.names)
+        names = self.images.names
+        self.native = {
+            kind: as_volume(image, names.get(kind, kind)) for kind, image in kinds.items()
+        }
+
+    def align(self) -> None:
+        """Bring the contrasts to the reference grid; registration moves series and maps."""
+        self.read(self.images.heads)
+        fixed = next(kind for kind in ANATOMY if kind in self.native)
+        size = self.model.card.voxel_size if self.model and self.images.can_predict else None
+        self.reference = self.native[fixed].resampled(reference_grid(self.native[fixed], size))
+        given = self.native.get("mask")
+        if given is not None:
+            check_mask(given, self.reference)
+        moving = {k: v for k, v in self.native.items() if k in (*CONTRASTS, *SERIES)}
+        register = REGISTER[self.options.registration]
+        aligned, report = align(moving, self.reference, register, given, stay=(fixed,))
+        self.contrasts = {kind: aligned[kind] for kind in aligned if kind in CONTRASTS}
+        for kind in report.registered:
+            matrix = report.transforms[kind].matrix
+            self.native[kind] = self.native[kind].moved(matrix)
+            if kind in self.series:
+                self.series[kind] = self.series[kind].moved(matrix)
+        self.alignment = report
+        self.notes += report.moves
+
+    def find_brain(self) -> None:
+        """Find the brain, and free the contrasts in it of what is no signal."""
+        if "mask" in self.native:
+            own = self.native["mask"].resampled(self.reference.grid, "nearest")
+            self.mask = replace(own, data=own.inside)
+        else:
+            found, notes = find_brain(self.contrasts.get("T1w", self.reference))
+            self.mask = as_volume(found, "mask")
+            self.notes += notes
+        self.maps["mask"] = self.mask.to_image()
+        self.quality["brain_ml"] = float(self.mask.inside.sum() * self.mask.voxel_ml)
+        for kind, volume in self.contrasts.items():
+            self.contrasts[kind] = self._without_fill(kind, volume)
+            if self.options.bias_correction and kind != "ADC":
+                corrected = correct_bias_field(self.contrasts[kind], self.mask)
+                self.contrasts[kind] = as_volume(corrected, volume.name)
+
+    def _without_fill(self, kind: str, aligned: Volume) -> Volume:
+        """Read a contrast again in which 0 stands for no value, so that no 0 is interpolated.
+
+        That is the ADC, and others where zeros around them reach into the brain: a slab that was
+        padded, or a head that was cut out by a smaller mask.
+        """
+        zeros = self.mask.inside & (aligned.data == 0)
+        if kind == "ADC":
+            native = without_background(self.native[kind])
+        # To find out whether they lie within the tissue takes longer.
+        elif zeros.any() and (zeros & padding(aligned.data)).any():
+            native = without_padding(self.native[kind])
+        else:
+            return aligned
+        return native.resampled(self.mask.grid)
+
+    def add_adc(self) -> None:
+        """Bring the ADC that is there to 1e-6 mm2/s, or make it from the series."""
+        provided, series = self.contrasts.pop("ADC", None), self.series.get("dwi")
+        if provided is not None:
+            adc, notes = adc_in_units(provided, self.mask)
+        elif isinstance(series, DiffusionSeries):
+            adc, notes = fitted_adc(series, self.mask, self.native["dwi"].name)
+        else:
+            return
+        self.notes += notes
+        self.contrasts["ADC"], self.maps["ADC"] = adc, adc.to_image()
+
+    def check_provided(self, problems: list[Problem]) -> None:
+        """Check the finished maps that the study provides against their units."""
+        for kind in ("CPM", "rCBV"):
+            if kind in self.native:
+                with collected(problems):
+                    volume, notes = check_provided(kind, self.native[kind], self.mask)
+                    self.maps[kind] = volume.to_image()
+                    self.notes += notes
+
+    def add_cpm(self) -> None:
+        """Predict the cellularity map in the part of the brain that every contrast covers."""
+        if self.model is None or "CPM" in self.maps or not self.images.can_predict:
+            return
         from cpmlib.cpm.predict import cellularity_map
 
-        result = cellularity_map(model, aligned, mask, options.cpm_normalise)
-        maps["CPM"], maps["extrapolation"] = result.image, result.extrapolation
-        notes += result.warnings
-        quality["raw_sd"] = result.raw_sd
+        self._leave_uncovered()
+        normalise = self.options.cpm_normalise
+        result = cellularity_map(self.model, self.contrasts, self.mask, normalise)
+        self.cellularity = result
+        self.notes += result.warnings
+        self.maps |= {"CPM": result.image, "extrapolation": result.extrapolation}
+        self.quality["raw_sd"] = result.raw_sd
         for kind, share in result.extrapolation_share.items():
-            quality[f"extrapolation_{kind}"] = share
-    if "rCBV" not in volumes and images.perfusion is not None:
-        name = images.names.get("dsc", "dsc")
-        fit, found = rcbv_from_series(images.perfusion, aligned, mask, options, name)
-        maps["rCBV"], maps["rCBV_fit"], notes = fit.rcbv, fit.r2, [*notes, *found]
-        maps["rCBV_uncorrected"], quality = fit.rcbv_uncorrected, {**quality, **fit.quality}
-    quality |= _medians(maps)
-    origins = _origins(maps, images, model)
-    return PatientMaps(maps, aligned, tuple(notes), quality, result, fit, report, origins)
+            self.quality[f"extrapolation_{kind}"] = share
 
+    def _leave_uncovered(self) -> None:
+        """Take out of the mask what a contrast does not cover.
 
-def _brought(
-    volumes: dict[str, nib.Nifti1Image], images: PatientImages, problems: list[Problem]
-) -> PatientMaps:
-    """Take finished maps as they are, and say what cannot be used without a T1-weighted image."""
-    maps: dict[str, nib.Nifti1Image] = {k: volumes[k] for k in BROUGHT if k in volumes}
-    notes = [*images.notes, *check_inputs(maps, images.names)]
-    unused = [kind for kind in CONTRASTS if kind in volumes and kind not in maps]
-    unused += [k for k, s in (("dwi", images.diffusion), ("dsc", images.perfusion)) if s]
-    for kind in unused:
-        name = images.names.get(kind, kind)
-        notes.append(f"{name}: not used; no T1-weighted image shows where the brain is")
-    finished = [kind for kind in maps if kind != "mask"]
-    if "mask" in maps and finished:
-        check_mask(maps["mask"], maps[finished[0]])
-    elif finished:
-        first = maps[finished[0]]
-        maps["mask"] = mask_image(~padding(np.asarray(first.dataobj)), first)
-        name = images.names.get(finished[0], finished[0])
-        notes.append(f"no brain mask: the brain is what the zeros around {name} enclose")
-    if "ADC" in maps:
-        adc = without_background(maps["ADC"])
-        brain = resample_to(maps["mask"], adc.affine, adc.shape, "nearest", "mask")
-        with collected(problems):
-            maps["ADC"], note = adc_in_units(adc, brain, images.names.get("ADC", "ADC"))
-            notes.append(note)
-    _check_brought(maps, images, notes)
-    origins = _origins(maps, images, None)
-    return PatientMaps(maps, {}, tuple(notes), _medians(maps), origins=origins)
+        Outside it the model may still look at a neighbour without a value; it then sees 0, as a
+        scanner's own ADC map has in air.
+        """
+        inside = self.mask.inside
+        covered = inside.copy()
+        for kind in CONTRASTS:
+            values = self.contrasts[kind].data
+            known = ~np.isnan(values)
+            share = float(known[inside].mean())
+            if share < MIN_COVERED:
+                self.notes.append(f"{kind} covers {100 * share:.0f} % of the brain")
+            covered &= known
+            self.contrasts[kind] = replace(self.contrasts[kind], data=np.nan_to_num(values))
+        if not covered.any():
+            found = "no voxel of the brain that all contrasts cover"
+            remedy = "check that the images belong"
+            raise fault("brain mask", found, "contrasts of one head", remedy)
+        self.mask = replace(self.mask, data=covered)
+        self.maps["mask"] = self.mask.to_image()
 
+    def add_rcbv(self) -> None:
+        """Fit the perfusion series."""
+        series = self.series.get("dsc")
+        if not isinstance(series, PerfusionSeries) or "rCBV" in self.maps:
+            return
+        name = self.native["dsc"].name
+        fit, notes = rcbv_from_series(series, self.contrasts, self.mask, self.options, name)
+        self.maps |= {"rCBV": fit.rcbv, "rCBV_fit": fit.r2}
+        self.maps["rCBV_uncorrected"] = fit.rcbv_uncorrected
+        self.perfusion = fit
+        self.notes += notes
+        self.quality |= fit.quality
 
-def _check_brought(
-    maps: dict[str, nib.Nifti1Image], images: PatientImages, notes: list[str]
-) -> None:
-    """Check the finished maps against their units; the ADC's was looked at before."""
-    problems: list[Problem] = []
-    for kind in FINISHED:
-        if kind in images.volumes:
-            name = images.names.get(kind, kind)
-            with collected(problems):
-                maps[kind], found = check_brought(kind, maps[kind], maps["mask"], name)
-                notes += found
-    if problems:
-        raise DatasetError(problems)
-
-
-def _medians(maps: Mapping[str, nib.Nifti1Image]) -> dict[str, float]:
-    """Return the brain's median of each map, by which patients are compared."""
-    kinds = [kind for kind in ("CPM", "ADC", "rCBV") if kind in maps]
-    return {f"median_{kind}": median_of_brain(maps[kind], maps["mask"]) for kind in kinds}
-
-
-def _origins(
-    maps: Mapping[str, nib.Nifti1Image], images: PatientImages, model: CpmModel | None
-) -> dict[str, str]:
-    made = {"ADC": "diffusion series", "rCBV": "perfusion series"}
-    if model is not None:
-        made["CPM"] = f"predicted by: {model.card.label}"
-    kinds = [kind for kind in ("CPM", "ADC", "rCBV") if kind in maps]
-    return {kind: BROUGHT_MAP if kind in images.volumes else made[kind] for kind in kinds}
-
-
-def _inputs(
-    volumes: Mapping[str, nib.Nifti1Image], images: PatientImages
-) -> dict[str, nib.Nifti1Image]:
-    """Images that must lie in one place; of a series one volume."""
-    inputs = {kind: volumes[kind] for kind in (*CONTRASTS, *BROUGHT) if kind in volumes}
-    return inputs | _unweighted(images)
-
-
-def _unweighted(images: PatientImages) -> dict[str, nib.Nifti1Image]:
-    """Return of each series what shows the head best: no diffusion weighting, no bolus."""
-    found = {}
-    if images.diffusion is not None:
-        found["dwi"] = without_weighting(images.diffusion)
-    if images.perfusion is not None:
-        found["dsc"] = first_volume(images.perfusion.image)
-    return found
-
-
-def _moved(images: PatientImages, report: AlignmentReport) -> PatientImages:
-    """Return a patient's images with each series where its registration puts it.
-
-    Only its affine changes, and with it the place of all that is made of it. The gradients stay:
-    they are used for the mean diffusivity, which no rotation changes.
-    """
-    for part, kind in (("diffusion", "dwi"), ("perfusion", "dsc")):
-        if kind in report.registered:
-            series = getattr(images, part)
-            image = apply_rigid(series.image, report.transforms[kind])
-            images = replace(images, **{part: replace(series, image=image)})
-    return images
-
-
-def _mask(
-    volumes: Mapping[str, nib.Nifti1Image],
-    aligned: Mapping[str, nib.Nifti1Image],
-    reference: nib.Nifti1Image,
-    notes: list[str],
-) -> nib.Nifti1Image:
-    if "mask" in volumes:
-        own = resample_to(volumes["mask"], reference.affine, reference.shape, "nearest", "mask")
-        return mask_image(np.asarray(own.dataobj) > 0.5, reference)
-    mask, found = find_brain(aligned.get("T1w", reference))
-    notes += found
-    return mask
-
-
-def _without_fill(
-    volumes: Mapping[str, nib.Nifti1Image],
-    aligned: Mapping[str, nib.Nifti1Image],
-    report: AlignmentReport,
-    mask: nib.Nifti1Image,
-) -> dict[str, nib.Nifti1Image]:
-    """Read the contrasts again in which 0 stands for no value, so that no 0 is interpolated.
-
-    That is the ADC, and others where zeros around them reach into the brain: a slab that was
-    padded, or a head that was cut out by a smaller mask.
-    """
-    inside, again = inside_of(mask), {}
-    for kind in aligned:
-        if kind == "ADC":
-            image = without_background(volumes[kind])
-        elif _padded(aligned[kind], inside):
-            image = without_padding(volumes[kind])
+    def take_finished_maps(self, problems: list[Problem]) -> None:
+        """Take finished maps as they are; say what cannot be used without a T1-weighted image."""
+        volumes = self.images.volumes
+        self.read({kind: volumes[kind] for kind in (*MAPS, "mask") if kind in volumes})
+        for kind in (*CONTRASTS, *SERIES):
+            if kind in self.images.kinds and kind not in self.native:
+                why = "not used; no T1-weighted image shows where the brain is"
+                self.notes.append(f"{self.images.names.get(kind, kind)}: {why}")
+        if not self.native:
+            return
+        first = next(iter(self.native.values()))
+        if "mask" in self.native:
+            self.mask = self.native["mask"]
+            check_mask(self.mask, first)
         else:
-            continue
-        if kind in report.registered:
-            image = apply_rigid(image, report.transforms[kind])
-        again[kind] = resample_to(image, mask.affine, mask.shape, name=kind)
-    return again
+            self.mask = replace(first, data=~padding(first.data), name="mask")
+            around = f"the zeros around {first.name}"
+            self.notes.append(f"no brain mask: the brain is what {around} enclose")
+        self.maps["mask"] = self.mask.to_image()
+        if "ADC" in self.native:
+            with collected(problems):
+                adc = without_background(self.native["ADC"])
+                brain = self.mask.resampled(adc.grid, "nearest")
+                adc, notes = adc_in_units(adc, brain)
+                self.maps["ADC"] = adc.to_image()
+                self.notes += notes
+        self.check_provided(problems)
 
-
-def _padded(image: nib.Nifti1Image, inside: np.ndarray) -> bool:
-    values = np.asarray(image.dataobj)
-    zeros = inside & (values == 0)
-    # To find out whether they lie within the tissue takes longer.
-    return bool(zeros.any() and (zeros & padding(values)).any())
-
-
-def _adc(
-    images: PatientImages,
-    aligned: Mapping[str, nib.Nifti1Image],
-    mask: nib.Nifti1Image,
-    notes: list[str],
-) -> nib.Nifti1Image | None:
-    """Return the ADC on the reference grid: a map that is there, or one made from the series."""
-    if "ADC" in aligned:
-        image, note = adc_in_units(aligned["ADC"], mask, images.names.get("ADC", "ADC"))
-        notes.append(note)
-        return image
-    series = images.diffusion
-    if series is None:
-        return None
-    name = images.names.get("dwi", "dwi")
-    notes += check_volumes(series, mask, name)
-    fitted = adc_from_series(series, mask)
-    notes += choose_volumes(series.bvals, series.bvecs).notes
-    notes += check_fitted(median_of_brain(fitted, mask), name)
-    return resample_to(fitted, mask.affine, mask.shape, name="ADC")
-
-
-def _covered(
-    aligned: dict[str, nib.Nifti1Image], mask: nib.Nifti1Image, notes: list[str]
-) -> nib.Nifti1Image:
-    """Return the part of the brain that every contrast covers.
-
-    Outside it the model may still look at a neighbour without a value; it then sees 0, as a
-    scanner's own ADC map has in air.
-    """
-    inside = inside_of(mask)
-    covered = inside.copy()
-    for kind in CONTRASTS:
-        values = np.asarray(aligned[kind].dataobj)
-        known = np.isfinite(values)
-        share = float(known[inside].mean())
-        if share < COVERED:
-            notes.append(f"{kind} covers {100 * share:.0f} % of the brain")
-        covered &= known
-        aligned[kind] = nib.Nifti1Image(np.nan_to_num(values, nan=0.0), aligned[kind].affine)
-    if not covered.any():
-        found = "no voxel of the brain that all contrasts cover"
-        raise DatasetError(
-            Problem("brain mask", found, "contrasts of one head", "check that the images belong")
+    def results(self) -> PatientMaps:
+        """Return what was made, the brain's median of each map, and where it came from."""
+        origins = {"ADC": "diffusion series", "rCBV": "perfusion series"}
+        if self.model is not None:
+            origins["CPM"] = f"predicted by: {self.model.card.label}"
+        origins |= dict.fromkeys(self.images.volumes, PROVIDED)
+        kinds = [kind for kind in MAPS if kind in self.maps]
+        for kind in kinds:
+            median = median_of_brain(self.maps[kind], self.maps["mask"])
+            self.quality[f"median_{kind}"] = median
+        return PatientMaps(
+            maps=self.maps,
+            contrasts={kind: volume.to_image() for kind, volume in self.contrasts.items()},
+            notes=tuple(self.notes),
+            quality=self.quality,
+            cellularity=self.cellularity,
+            perfusion=self.perfusion,
+            alignment=self.alignment,
+            origins={kind: origins[kind] for kind in kinds},
         )
-    return mask_image(covered, mask)
-
-
-def _voxel_ml(image: nib.Nifti1Image) -> float:
-    return float(abs(np.linalg.det(image.affine[:3, :3]))) / 1000

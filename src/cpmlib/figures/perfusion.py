@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from cpmlib.figures.slice_marks import draw_sides, draw_target
 from cpmlib.figures.slices import Look, Slice, box_of_brain, draw_slice, take_slice
 from cpmlib.figures.style import PANEL, figure_style, name_panels, say
-from cpmlib.mri.leakage import escaped_curve
+from cpmlib.mri.leakage import convolve_exponential
 from cpmlib.mri.perfusion import PerfusionFit
 
 LINES = (
@@ -77,7 +77,7 @@ def voxel_curves(
     signal = np.asarray(series.dataobj[voxel], dtype=float)
     if np.isfinite(k1):
         measured = -np.log(signal[end - 1 :] / signal[start:end].mean()) / echo_time
-        leaked = k2 * escaped_curve(reference, times[1] - times[0], [k])[0]
+        leaked = k2 * convolve_exponential(reference, times[1] - times[0], [k])[0]
     else:
         measured = leaked = np.full(len(times), np.nan)
     model, corrected = k1 * reference - leaked, measured + leaked

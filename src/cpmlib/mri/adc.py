@@ -1,121 +1,114 @@
-"""ADC of a patient: the scanner's map without its background, or the map made from the series."""
+r"""ADC of a patient: the study's own map in its unit, or the map made from the diffusion series.
+
+Vocabulary
+----------
+- *ADC*: apparent diffusion coefficient; normal white matter has about 750e-6 mm2/s, free water at
+  body temperature about 3000e-6 mm2/s. Fluid is the brightest part of an ADC map of a brain.
+- *exponential ADC*: :math:`e^{-b\,\mathrm{ADC}}`, a map without unit from 0 to 1, which scanners
+  write beside the ADC; its fluid is dark, and its median that of an ADC in 1e-3 mm2/s.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from cpmlib.mri.diffusion import apparent_diffusion_coefficient
-from cpmlib.mri.gradients import SAME_B, choose_volumes, shells_of
-from cpmlib.mri.grid import resample_to
+from cpmlib.mri.gradients import choose_volumes, shells_of
 from cpmlib.mri.patient import DiffusionSeries
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.plausible import median_of_brain
+from cpmlib.mri.series import inside_mask
+from cpmlib.mri.volume import Volume, as_volume
+from cpmlib.study.errors import DatasetError, Problem, fault
 
 MARGIN = 2
 """Voxels by which the brain mask is widened before the tensor is fitted, so that the interpolation
 at the brain's edge has neighbours."""
 
-
 SIGNALS_NOTED, SIGNALS_REFUSED = 1.1, 1.5
 """Largest over smallest median of the brain among volumes of one b-value: scaling between scans
 gives some per cent, another quantity any number."""
 
+BRAIN_MEDIAN = (400.0, 2000.0)
+"""Median ADC of a brain with its fluid, 1e-6 mm2/s, with a wide margin."""
+USUAL_MEDIAN = (600.0, 1300.0)
+"""Beyond, the median is that of no healthy brain, but may be that of a patient or of a high b."""
+BRIGHT_FLUID = 2.0
+"""Fluid stands out in a map whose 99th percentile is so many times its median; it has four times
+the ADC of tissue, and two where most of its voxels hold tissue, too."""
+DARK_FLUID = 1.25
+"""In a map without bright fluid, how much farther the 5th percentile is from the median than the
+95th for the fluid to be dark: 0.2 in an ADC map with fluid, about 1 of noise alone, 1.4 in a
+diffusion-weighted image and 2 to 5 in an exponential ADC."""
+UNITS = ((1e6, "mm2/s"), (1e3, "1e-3 mm2/s (um2/ms)"), (1.0, "1e-6 mm2/s (um2/s)"))
+"""Factor to 1e-6 mm2/s and name of each unit in use; three decades apart, so none is another."""
 
-def without_background(adc: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Return an ADC map with no value where it is not above 0.
 
-    No tissue has such an ADC; scanners and fits write 0 in air and where they failed. To be done
-    before the map is resampled: interpolation would mix the 0 into the brain's edge, where it
-    looks like a low ADC.
+def fitted_adc(
+    series: DiffusionSeries, mask: Volume, name: str = "dwi"
+) -> tuple[Volume, list[str]]:
+    """Return the ADC of a series, called `name`, on the grid of the brain mask, 1e-6 mm2/s.
 
-    Parameters
-    ----------
-    adc
-        3-D, in any unit.
+    The notes say what it was computed from and what is odd.
 
-    Returns
-    -------
-    nibabel.Nifti1Image
-        float32, NaN where there is no value.
-
-    Examples
-    --------
-    >>> scanned = np.array([0, 800, -3], np.float32).reshape(3, 1, 1)
-    >>> without_background(nib.Nifti1Image(scanned, np.eye(4))).get_fdata().ravel()
-    array([ nan, 800.,  nan])
+    Raises
+    ------
+    DatasetError
+        If volumes differ as those of one b-value do not, the series gives no ADC, or that of the
+        brain is beyond `BRAIN_MEDIAN`.
     """
-    values = np.asarray(adc.dataobj, dtype=np.float32)
-    return nib.Nifti1Image(np.where(values > 0, values, np.float32(np.nan)), adc.affine)
+    notes = check_volumes(series, mask, name)
+    fitted = as_volume(adc_from_series(series, mask, name), name)
+    median, (low, high) = median_of_brain(fitted, mask), BRAIN_MEDIAN
+    if not low <= median <= high:
+        found = f"a median ADC of {median:.4g} in the brain, from the b-values that are given"
+        expected = f"{low:g} to {high:g} (1e-6 mm2/s)"
+        raise fault(name, found, expected, "check the b-values (s/mm2) and their order")
+    if odd := odd_median(median).removeprefix("; "):
+        notes.append(f"ADC: a median of {odd}")
+    return fitted.resampled(mask.grid), notes
 
 
-def first_volume(series: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Return the first volume of a series.
+def adc_from_series(
+    series: DiffusionSeries, mask: nib.Nifti1Image | Volume, name: str = "dwi"
+) -> nib.Nifti1Image:
+    """Compute the ADC, 1e-6 mm2/s, on the grid of the series.
 
-    Examples
-    --------
-    >>> first_volume(nib.Nifti1Image(np.zeros((2, 2, 2, 5), np.float32), np.eye(4))).shape
-    (2, 2, 2)
+    It has values in and just around the brain `mask`, which may lie on any grid.
     """
-    values = np.asarray(series.dataobj[..., 0], dtype=np.float32)
-    return nib.Nifti1Image(values, series.affine, series.header)
+    brain = as_volume(mask, "mask").resampled(series.grid, "nearest")
+    wide = replace(brain, data=ndimage.binary_dilation(brain.inside, iterations=MARGIN))
+    return apparent_diffusion_coefficient(series.image, series.bvals, series.bvecs, wide, name=name)
 
 
-def without_weighting(series: DiffusionSeries) -> nib.Nifti1Image:
-    """Return the mean of the volumes without diffusion weighting, or of the least weighted.
-
-    Examples
-    --------
-    >>> image = nib.Nifti1Image(np.arange(3, dtype=np.float32).reshape(1, 1, 1, 3), np.eye(4))
-    >>> series = DiffusionSeries(image, np.array([1000.0, 0, 5]), np.eye(3))
-    >>> float(without_weighting(series).get_fdata().item())
-    1.5
-    """
-    chosen = np.flatnonzero(series.bvals <= series.bvals.min() + SAME_B)
-    values = np.zeros(series.image.shape[:3], np.float32)
-    for volume in chosen:
-        values += np.asarray(series.image.dataobj[..., volume], dtype=np.float32)
-    mean = values / np.float32(len(chosen))
-    return nib.Nifti1Image(mean, series.image.affine, series.image.header)
-
-
-def check_volumes(series: DiffusionSeries, mask: nib.Nifti1Image, name: str = "dwi") -> list[str]:
+def check_volumes(series: DiffusionSeries, mask: Volume, name: str = "dwi") -> list[str]:
     """Compare the brain's median signal in the volumes of each b-value that are used.
 
     Scanners append maps to a series, such as the ADC as one more volume at b = 0, and a volume may
     be lost. Among directions of one b-value the median of a brain hardly differs.
 
-    Parameters
-    ----------
-    series
-        With its gradients.
-    mask
-        Brain, on any grid.
-    name
-        What to call the series in an error.
-
-    Returns
-    -------
-    list of str
-        Where medians differ by more than `SIGNALS_NOTED`.
+    The brain mask may lie on any grid. Returns notes where medians differ by more than
+    `SIGNALS_NOTED`, and those of `choose_volumes`.
 
     Raises
     ------
     DatasetError
         Where they differ by more than `SIGNALS_REFUSED`.
     """
-    first = first_volume(series.image)
-    brain = inside_of(resample_to(mask, first.affine, first.shape, "nearest", "mask"))
+    brain = mask.resampled(series.grid, "nearest").inside
+    scheme = choose_volumes(series.bvals, series.bvecs, name=name)
     if not brain.any():
         return []  # whoever computes the ADC says so
-    used = np.flatnonzero(choose_volumes(series.bvals, series.bvecs, name=name).used)
+    used = np.flatnonzero(scheme.used)
     notes, problems = [], []
     for shell in shells_of(series.bvals[used]):
         volumes = used[shell]
         signal = [float(np.nanmedian(series.image.dataobj[..., v][brain])) for v in volumes]
-        middle = np.median(signal)
         ratio = max(signal) / min(signal) if min(signal) > 0 else np.inf
-        odd = int(np.argmax(np.abs(np.array(signal) - middle)))
+        odd = int(np.argmax(np.abs(np.array(signal) - np.median(signal))))
         found = f"a median signal of the brain of {min(signal):.4g} to {max(signal):.4g} in the "
         found += f"volumes of b = {series.bvals[volumes[odd]]:g}"
         if len(volumes) > 2:
@@ -128,40 +121,100 @@ def check_volumes(series: DiffusionSeries, mask: nib.Nifti1Image, name: str = "d
             notes.append(f"ADC: {found}; look whether all belong to the series")
     if problems:
         raise DatasetError(problems)
-    return notes
+    return [*notes, *scheme.notes]
 
 
-def adc_from_series(series: DiffusionSeries, mask: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Compute the ADC in and just around the brain.
+def recognise_adc_unit(median_of_brain: float, name: str = "ADC") -> tuple[float, str]:
+    """Return the factor to 1e-6 mm2/s and the unit of a map, by the median of the brain in it.
 
-    Parameters
-    ----------
-    series
-        With its gradients.
-    mask
-        Brain, on any grid.
+    Raises
+    ------
+    DatasetError
+        If the median is that of a brain in none of the `UNITS`; the map is called `name`.
 
-    Returns
-    -------
-    nibabel.Nifti1Image
-        On the grid of the series, 1e-6 mm2/s; NaN away from the brain. What it is computed from,
-        `cpmlib.mri.gradients.choose_volumes` notes.
+    Examples
+    --------
+    >>> recognise_adc_unit(0.82)
+    (1000.0, '1e-3 mm2/s (um2/ms)')
     """
-    first = first_volume(series.image)
-    brain = inside_of(resample_to(mask, first.affine, first.shape, "nearest", "mask"))
-    wide = ndimage.binary_dilation(brain, iterations=MARGIN)
-    return apparent_diffusion_coefficient(
-        series.image, series.bvals, series.bvecs, mask_image(wide, first)
-    )
+    low, high = BRAIN_MEDIAN
+    for factor, unit in UNITS:
+        if low <= median_of_brain * factor <= high:
+            return factor, unit
+    found = f"a median of {median_of_brain:.4g} in the brain, which no unit of ADC explains"
+    expected = ", ".join(f"{low / f:g} to {high / f:g} ({unit})" for f, unit in UNITS)
+    remedy = "convert the map to 1e-6 mm2/s, or check that it is an ADC map and fits the brain"
+    raise fault(name, found, f"a median of {expected}", remedy)
 
 
-def inside_of(mask: nib.Nifti1Image) -> np.ndarray:
-    """Return where a mask is true; where it has no value, it is not."""
-    with np.errstate(invalid="ignore"):
-        inside: np.ndarray = np.asarray(mask.dataobj) > 0.5
-    return inside
+def adc_in_units(
+    image: nib.Nifti1Image | Volume, mask: nib.Nifti1Image | Volume, name: str = "ADC"
+) -> tuple[Volume, list[str]]:
+    """Bring an ADC map, an image called `name`, from any of the `UNITS` to 1e-6 mm2/s.
+
+    The brain mask lies on the same grid. In the brain the result is NaN where the map has no value
+    above 0; outside, it has the map's own values in the new unit. The note says what was assumed.
+
+    Raises
+    ------
+    DatasetError
+        If the image is not 3-D, the mask does not fit, the brain has no value above 0, the unit is
+        not clear, or the fluid is dark.
+
+    Examples
+    --------
+    >>> brain = Volume(np.ones((2, 2, 2)), np.eye(4), "ADC")
+    >>> values = np.array([7, 7, 8, 9, 9, 9, 9, 30]).reshape(2, 2, 2) / 10000
+    >>> adc, (note,) = adc_in_units(replace(brain, data=values), brain)
+    >>> print(note)
+    ADC: unit taken as mm2/s, since the median of the brain is 0.0009
+    >>> float(adc.data.max().round(1))
+    3000.0
+    """
+    volume = as_volume(image, name)
+    name = volume.name
+    inside = inside_mask(mask, volume.grid, f"mask of {name}")
+    values = volume.data
+    known = inside & (values > 0)
+    if not known.any():
+        found = "no value above 0 in the brain"
+        raise fault(name, found, "an ADC map", "check that it fits the brain")
+    median = float(np.median(values[known]))
+    factor, unit = recognise_adc_unit(median, name)
+    note = f"{name}: unit taken as {unit}, since the median of the brain is {median:.4g}"
+    note += _fluid(values[known], name) + odd_median(median * factor)
+    if missing := int((inside & ~known).sum()):
+        note += f"; {missing} voxels of the brain have no value above 0 and are left out"
+    result = values * np.float32(factor)
+    result[inside & ~known] = np.nan
+    return replace(volume, data=result), [note]
 
 
-def mask_image(inside: np.ndarray, like: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Return a mask as an image on the grid of another."""
-    return nib.Nifti1Image(inside.astype(np.uint8), like.affine)
+def odd_median(median: float) -> str:
+    """Return what to add to a note on a median, 1e-6 mm2/s, that is not `USUAL_MEDIAN`.
+
+    Examples
+    --------
+    >>> odd_median(450.0)
+    '; 450e-6 mm2/s is low for a brain: look at the map'
+    """
+    low, high = USUAL_MEDIAN
+    if low <= median <= high:
+        return ""
+    size = "low" if median < low else "high"
+    return f"; {median:.0f}e-6 mm2/s is {size} for a brain: look at the map"
+
+
+def _fluid(values: np.ndarray, name: str) -> str:
+    """Return what to add to a note if no fluid stands out; raise if it is dark."""
+    low, median, high, highest = np.percentile(values, [5, 50, 95, 99])
+    if highest >= BRIGHT_FLUID * median:
+        return ""
+    if median - low > DARK_FLUID * (high - median):
+        found = f"values that reach down from the median ({low:.4g}, {median:.4g}, {high:.4g}: "
+        found += "5th, 50th and 95th percentile), as where fluid is dark"
+        expected = "fluid that is brighter than tissue, as in an ADC map"
+        remedy = "bring the ADC map itself, neither the exponential ADC, exp(-b ADC), nor a "
+        remedy += "diffusion-weighted image"
+        raise fault(name, found, expected, remedy)
+    return "; no fluid stands out, look whether it is an ADC map"

@@ -16,35 +16,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import fault
 
-LEAST_VOLUMES = 20
+MIN_VOLUMES = 20
 """A shorter series holds no baseline, bolus and leakage."""
-
-LEAST_BASELINE = 5
+MIN_BASELINE = 5
 """Volumes; fewer give no standard deviation worth the name."""
-
-LEAST_AFTER = 30.0
+MIN_AFTER = 30.0
 """Seconds from the bolus's arrival to the end: first pass and recirculation, on which the leakage
 shows."""
-
-LEAST_DROP = 0.02
+MIN_DROP = 0.02
 """Share of the baseline signal by which a bolus at least darkens the brain; a standard dose at
 1.5 or 3 T takes ten times as much."""
-
 NOISE_MARGIN = 6.0
 """Standard deviations of the curve's noise by which the drop must exceed 0."""
-
 ARRIVED = 0.05
 """Share of the drop that counts as the arrival."""
-
-MOST_UNSTEADY = 5
+MAX_UNSTEADY = 5
 """Volumes at the start that may be left out because they are not steady."""
-
 JUMP = 0.1
 """Share of the baseline signal by which one volume may differ from both beside it; one that is
 brighter by 20 % makes rCBV wrong by 8 %."""
-
 UNSTEADY = 0.01
 """Share of the baseline signal by which such a volume differs from those that follow."""
 
@@ -70,7 +62,7 @@ class Bolus:
 
 
 def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
-    """Find the bolus on the mean curve of the brain.
+    """Find the bolus on the mean curve of the brain in a series called `name`.
 
     The peak is the lowest point. Back from it, the first volume that has lost no more than
     `ARRIVED` of the drop (or three standard deviations of the noise) is the last without agent; it
@@ -82,18 +74,11 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
         Mean signal of the brain, finite.
     step
         Seconds between volumes.
-    name
-        What to call the series in a message.
-
-    Returns
-    -------
-    Bolus
 
     Raises
     ------
     DatasetError
-        If the series is too short, shows no bolus that comes and goes, begins or ends too close to
-        it, or jumps for one volume.
+        If no bolus comes and goes, between enough volumes before and after it, without jumps.
 
     Examples
     --------
@@ -103,36 +88,38 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     Bolus(start=0, end=12, peak=20, drop=0.393...)
     """
     curve = np.asarray(curve, dtype=float)
-    if len(curve) < LEAST_VOLUMES:
-        found, expected = f"{len(curve)} volumes", f"at least {LEAST_VOLUMES}"
-        raise _fault(name, found, expected, "name the whole series")
-    peak = MOST_UNSTEADY + int(np.argmin(curve[MOST_UNSTEADY:]))
-    level = float(np.median(curve[:peak])) if peak > MOST_UNSTEADY else float(np.median(curve))
+    if len(curve) < MIN_VOLUMES:
+        found, expected = f"{len(curve)} volumes", f"at least {MIN_VOLUMES}"
+        raise fault(name, found, expected, "name the whole series")
+    peak = MAX_UNSTEADY + int(np.argmin(curve[MAX_UNSTEADY:]))
+    level = float(np.median(curve[:peak])) if peak > MAX_UNSTEADY else float(np.median(curve))
     noise = 1.4826 * float(np.median(np.abs(np.diff(curve)))) / np.sqrt(2)
     drop = level - curve[peak]
     if not _passes(curve, peak, level, drop, noise):
         found = f"no bolus: the lowest mean signal is {100 * drop / level:.2g} % below the others"
         expected = "a drop that exceeds the noise, lasts two volumes and recovers"
-        raise _fault(name, found, expected, "check that it is the perfusion series of this brain")
+        raise fault(name, found, expected, "check that it is the perfusion series of this brain")
     # A first estimate of the baseline holds part of the bolus; the second does not.
     for _ in range(2):
         lost = level - curve[:peak]
         without = np.flatnonzero(lost <= max(ARRIVED * drop, 3 * noise))
         end = int(without[-1]) if len(without) else 0
         start = _steady(curve[:end], noise)
-        if end - start < LEAST_BASELINE:
+        if end - start < MIN_BASELINE:
             found = f"a bolus that arrives after {end - start} steady volumes"
-            expected = f"at least {LEAST_BASELINE} volumes before the bolus"
-            raise _fault(name, found, expected, "name the whole series")
+            expected = f"at least {MIN_BASELINE} volumes before the bolus"
+            raise fault(name, found, expected, "name the whole series")
         level = float(curve[start:end].mean())
         drop = level - curve[peak]
     after = (len(curve) - 1 - end) * step
-    if after < LEAST_AFTER:
+    if after < MIN_AFTER:
         found = f"a series that ends {after:.3g} s after the bolus arrives"
-        raise _fault(name, found, f"at least {LEAST_AFTER:g} s", "name the whole series")
+        raise fault(name, found, f"at least {MIN_AFTER:g} s", "name the whole series")
     for volume in np.flatnonzero(_jumps(curve) > max(JUMP * level, NOISE_MARGIN * noise)):
         if volume > end and volume != peak:
-            raise _spoilt(name, float(curve[volume]), int(volume))
+            found = f"a mean signal of {curve[volume]:.4g} in volume {volume + 1}, unlike those "
+            remedy = "take out a volume that is spoilt, or a map that the scanner added"
+            raise fault(name, f"{found}beside it", "a curve without jumps", remedy)
     return Bolus(start, end, peak, float(drop / level))
 
 
@@ -145,7 +132,7 @@ def _jumps(curve: np.ndarray) -> np.ndarray:
 
 def _passes(curve: np.ndarray, peak: int, level: float, drop: float, noise: float) -> bool:
     """Say whether a drop is large, lasts, and recovers by at least half."""
-    if not drop > max(LEAST_DROP * level, NOISE_MARGIN * noise):
+    if not drop > max(MIN_DROP * level, NOISE_MARGIN * noise):
         return False
     dark = curve < level - drop / 2
     lasts = dark[peak - 1] or (peak + 1 < len(curve) and dark[peak + 1])
@@ -154,18 +141,8 @@ def _passes(curve: np.ndarray, peak: int, level: float, drop: float, noise: floa
 
 def _steady(baseline: np.ndarray, noise: float) -> int:
     """Return the first volume of a baseline that is like those that follow."""
-    for start in range(min(MOST_UNSTEADY, len(baseline) - 1)):
+    for start in range(min(MAX_UNSTEADY, len(baseline) - 1)):
         level = np.median(baseline[start + 1 :])
         if abs(baseline[start] - level) <= max(UNSTEADY * level, 3 * noise):
             return start
-    return min(MOST_UNSTEADY, max(len(baseline) - 1, 0))
-
-
-def _spoilt(name: str, signal: float, volume: int) -> DatasetError:
-    found = f"a mean signal of {signal:.4g} in volume {volume + 1}, unlike those beside it"
-    remedy = "take out a volume that is spoilt, or a map that the scanner added"
-    return _fault(name, found, "a curve without jumps", remedy)
-
-
-def _fault(name: str, found: str, expected: str, remedy: str) -> DatasetError:
-    return DatasetError(Problem(name, found, expected, remedy))
+    return min(MAX_UNSTEADY, max(len(baseline) - 1, 0))

@@ -20,26 +20,24 @@ Westin CF, et al. (2016) NeuroImage 135:345 (b-matrices of weightings along seve
 
 from __future__ import annotations
 
+from typing import get_args
+
 import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cpmlib.mri.gradients import Method, Scheme, check_gradients, choose_volumes
-from cpmlib.mri.series import check_series, inside_mask, map_of
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.series import grid_of, inside_mask, map_of
+from cpmlib.mri.volume import Volume
+from cpmlib.study.errors import fault
 
-METHODS = ("auto", "WLS", "OLS", "trace-weighted")
-
-LEAST_ADC = 1.0
+MIN_ADC = 1.0
 """ADC (1e-6 mm2/s) below which the signal does not fall with b: the voxel has no ADC."""
-
-HIGHEST_ADC = 5000.0
+MAX_ADC = 5000.0
 """ADC (1e-6 mm2/s) above which a value is a fault: free water at body temperature has 3000, and
 noise takes fluid to 4100 in a real series of 64 directions."""
-
-MOST_LOST = 0.1
+MAX_LOST = 0.1
 """Share of a voxel's weighted signals that may be lost, not being above 0."""
-
 VOXELS_AT_ONCE = 20_000
 
 
@@ -47,11 +45,11 @@ def apparent_diffusion_coefficient(
     series: nib.Nifti1Image,
     bvals: ArrayLike,
     bvecs: ArrayLike,
-    mask: nib.Nifti1Image | None = None,
+    mask: nib.Nifti1Image | Volume | None = None,
     method: Method = "auto",
     name: str = "dwi",
 ) -> nib.Nifti1Image:
-    r"""Compute the ADC of each voxel from a diffusion series.
+    r"""Compute the ADC of each voxel from a diffusion series, called `name` in messages.
 
     With ``"WLS"`` and ``"OLS"`` it is the mean diffusivity of the tensor that dipy fits,
     :math:`\ln S_i = \ln S_0 - \mathrm{tr}(B_i D)`, with the b-matrix :math:`B_i = b_i\, g_i g_i^T`
@@ -67,29 +65,23 @@ def apparent_diffusion_coefficient(
     ----------
     series : (X, Y, Z, V) image
         Signal, arbitrary units.
-    bvals : (V,)
-        s/mm2.
-    bvecs : (V, 3) or (3, V)
-        Directions in any axes, as `cpmlib.mri.gradients.choose_volumes` takes them.
+    bvals, bvecs, method
+        As `cpmlib.mri.gradients.choose_volumes` takes them.
     mask
-        3-D image on the same grid; all voxels if None.
-    method
-        How; ``"auto"`` fits a tensor where the directions determine one.
-    name
-        What to call the series in a message.
+        3-D, on the same grid; all voxels if None.
 
     Returns
     -------
     nibabel.Nifti1Image
-        ADC, 1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, where the
-        reference gives no signal, where more than `MOST_LOST` of the weighted signals are lost,
-        where the signal does not fall with b, and where the ADC would be above `HIGHEST_ADC`.
+        1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, the reference gives
+        none, more than `MAX_LOST` of the weighted signals are lost, the signal does not fall with
+        b, or the ADC would be above `MAX_ADC`.
 
     Raises
     ------
     DatasetError
-        If the image is no series; b-values, gradients and volumes disagree in number; they give no
-        ADC (`cpmlib.mri.gradients.choose_volumes`); the mask does not fit; or no voxel has an ADC.
+        If b-values, gradients and volumes disagree in number or give no ADC (`choose_volumes`), the
+        mask does not fit, or no voxel has an ADC.
     ValueError
         If the method is unknown.
 
@@ -98,19 +90,16 @@ def apparent_diffusion_coefficient(
     >>> bvecs = np.vstack([np.full(3, np.nan), np.eye(3)])
     >>> signal = 500 * np.exp(-np.array([0, 0.8, 0.8, 0.8]))
     >>> series = nib.Nifti1Image(np.full((1, 1, 1, 4), signal, dtype=np.float32), np.eye(4))
-    >>> adc = apparent_diffusion_coefficient(
-    ...     series, [0, 1000, 1000, 1000], bvecs, method="trace-weighted"
-    ... )
+    >>> adc = apparent_diffusion_coefficient(series, [0, 1000, 1000, 1000], bvecs)
     >>> float(adc.get_fdata().round(2).item())
     800.0
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
-    check_series(series, name)
-    b, g = check_gradients(bvals, bvecs, series.shape[3], name)
-    scheme = choose_volumes(b, g, method, name)
-    everywhere = np.ones(series.shape[:3], dtype=bool)
-    inside = everywhere if mask is None else inside_mask(mask, series, f"mask of {name}")
+    if method not in get_args(Method):
+        raise ValueError(f"method is {method!r}; expected one of {', '.join(get_args(Method))}")
+    grid = grid_of(series, name)
+    scheme = choose_volumes(*check_gradients(bvals, bvecs, series.shape[3], name), method, name)
+    everywhere = np.ones(grid.shape, dtype=bool)
+    inside = everywhere if mask is None else inside_mask(mask, grid, f"mask of {name}")
     signal = np.asarray(series.dataobj)[inside][:, scheme.used]
     adc = np.full(len(signal), np.nan)
     for start in range(0, len(signal), VOXELS_AT_ONCE):
@@ -118,15 +107,15 @@ def apparent_diffusion_coefficient(
         adc[part] = _adc_of_voxels(signal[part].astype(float), scheme)
     if np.isnan(adc).all():
         found, expected = "no voxel with an ADC", "a signal at b = 0 that falls with b"
-        raise DatasetError(Problem(name, found, expected, "check the order of the b-values"))
-    return map_of(adc, inside, series)
+        raise fault(name, found, expected, "check the order of the b-values")
+    return map_of(adc, inside, grid.affine)
 
 
 def _adc_of_voxels(signal: np.ndarray, scheme: Scheme) -> np.ndarray:
     """Return the ADC (N,), 1e-6 mm2/s, of signals (N, U); NaN where there is none."""
     reference = scheme.reference
     usable = np.isfinite(signal).all(axis=1) & (signal[:, reference] > 0).all(axis=1)
-    usable &= (signal[:, ~reference] <= 0).mean(axis=1) <= MOST_LOST
+    usable &= (signal[:, ~reference] <= 0).mean(axis=1) <= MAX_LOST
     adc = np.full(len(signal), np.nan)
     if not usable.any():
         return adc
@@ -135,7 +124,7 @@ def _adc_of_voxels(signal: np.ndarray, scheme: Scheme) -> np.ndarray:
     signal = np.where(signal > 0, signal, smallest)
     give = _trace if scheme.method == "trace-weighted" else _mean_diffusivity
     adc[usable] = 1e6 * give(signal, scheme)
-    adc[~((adc >= LEAST_ADC) & (adc <= HIGHEST_ADC))] = np.nan
+    adc[~((adc >= MIN_ADC) & (adc <= MAX_ADC))] = np.nan
     return adc
 
 

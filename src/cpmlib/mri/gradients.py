@@ -13,7 +13,6 @@ Vocabulary
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,47 +20,37 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import fault
+from cpmlib.study.text import read_text
 
 Method = Literal["auto", "WLS", "OLS", "trace-weighted"]
 
-LEAST_DIRECTIONS = 6
+MIN_DIRECTIONS = 6
 """A tensor has six unknowns."""
-
 SAME_B = 50.0
 """b-values (s/mm2) of the reference lie within this: scanners write 5 or so for their b0."""
-
 SAME_SHELL = 1.1
 """The highest b-value of a shell over its lowest: rounding and the imaging gradients give 3 %."""
-
-HIGHEST_REFERENCE = 500.0
+MAX_REFERENCE = 500.0
 """Highest b-value (s/mm2) from which the signal at b = 0 is extrapolated."""
-
-LEAST_SPAN = 100.0
+MIN_SPAN = 100.0
 """Least difference of b-values (s/mm2): below it, blood flow outweighs diffusion."""
-
-HIGHEST_B = 1600.0
+MAX_B = 1600.0
 """Shells with a higher median (s/mm2) are left out: there ln S is not linear in b (kurtosis).
 Between the shells in use, of 1500 and 2000."""
-
 SAME_DIRECTION = np.cos(np.radians(1.0))
 """Gradients less than 1 degree apart, or from each other's opposite, are one direction."""
-
 NORM_TOLERANCE = 0.05
 """Gradients whose lengths differ by less are rounded; others may hide a b-value."""
-
 UNEVEN = 0.1
 """How far the mean b-matrix of trace 1 may lie from one third of the identity, for a mean over
 directions to be a trace."""
-
 UNEVEN_NOTED = 0.01
 """From here on it is noted; rounded directions lie below."""
-
-LARGEST_TEXT = 1_000_000
+MAX_TEXT = 1_000_000
 """Bytes; a file of gradients has some thousands."""
-
-_EXPORT = "export the b-values and gradients again with the series"
-_MAP = "give the ADC map that the scanner made (its name ends in _ADC.nii.gz) beside the series"
+EXPORT = "export the b-values and gradients again with the series"
+GIVE_MAP = "give the ADC map that the scanner made (its name ends in _ADC.nii.gz) beside the series"
 
 
 @dataclass(frozen=True)
@@ -71,14 +60,14 @@ class Scheme:
     Parameters
     ----------
     used : (V,) bool
-        Of all volumes.
+        Of all volumes; the others are of those used.
     reference : (U,) bool
-        Of those used: the reference.
+        Volumes of the reference.
     b_matrices : (U, 3, 3)
-        Of those used, s/mm2.
+        s/mm2.
     weights : (U,)
-        In a mean over directions, of those used; each direction of a shell counts once, however
-        often it was measured. They sum to 1 over the reference and over the others.
+        In a mean over directions; each direction of a shell counts once, however often it was
+        measured. They sum to 1 over the reference and over the others.
     method
         ``"WLS"``, ``"OLS"`` or ``"trace-weighted"``.
     notes
@@ -93,25 +82,11 @@ class Scheme:
     notes: tuple[str, ...]
 
 
-def read_gradients(
-    bval_path: str | os.PathLike[str], bvec_path: str | os.PathLike[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read the b-values and gradients of a series from the two texts that go with it.
+def read_gradients(bval: Path, bvec: Path) -> tuple[np.ndarray, np.ndarray]:
+    r"""Read the b-values (V,), s/mm2, and gradients (V, 3) of a series from the texts beside it.
 
-    Parameters
-    ----------
-    bval_path
-        Numbers separated by white space, s/mm2.
-    bvec_path
-        Three rows of V numbers (FSL and BIDS), or V rows of three. Three of three are taken as
-        the former.
-
-    Returns
-    -------
-    bvals : (V,)
-        s/mm2.
-    bvecs : (V, 3)
-        As they stand in the file; NaN is allowed where b = 0.
+    Of the gradients there are three rows of V numbers (FSL and BIDS), or V rows of three. Three of
+    three are taken as the former.
 
     Raises
     ------
@@ -122,33 +97,40 @@ def read_gradients(
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "a.bval").write_text("0 1000")
-    ...     np.savetxt(Path(folder, "a.bvec"), [[0, 1], [0, 0], [0, 0]])
-    ...     read_gradients(Path(folder, "a.bval"), Path(folder, "a.bvec"))[1].tolist()
+    ...     bval, bvec = Path(folder, "a.bval"), Path(folder, "a.bvec")
+    ...     _ = bval.write_text("0 1000"), bvec.write_text("0 1\n0 0\n0 0")
+    ...     read_gradients(bval, bvec)[1].tolist()
     [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    bval, bvec = Path(bval_path), Path(bvec_path)
-    rows = _rows_of_numbers(bval)
-    if len(rows) > 1 and max(map(len, rows)) > 1:
-        raise _fault(bval.name, f"{len(rows)} rows of numbers", "one row of b-values")
-    bvals = np.array([value for row in rows for value in row])
-    rows = _rows_of_numbers(bvec)
-    lengths = {len(row) for row in rows}
-    if len(lengths) > 1:
-        raise _fault(bvec.name, f"rows of {sorted(lengths)} numbers", "rows of equal length")
-    bvecs = np.array(rows)
-    if bvecs.shape == (3, 3):
-        bvecs = bvecs.T
-    check_b_values(bvals, bval.name)
-    return check_gradients(bvals, bvecs, len(bvals), bvec.name)
+    values, rows = _rows_of_numbers(bval), _rows_of_numbers(bvec)
+    if len(values) > 1 and max(map(len, values)) > 1:
+        raise fault(bval.name, f"{len(values)} rows of numbers", "one row of b-values", EXPORT)
+    if len(lengths := {len(row) for row in rows}) > 1:
+        found = f"rows of {sorted(lengths)} numbers"
+        raise fault(bvec.name, found, "rows of equal length", EXPORT)
+    bvals, bvecs = np.concatenate(values), np.array(rows)
+    _check_b_values(bvals, bval.name)
+    return check_gradients(
+        bvals, bvecs.T if bvecs.shape == (3, 3) else bvecs, len(bvals), bvec.name
+    )
 
 
-def check_b_values(bvals: np.ndarray, name: str) -> None:
-    """Raise a DatasetError for a b-value that is no finite number from 0."""
+def _rows_of_numbers(path: Path) -> list[list[float]]:
+    lines = read_text(path, MAX_TEXT, EXPORT).splitlines()
+    try:
+        rows = [[float(word) for word in line.split()] for line in lines if line.strip()]
+    except ValueError as error:
+        raise fault(path.name, str(error), "numbers separated by spaces", EXPORT) from None
+    if not rows:
+        raise fault(path.name, "an empty file", "numbers separated by spaces", EXPORT)
+    return rows
+
+
+def _check_b_values(bvals: np.ndarray, name: str) -> None:
     wrong = np.flatnonzero(~(np.isfinite(bvals) & (bvals >= 0)))
     if len(wrong):
         found = f"a b-value of {bvals[wrong[0]]:g} for volume {wrong[0] + 1}"
-        raise _fault(name, found, "finite b-values from 0, s/mm2")
+        raise fault(name, found, "finite b-values from 0, s/mm2", EXPORT)
 
 
 def check_gradients(
@@ -164,20 +146,20 @@ def check_gradients(
     b, g = np.array(bvals, dtype=float), np.array(bvecs, dtype=float)
     if b.shape != (count,):
         found = f"{count} volumes and {b.size} b-values"
-        raise _fault(name, found, "one b-value for each volume")
-    check_b_values(b, name)
+        raise fault(name, found, "one b-value for each volume", EXPORT)
+    _check_b_values(b, name)
     if g.shape == (3, count) and count != 3:
         g = g.T
     if g.shape != (count, 3):
         found = f"gradients of shape {g.shape} for {count} b-values"
-        raise _fault(name, found, f"3 x {count} or {count} x 3 numbers")
+        raise fault(name, found, f"3 x {count} or {count} x 3 numbers", EXPORT)
     return b, g
 
 
 def choose_volumes(
     bvals: ArrayLike, bvecs: ArrayLike, method: Method = "auto", name: str = "dwi"
 ) -> Scheme:
-    """Say which volumes of a series give the ADC, and how.
+    """Say which volumes of a series, called `name` in messages, give the ADC, and how.
 
     Parameters
     ----------
@@ -190,15 +172,12 @@ def choose_volumes(
         ``"WLS"`` or ``"OLS"``: a tensor by (weighted) least squares. ``"trace-weighted"``: from
         the mean logarithm over directions. ``"auto"``: ``"WLS"`` where the directions determine a
         tensor, else ``"trace-weighted"``.
-    name
-        What to call the series in a message.
 
     Raises
     ------
     DatasetError
-        If b-values and gradients disagree in number; there is no reference up to
-        `HIGHEST_REFERENCE` or no higher b-value up to `HIGHEST_B`; gradients differ in length; or
-        the directions determine neither a tensor nor a trace.
+        If there is no reference up to `MAX_REFERENCE` or no higher b-value up to `MAX_B`, gradients
+        differ in length, or the directions determine neither a tensor nor a trace.
 
     Examples
     --------
@@ -209,11 +188,11 @@ def choose_volumes(
     b, g = check_gradients(bvals, bvecs, np.size(bvals), name)
     shells = shells_of(b)
     reference = shells[0]
-    low = np.any([shell & (np.median(b[shell]) <= HIGHEST_B) for shell in shells], axis=0)
-    weighted = low & ~reference
-    _check_b_values(b, reference, weighted, name)
-    g, length = _unit_vectors(b, g, weighted, name)
-    chosen, how = _way(b, g, shells, weighted, method, name)
+    low = np.any([shell & (np.median(b[shell]) <= MAX_B) for shell in shells], axis=0)
+    _check_range(b, reference, low & ~reference, name)
+    g, length = _unit_vectors(b, g, low & ~reference, name)
+    matrices = _b_matrices(b, g)
+    chosen, how = _choose_method(g, matrices, shells, low & ~reference, method, name)
     used = reference | chosen
     notes = [_what_is_done(b, g, shells, chosen, how)]
     if b[reference].min() > 0:
@@ -221,39 +200,18 @@ def choose_volumes(
     if abs(length - 1) > NORM_TOLERANCE:
         notes.append(f"ADC: gradients of length {length:.3g} are taken as directions")
     for why, those in (
-        (f"above {HIGHEST_B:g}, where the signal is no exponential of b", ~low),
+        (f"above {MAX_B:g}, where the signal is no exponential of b", ~low),
         ("too few or uneven directions beside averages over them", low & g.any(axis=1)),
         ("averages over directions that are there themselves", low & ~g.any(axis=1)),
     ):
         if (those & ~used).any():
             notes.append(f"ADC: {_listed(b, shells, those & ~used)}: left out, {why}")
     weights = _weights(g, shells, chosen)[used]
-    uneven = _mean_weighting(_b_matrices(b, g)[used], weights, reference[used])[1]
+    uneven = _mean_weighting(matrices[used], weights, reference[used])[1]
     if how == "trace-weighted" and uneven > UNEVEN_NOTED:
         off = f"{300 * uneven:.0f} %"
         notes.append(f"ADC: uneven directions; along fibres the trace may be off by up to {off}")
-    return Scheme(used, reference[used], _b_matrices(b, g)[used], weights, how, tuple(notes))
-
-
-def _rows_of_numbers(path: Path) -> list[list[float]]:
-    if not path.is_file():
-        raise _fault(path.name, "no such file", "a text of numbers")
-    if (size := path.stat().st_size) > LARGEST_TEXT:
-        raise _fault(path.name, f"{size} bytes", f"a text of at most {LARGEST_TEXT} bytes")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = [[float(word) for word in line.split()] for line in text.splitlines()]
-    except ValueError as error:  # of which a UnicodeDecodeError is one
-        kind = "bytes that are no text" if isinstance(error, UnicodeError) else str(error)
-        raise _fault(path.name, kind, "numbers separated by spaces") from None
-    rows = [row for row in rows if row]
-    if not rows:
-        raise _fault(path.name, "an empty file", "numbers separated by spaces")
-    return rows
-
-
-def _fault(file: str, found: str, expected: str, remedy: str = _EXPORT) -> DatasetError:
-    return DatasetError(Problem(file, found, expected, remedy))
+    return Scheme(used, reference[used], matrices[used], weights, how, tuple(notes))
 
 
 def shells_of(b: np.ndarray) -> list[np.ndarray]:
@@ -266,14 +224,14 @@ def shells_of(b: np.ndarray) -> list[np.ndarray]:
     return shells
 
 
-def _check_b_values(b: np.ndarray, reference: np.ndarray, weighted: np.ndarray, name: str) -> None:
+def _check_range(b: np.ndarray, reference: np.ndarray, weighted: np.ndarray, name: str) -> None:
     found = f"b-values from {b.min():g} to {b.max():g} s/mm2"
-    if b.min() > HIGHEST_REFERENCE:
-        expected = f"a volume with b up to {HIGHEST_REFERENCE:g}, best 0"
-        raise _fault(name, found, expected, f"add it to the series, or {_MAP}")
-    if not weighted.any() or b[weighted].max() - b[reference].mean() < LEAST_SPAN:
-        expected = f"volumes at b = 0 and at another b up to {HIGHEST_B:g}, as 1000"
-        raise _fault(name, found, expected, f"export all volumes of the series, or {_MAP}")
+    if b.min() > MAX_REFERENCE:
+        expected = f"a volume with b up to {MAX_REFERENCE:g}, best 0"
+        raise fault(name, found, expected, f"add it to the series, or {GIVE_MAP}")
+    if not weighted.any() or b[weighted].max() - b[reference].mean() < MIN_SPAN:
+        expected = f"volumes at b = 0 and at another b up to {MAX_B:g}, as 1000"
+        raise fault(name, found, expected, f"export all volumes of the series, or {GIVE_MAP}")
 
 
 def _unit_vectors(
@@ -284,11 +242,11 @@ def _unit_vectors(
     Where b is about 0, a direction has no meaning and may be NaN.
     """
     length = np.linalg.norm(g, axis=1)
-    needed = weighted | ((b > SAME_B) & (b <= HIGHEST_REFERENCE))
+    needed = weighted | ((b > SAME_B) & (b <= MAX_REFERENCE))
     unknown = np.flatnonzero(needed & ~np.isfinite(length))
     if len(unknown):
         found = f"a gradient of length {length[unknown[0]]:g} for volume {unknown[0] + 1}"
-        raise _fault(name, found, "a direction for each diffusion-weighted volume")
+        raise fault(name, found, "a direction for each diffusion-weighted volume", EXPORT)
     known = np.isfinite(length) & (length > 0)
     directed = weighted & known
     median = float(np.median(length[directed])) if directed.any() else 1.0
@@ -296,51 +254,49 @@ def _unit_vectors(
     if len(wrong):
         found = f"gradients of length {length[wrong[0]]:.3g} (volume {wrong[0] + 1}) "
         found += f"and {median:.3g}, which may stand for b-values"
-        raise _fault(name, found, "unit vectors, and the b-values in the other file")
+        raise fault(name, found, "unit vectors, and the b-values in the other file", EXPORT)
     return np.where(known[:, None], g, 0.0) / np.where(known, length, 1.0)[:, None], median
 
 
-def _way(
-    b: np.ndarray,
+def _choose_method(
     g: np.ndarray,
+    matrices: np.ndarray,
     shells: list[np.ndarray],
     weighted: np.ndarray,
     method: Method,
     name: str,
 ) -> tuple[np.ndarray, Method]:
     """Return the weighted volumes that give an ADC by a method, and the method."""
-    directed, b_matrices = weighted & g.any(axis=1), _b_matrices(b, g)
-    reasons = []
+    directed = weighted & g.any(axis=1)
+    why = None
     if method != "trace-weighted":
-        reason = _no_tensor(b_matrices[directed | shells[0]], g[directed])
-        if reason is None:
+        why = _no_tensor(matrices[directed | shells[0]], g[directed])
+        if why is None:
             return directed, "OLS" if method == "OLS" else "WLS"
-        reasons.append(reason)
     if method in ("auto", "trace-weighted"):
         for chosen in (directed, weighted & ~directed):
-            reason = _no_trace(b_matrices, _weights(g, shells, chosen), shells[0])
+            reason = _no_trace(matrices, _weights(g, shells, chosen), shells[0])
             if reason is None:
                 return chosen, "trace-weighted"
-            reasons.append(reason)
-    count = len(_directions(g[directed]))
-    found = f"{count} directions, {reasons[0]}"
-    expected = f"{LEAST_DIRECTIONS} or more spread over the sphere for a tensor; for a trace, "
+            why = why or reason
+    found = f"{len(_directions(g[directed]))} directions, {why}"
+    expected = f"{MIN_DIRECTIONS} or more spread over the sphere for a tensor; for a trace, "
     expected += "three at right angles, or an average over directions with a gradient of zeros"
-    raise _fault(name, found, expected, _MAP)
+    raise fault(name, found, expected, GIVE_MAP)
 
 
-def _no_tensor(b_matrices: np.ndarray, g: np.ndarray) -> str | None:
-    if len(_directions(g)) < LEAST_DIRECTIONS:
+def _no_tensor(matrices: np.ndarray, g: np.ndarray) -> str | None:
+    if len(_directions(g)) < MIN_DIRECTIONS:
         return "too few for a tensor"
-    entries = b_matrices[:, *np.triu_indices(3)] / b_matrices.max()
+    entries = matrices[:, *np.triu_indices(3)] / matrices.max()
     if np.linalg.matrix_rank(np.column_stack([entries, np.ones(len(entries))]), tol=1e-3) < 7:
         return "which leave the tensor undetermined, such as all in one plane"
     return None
 
 
-def _no_trace(b_matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray) -> str | None:
-    span, uneven = _mean_weighting(b_matrices, weights, reference)
-    if span < LEAST_SPAN / 2:
+def _no_trace(matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray) -> str | None:
+    span, uneven = _mean_weighting(matrices, weights, reference)
+    if span < MIN_SPAN / 2:
         return "too few for a trace"
     if uneven > UNEVEN:
         return "which crowd along some axes, so that their mean is no trace"
@@ -348,11 +304,11 @@ def _no_trace(b_matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray
 
 
 def _mean_weighting(
-    b_matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray
+    matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray
 ) -> tuple[float, float]:
     """Return the trace of the mean b-matrix, s/mm2, and how far it is from even, of trace 1."""
     signed = np.where(reference, -weights, weights)
-    mean = np.einsum("v,vij->ij", signed, b_matrices)
+    mean = np.einsum("v,vij->ij", signed, matrices)
     span = float(np.trace(mean))
     if span <= 0:
         return span, 0.0

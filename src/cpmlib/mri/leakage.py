@@ -10,29 +10,26 @@ Vocabulary
 - *curve*: dR2* of a voxel, 1/s, at times 0, step, 2 step, ... from the last baseline volume.
 - *reference*: R(t), the mean curve of non-enhancing brain, 1/s.
 - *escaped*: int_0^t R(u) exp(-k (t - u)) du, without unit; K2 times it is the agent's effect from
-  outside the vessels.
-- K1, K2, k: see `cpmlib.mri.perfusion`.
+  outside the vessels. K1, K2, k: see `cpmlib.mri.perfusion`.
 
 References
 ----------
-Boxerman JL, Schmainda KM, Weisskoff RM (2006) AJNR Am J Neuroradiol 27:859 (k = 0).
 Golub GH, Pereyra V (1973) SIAM J Numer Anal 10:413 (variable projection).
-Leu K, Boxerman JL, Cloughesy TF et al. (2016) AJNR Am J Neuroradiol 37:1440.
 Skinner JT, Moots PL, Ayers GD, Quarles CC (2016) AJNR Am J Neuroradiol 37:80.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
 
-Leakage = Literal["bidirectional", "unidirectional", "none"]
+from cpmlib.study.options import LeakageCorrection
 
-HIGHEST_RATE = 0.03
+MAX_RATE = 0.03
 """Upper bound of k, 1/s: 1.8 per minute. In gliomas dynamic contrast-enhanced imaging finds about
 0.4 per minute (Skinner 2016: a transfer constant of 0.1 per minute over a volume fraction of 0.28).
 With a larger k the escaped curve nears the reference itself, and a bolus that comes later or more
@@ -45,13 +42,10 @@ blood volume of 1     0.82   0.88   0.91   0.92   0.95
 
 while agent that does return at 0.05 1/s costs 0.8 % of the blood volume with a bound of 0.03, and
 at 0.03 1/s nothing; with one of 0.02 it costs 1.5 % and 0.8 %. A test holds the biases."""
-
 DEGREE = 30
 """Of the polynomial in k; it errs by less than 1e-9 for series of up to 10 minutes."""
-
 RATES_TRIED = 65
 """Rates from 0 to the highest among which each voxel's search starts."""
-
 NEWTON_STEPS = 6
 SMALL = 0.1
 """Below this rate times step, the rule of integration is summed as a series."""
@@ -67,12 +61,10 @@ class LeakageFit:
         K1 has no unit, K2 and k are in 1/s; K2 and k are 0 where they were not fitted.
     leaked : (N, T)
         K2 times the escaped curve, 1/s: what the correction adds to the curve.
-    sum_of_squares : (N,)
-        Of the residuals, 1/s^2.
+    sum_of_squares, residual_sd : (N,)
+        Of the residuals, 1/s^2 and, with the degrees of freedom of the fit, 1/s.
     r2 : (N,)
         Share of the variance of the curve that the model explains; NaN for a constant curve.
-    residual_sd : (N,)
-        Standard deviation of the residuals with the degrees of freedom of the fit, 1/s.
     """
 
     k1: np.ndarray
@@ -84,7 +76,7 @@ class LeakageFit:
     residual_sd: np.ndarray
 
 
-def escaped_curve(reference: ArrayLike, step: float, k: ArrayLike) -> np.ndarray:
+def convolve_exponential(curve: ArrayLike, step: float, k: ArrayLike) -> np.ndarray:
     r"""Integrate a curve against an exponential, :math:`\int_0^t R(u)\, e^{-k (t - u)}\, du`.
 
     The integral is exact for the straight lines that join the points of the curve; with k = 0 it is
@@ -92,10 +84,8 @@ def escaped_curve(reference: ArrayLike, step: float, k: ArrayLike) -> np.ndarray
 
     Parameters
     ----------
-    reference : (T,) array_like
-        Curve at equal steps, 1/s.
-    step
-        Seconds.
+    curve : (T,) array_like
+        At equal steps of so many seconds, 1/s.
     k : (M,) array_like
         Rates, 1/s, from 0.
 
@@ -106,37 +96,34 @@ def escaped_curve(reference: ArrayLike, step: float, k: ArrayLike) -> np.ndarray
 
     Examples
     --------
-    >>> escaped_curve([0, 1, 1, 1], 2.0, [0.0])
+    >>> convolve_exponential([0, 1, 1, 1], 2.0, [0.0])
     array([[0., 1., 3., 5.]])
-    >>> bool(np.isclose(escaped_curve([1, 1], 2.0, [0.05])[0, 1], (1 - np.exp(-0.1)) / 0.05))
-    True
     """
-    reference = np.asarray(reference, dtype=float)
+    curve = np.asarray(curve, dtype=float)
     rate = np.atleast_1d(np.asarray(k, dtype=float)) * step
     kept = np.exp(-rate)
     before, after = (step * weight for weight in _weights(rate))
     # Time first: each step of the recursion then reads and writes whole rows.
-    result = np.zeros((len(reference), len(rate)))
-    for i in range(1, len(reference)):
-        result[i] = kept * result[i - 1] + before * reference[i - 1] + after * reference[i]
+    result = np.zeros((len(curve), len(rate)))
+    for i in range(1, len(curve)):
+        result[i] = kept * result[i - 1] + before * curve[i - 1] + after * curve[i]
     return result.T
 
 
 def fit_leakage(
-    curves: ArrayLike, reference: ArrayLike, step: float, leakage: Leakage = "bidirectional"
+    curves: ArrayLike,
+    reference: ArrayLike,
+    step: float,
+    leakage: LeakageCorrection = "bidirectional",
 ) -> LeakageFit:
     """Fit the leakage model to the curves of many voxels by least squares.
 
     Parameters
     ----------
-    curves : (N, T) array_like
-        dR2* from the last baseline volume on, 1/s, finite.
-    reference : (T,) array_like
-        Reference curve at the same times, 1/s.
-    step
-        Seconds between volumes.
+    curves, reference : (N, T) and (T,) array_like
+        dR2* from the last baseline volume on, at steps of so many seconds, 1/s, finite.
     leakage
-        ``"bidirectional"`` fits K1, K2 and k from 0 to `HIGHEST_RATE`; ``"unidirectional"`` K1 and
+        ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`; ``"unidirectional"`` K1 and
         K2 with k = 0; ``"none"`` K1 alone.
 
     Returns
@@ -147,43 +134,40 @@ def fit_leakage(
     Raises
     ------
     ValueError
-        If shapes do not fit, values are not finite, the step is not above 0, the reference is
-        constant, or the correction is unknown.
+        For shapes that do not fit, values or a step that no fit can use, an unknown correction.
 
     Examples
     --------
     >>> time = np.arange(0, 90, 1.5)
     >>> reference = time**3 * np.exp(-time / 2)
-    >>> curve = 2 * reference - 0.03 * escaped_curve(reference, 1.5, [0.02])
+    >>> curve = 2 * reference - 0.03 * convolve_exponential(reference, 1.5, [0.02])
     >>> fit = fit_leakage(curve, reference, 1.5)
     >>> [round(float(value[0]), 6) for value in (fit.k1, fit.k2, fit.k)]
     [2.0, 0.03, 0.02]
     """
     y, r = np.asarray(curves, dtype=float), np.asarray(reference, dtype=float)
     _check(y, r, step, leakage)
-    zero = np.zeros(len(y))
+    k = np.zeros(len(y))
     if leakage == "none":
-        k1 = y @ r / (r @ r)
-        return _describe(y, k1[:, None] * r, (k1, zero, zero), np.zeros_like(y), 1)
-    one = _fit_at(y, r, escaped_curve(r, step, [0.0]))
+        return _describe(y, _linear(y, r, y @ r / (r @ r), k, np.zeros_like(y)), k, 1)
+    one = _solve(y, r, convolve_exponential(r, step, [0.0]))
     if leakage == "unidirectional":
-        return _describe(y, one.model, (one.k1, one.k2, zero), one.leaked, 2)
-    k = _search(y, r, step)
-    two = _fit_at(y, r, escaped_curve(r, step, k))
+        return _describe(y, one, k, 2)
+    k = _best_rate(y, r, step)
+    two = _solve(y, r, convolve_exponential(r, step, k))
     # Rounding must not make the larger model the worse one.
     worse = two.squares >= one.squares
     k[worse] = 0.0
-    pairs = [(two.k1, one.k1), (two.k2, one.k2), (two.model, one.model), (two.leaked, one.leaked)]
-    for mine, other in pairs:
+    for mine, other in zip(two, one, strict=True):
         mine[worse] = other[worse]
-    return _describe(y, two.model, (two.k1, two.k2, k), two.leaked, 3)
+    return _describe(y, two, k, 3)
 
 
-@dataclass(frozen=True)
-class _Linear:
+class _Linear(NamedTuple):
+    """The model at given rates k: K1, K2 and sum of squares (N,), and the leaked part (N, T)."""
+
     k1: np.ndarray
     k2: np.ndarray
-    model: np.ndarray
     leaked: np.ndarray
     squares: np.ndarray
 
@@ -208,22 +192,17 @@ def _weights(rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check(y: np.ndarray, r: np.ndarray, step: float, leakage: str) -> None:
-    if leakage not in ("bidirectional", "unidirectional", "none"):
-        known = "'bidirectional', 'unidirectional' or 'none'"
-        raise ValueError(f"leakage is {leakage!r}; expected {known}")
+    if leakage not in get_args(LeakageCorrection):
+        raise ValueError(f"leakage is {leakage!r}; expected one of {get_args(LeakageCorrection)}")
     if y.ndim != 2 or r.ndim != 1 or y.shape[1] != len(r):
         raise ValueError(f"curves {y.shape} and reference {r.shape}; expected (N, T) and (T,)")
-    if len(r) < 4:
-        raise ValueError(f"{len(r)} points in time; the model needs at least 4")
-    if not step > 0:
-        raise ValueError(f"the step is {step} s; expected more than 0")
-    if not (np.isfinite(y).all() and np.isfinite(r).all()):
-        raise ValueError("curves and reference must be finite")
-    if np.ptp(r) == 0:
-        raise ValueError("the reference curve is constant; it has no bolus")
+    if len(r) < 4 or not step > 0:
+        raise ValueError(f"{len(r)} points, a step of {step} s; expected at least 4, and above 0")
+    if not (np.isfinite(y).all() and np.isfinite(r).all() and np.ptp(r) > 0):
+        raise ValueError("curves and reference must be finite, and the latter not constant")
 
 
-def _fit_at(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:
+def _solve(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:
     """Solve the two normal equations of each voxel; escaped is (N, T), or (1, T) for all."""
     rr, re, ee = r @ r, escaped @ r, np.einsum("nt,nt->n", escaped, escaped)
     yr = y @ r
@@ -231,19 +210,24 @@ def _fit_at(y: np.ndarray, r: np.ndarray, escaped: np.ndarray) -> _Linear:
     determinant = rr * ee - re * re
     k1 = (ee * yr - re * ye) / determinant
     k2 = (re * yr - rr * ye) / determinant
+    return _linear(y, r, k1, k2, escaped)
+
+
+def _linear(
+    y: np.ndarray, r: np.ndarray, k1: np.ndarray, k2: np.ndarray, escaped: np.ndarray
+) -> _Linear:
     leaked = k2[:, None] * escaped
-    model = k1[:, None] * r - leaked
-    difference = y - model
-    return _Linear(k1, k2, model, leaked, np.einsum("nt,nt->n", difference, difference))
+    difference = y - (k1[:, None] * r - leaked)
+    return _Linear(k1, k2, leaked, np.einsum("nt,nt->n", difference, difference))
 
 
-def _search(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
-    """Return the rate k (N,) of least squares in [0, HIGHEST_RATE] for each curve (N, T)."""
+def _best_rate(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
+    """Return the rate k (N,) of least squares in [0, MAX_RATE] for each curve (N, T)."""
     unit = r / np.sqrt(r @ r)
 
     def added(x: np.ndarray) -> np.ndarray:
         """q(k) with x from -1 to 1 for k from 0 to the highest: (M, T)."""
-        escaped = escaped_curve(r, step, (x + 1) / 2 * HIGHEST_RATE)
+        escaped = convolve_exponential(r, step, (x + 1) / 2 * MAX_RATE)
         escaped = escaped - (escaped @ unit)[:, None] * unit
         result: np.ndarray = escaped / np.sqrt(np.einsum("mt,mt->m", escaped, escaped))[:, None]
         return result
@@ -266,20 +250,13 @@ def _search(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
         change = chebyshev.chebval(x, slope, tensor=False) / np.where(second == 0, np.inf, second)
         x = np.clip(x - change, low, high)
     higher = chebyshev.chebval(x, fall, tensor=False) ** 2 > height
-    return (np.where(higher, x, start) + 1) / 2 * HIGHEST_RATE
+    return (np.where(higher, x, start) + 1) / 2 * MAX_RATE
 
 
-def _describe(
-    y: np.ndarray,
-    model: np.ndarray,
-    rates: tuple[np.ndarray, np.ndarray, np.ndarray],
-    leaked: np.ndarray,
-    fitted: int,
-) -> LeakageFit:
-    difference = y - model
-    squares = np.einsum("nt,nt->n", difference, difference)
+def _describe(y: np.ndarray, fit: _Linear, k: np.ndarray, fitted: int) -> LeakageFit:
+    """Say how well the model with so many fitted parameters explains the curves."""
     centred = y - y.mean(axis=1, keepdims=True)
     total = np.einsum("nt,nt->n", centred, centred)
-    r2 = np.where(total > 0, 1 - squares / np.where(total > 0, total, 1), np.nan)
-    sd = np.sqrt(squares / (y.shape[1] - fitted))
-    return LeakageFit(*rates, leaked, squares, r2, sd)
+    r2 = np.where(total > 0, 1 - fit.squares / np.where(total > 0, total, 1), np.nan)
+    sd = np.sqrt(fit.squares / (y.shape[1] - fitted))
+    return LeakageFit(fit.k1, fit.k2, k, fit.leaked, fit.squares, r2, sd)

@@ -8,9 +8,12 @@ Vocabulary
 
 from __future__ import annotations
 
-import nibabel as nib
+from dataclasses import replace
+
 import numpy as np
 from scipy import ndimage
+
+from cpmlib.mri.volume import Volume
 
 
 def padding(values: np.ndarray) -> np.ndarray:
@@ -30,15 +33,14 @@ def padding(values: np.ndarray) -> np.ndarray:
     return outer
 
 
-def without_padding(image: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Return an image with no value where it is padding.
+def without_padding(volume: Volume) -> Volume:
+    """Return a volume with no value where it is padding.
 
     Examples
     --------
-    >>> slab = np.ones((3, 3, 4), np.float32)
+    >>> slab = np.ones((3, 3, 4))
     >>> slab[:, :, 2:] = 0
-    >>> without_padding(nib.Nifti1Image(slab, np.eye(4))).get_fdata()[1, 1]
-    array([ 1.,  1., nan, nan])
+    >>> without_padding(Volume(slab, np.eye(4))).data[1, 1]
+    array([ 1.,  1., nan, nan], dtype=float32)
     """
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    return nib.Nifti1Image(np.where(padding(values), np.float32(np.nan), values), image.affine)
+    return replace(volume, data=np.where(padding(volume.data), np.float32(np.nan), volume.data))

@@ -3,7 +3,7 @@
 A bolus of gadolinium darkens a T2*-weighted series while it passes. The area under the change of
 relaxation rate is the blood volume, unless the agent leaves the vessels: outside, it shortens T1
 (brighter, volume too low) or T2* (darker, too high). With R(t) the mean curve of brain that does
-not enhance, a voxel's curve is modelled as (Leu 2016, equations of OSIPI's CAPLEX M.LC1.002)
+not enhance, a voxel's curve is modelled as (Leu 2016; CAPLEX M.LC1.002)
 
     dR2*(t) = K1 R(t) - K2 int_0^t R(u) exp(-k (t - u)) du
 
@@ -36,57 +36,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import nibabel as nib
 import numpy as np
 
 from cpmlib.mri.bolus import Bolus, find_bolus
-from cpmlib.mri.leakage import HIGHEST_RATE, Leakage, fit_leakage
-from cpmlib.mri.series import check_series, inside_mask, map_of
-from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.options import ReferenceRule
+from cpmlib.mri.leakage import MAX_RATE, fit_leakage
+from cpmlib.mri.series import grid_of, inside_mask, map_of
+from cpmlib.mri.volume import Volume
+from cpmlib.study.errors import fault
+from cpmlib.study.options import LeakageCorrection, ReferenceRule
 
 REPETITION_TIMES = (0.2, 6.0)
 """Seconds between volumes of a series that can follow a bolus."""
-
 ECHO_TIMES = (0.005, 0.2)
 """Seconds; outside, a T2*-weighted series would show no bolus or no signal."""
-
 TAIL = 10
 """Volumes at the end whose mean tells whether a voxel enhances (Boxerman 2006)."""
-
 WITHIN = 1.0
 """Standard deviations of its own baseline by which the tail of non-enhancing brain may differ."""
-
 EXACT = 1e-3
 """Share of the signal by which a tail may differ in a series without noise."""
-
-LEAST_BLOOD = 0.25
+MIN_BLOOD = 0.25
 """Share of the brain's median dR2* of the first pass that a voxel of the reference has at least:
 white matter has more than half, fluid some hundredths. Fluid's signal is at its baseline in the
 end since it never left it."""
-
 SMALL_REFERENCE = 0.1
 """Share of the brain below which a note says how small the reference is."""
-
-LEAST_REFERENCE = 50
+MIN_REFERENCE = 50
 """Voxels of non-enhancing brain without which there is no reference curve."""
-
-LEAST_WHITE = 10
+MIN_WHITE = 10
 """Voxels of normal-appearing white matter without which there is nothing to divide by."""
-
 LOW_SIGNAL = 0.1
 """Share of the brain's median baseline below which a voxel is air, bone or a susceptibility hole,
 where noise would pass for blood."""
-
-MOST_AT_BOUND = 0.45
+MAX_AT_BOUND = 0.45
 """Share of the brain with k at its upper bound from which a note is made. By noise alone, at any
 level, it is at most 0.38: in tissue that does not leak every k fits as well."""
-
 VOXELS_AT_ONCE = 8192
-
-COLUMNS = ("cbv", "measured", "k1", "k2", "k", "r2", "residual_sd")
+FITTED = ("rcbv", "rcbv_uncorrected", "k1", "k2", "k", "r2", "residual_sd")
 
 
 @dataclass(frozen=True)
@@ -95,17 +84,14 @@ class PerfusionFit:
 
     Parameters
     ----------
-    rcbv, rcbv_uncorrected : image
+    rcbv, rcbv_uncorrected
         Blood volume relative to normal-appearing white matter, with and without the correction.
-    k1 : image
-        No unit.
-    k2, k : image
-        1/s.
-    r2 : image
-        Share of the variance of the voxel's curve that the model explains, at most 1.
-    residual_sd : image
-        Standard deviation of the voxel's curve about the model, 1/s.
-    non_enhancing : image
+    k1, k2, k
+        Parameters of the model: no unit, 1/s and 1/s.
+    r2, residual_sd
+        Share of the variance of the voxel's curve that the model explains, and the standard
+        deviation about it, 1/s.
+    non_enhancing
         1 in the voxels whose mean is the reference curve, 0 in the rest of the brain.
     times : (T,)
         Seconds from the last volume of the baseline, where the integrals begin; negative before.
@@ -113,8 +99,6 @@ class PerfusionFit:
         Reference curve, 1/s; NaN before the baseline.
     baseline : (int, int)
         First volume of the baseline and the first after it.
-    leakage
-        The correction.
     """
 
     rcbv: nib.Nifti1Image
@@ -128,20 +112,18 @@ class PerfusionFit:
     times: np.ndarray
     reference: np.ndarray
     baseline: tuple[int, int]
-    leakage: Leakage
+    leakage: LeakageCorrection
 
     @property
     def at_bound(self) -> float:
         """Share of the fitted brain in which k is at its upper bound."""
         k = np.asarray(self.k.dataobj)
         # The map is float32.
-        return float(np.mean(k[np.isfinite(k)] >= HIGHEST_RATE * (1 - 1e-6)))
+        return float(np.mean(k[np.isfinite(k)] >= MAX_RATE * (1 - 1e-6)))
 
     @property
     def quality(self) -> dict[str, float]:
-        """Numbers for quality control: median R2, share of the brain whose mean is the reference,
-        and of a bidirectional fit `at_bound`.
-        """
+        """Numbers for quality control, by name."""
         numbers = {
             "perfusion_r2": float(np.nanmedian(np.asarray(self.r2.dataobj))),
             "perfusion_reference": float(np.nanmean(np.asarray(self.non_enhancing.dataobj))),
@@ -153,17 +135,16 @@ class PerfusionFit:
     @property
     def notes(self) -> list[str]:
         """What the author should know of the fit."""
-        notes = []
-        if (share := self.quality["perfusion_reference"]) < SMALL_REFERENCE:
+        notes, quality = [], self.quality
+        if (share := quality["perfusion_reference"]) < SMALL_REFERENCE:
             notes.append(
                 f"rCBV: the reference curve is the mean of {100 * share:.1g} % of the brain;"
                 " perfusion_reference=circulation takes more where noise is small"
             )
-        if self.leakage == "bidirectional" and self.at_bound > MOST_AT_BOUND:
+        if (share := quality.get("perfusion_k_at_bound", 0)) > MAX_AT_BOUND:
             notes.append(
-                f"rCBV: k is at its upper bound in {100 * self.at_bound:.0f} % of the brain; a"
-                " bolus that comes late or slowly passes for leakage, so compare with the"
-                " uncorrected map"
+                f"rCBV: k is at its upper bound in {100 * share:.0f} % of the brain; a bolus that"
+                " comes late or slowly passes for leakage, so compare with the uncorrected map"
             )
         return notes
 
@@ -172,51 +153,38 @@ def relative_cbv(
     series: nib.Nifti1Image,
     repetition_time: float,
     echo_time: float,
-    mask: nib.Nifti1Image,
-    white_matter: nib.Nifti1Image,
-    leakage: Leakage = "bidirectional",
+    mask: nib.Nifti1Image | Volume,
+    white_matter: nib.Nifti1Image | Volume,
+    leakage: LeakageCorrection = "bidirectional",
     name: str = "dsc",
     reference: ReferenceRule = "baseline",
 ) -> PerfusionFit:
-    """Compute rCBV from a DSC series.
+    """Compute rCBV from a DSC series, called `name` in messages.
 
-    The baseline ends where the bolus arrives on the brain's mean curve (`cpmlib.mri.bolus`). The
-    reference curve is the mean of the voxels that do not enhance (`non_enhancing_voxels`) and that
-    the bolus darkens by at least `LEAST_BLOOD` of what it darkens the brain. CBV is the
-    trapezoidal integral of the corrected curve from the last baseline volume to the end.
+    The reference curve is the mean of the voxels that do not enhance and that the bolus darkens by
+    at least `MIN_BLOOD` of what it darkens the brain. CBV is the trapezoidal integral of the
+    corrected curve from the last volume before the bolus (`cpmlib.mri.bolus`) to the end.
 
     Parameters
     ----------
     series : (X, Y, Z, T) image
         T2*-weighted signal, arbitrary units.
-    repetition_time
-        Seconds between volumes.
-    echo_time
-        Seconds.
-    mask
-        Brain, 3-D, on the grid of the series.
-    white_matter
-        Normal-appearing white matter, 3-D, on the grid of the series.
-    leakage
-        The correction.
-    name
-        What to call the series in a message.
+    repetition_time, echo_time
+        Seconds; the former between volumes.
+    mask, white_matter
+        Brain and normal-appearing white matter, 3-D, on the grid of the series.
     reference
-        Which voxels the reference curve is the mean of: the rule of `non_enhancing_voxels`.
+        The rule of `non_enhancing_voxels`.
 
-    Returns
-    -------
-    PerfusionFit
-        Voxels have no value where a signal is not above 0 or not finite, or where the baseline is
-        below `LOW_SIGNAL` of the brain's median. Noise may make an rCBV negative; it stays so,
-        since a mean of values cut at 0 would be too high.
+    Voxels have no value where a signal is not above 0 or not finite, or where the baseline is below
+    `LOW_SIGNAL` of the brain's median. Noise may make an rCBV negative; it stays so, since a mean
+    of values cut at 0 would be too high.
 
     Raises
     ------
     DatasetError
-        If the image is no series; times are not plausible in seconds; a mask does not fit or is
-        empty; the series is too short or shows no bolus; most of the brain has no signal before
-        the bolus; or too few voxels are left as reference or as white matter.
+        If times are not plausible in seconds, a mask does not fit, there is no bolus between
+        enough volumes, or too few voxels have a signal, are the reference or are white matter.
     ValueError
         If the correction or the rule is unknown.
 
@@ -226,61 +194,41 @@ def relative_cbv(
     >>> blood = np.repeat([1.0, 2.0], 60)[:, None]
     >>> bolus = 3e-3 * np.maximum(time - 20, 0) ** 3 * np.exp(-np.maximum(time - 20, 0) / 2)
     >>> signal = (500 * np.exp(-blood * bolus)).reshape(120, 1, 1, -1).astype(np.float32)
-    >>> ones = nib.Nifti1Image(np.ones((120, 1, 1), np.float32), np.eye(4))
-    >>> white = nib.Nifti1Image((blood == 1).astype(np.float32).reshape(120, 1, 1), np.eye(4))
-    >>> series = nib.Nifti1Image(signal, np.eye(4))
-    >>> fit = relative_cbv(series, 1.5, 0.03, ones, white)
+    >>> ones = Volume(np.ones((120, 1, 1)), np.eye(4))
+    >>> white = Volume((blood == 1).reshape(120, 1, 1), np.eye(4))
+    >>> fit = relative_cbv(nib.Nifti1Image(signal, np.eye(4)), 1.5, 0.03, ones, white)
     >>> fit.rcbv.get_fdata()[[0, -1], 0, 0].round(4)
     array([1., 2.])
     """
-    if leakage not in get_args(Leakage) or reference not in get_args(ReferenceRule):
+    if leakage not in get_args(LeakageCorrection) or reference not in get_args(ReferenceRule):
         raise ValueError(f"leakage is {leakage!r} and reference {reference!r}; see the docstring")
-    check_series(series, name)
+    grid = grid_of(series, name)
     _check_times(repetition_time, echo_time, name)
-    inside = inside_mask(mask, series, f"mask of {name}")
-    white = inside_mask(white_matter, series, f"white matter of {name}")
-    voxels = np.argwhere(inside)
-    values = np.asanyarray(series.dataobj)
+    inside = inside_mask(mask, grid, f"mask of {name}")
+    white = inside_mask(white_matter, grid, f"white matter of {name}")[inside]
+    values, voxels = np.asanyarray(series.dataobj), np.argwhere(inside)
     bolus = find_bolus(_mean_curve(values, voxels, name), repetition_time, name)
-    stats = _baselines(values, voxels, bolus, name)
-    usable = stats.usable
-    still = usable & non_enhancing_voxels(stats.tail, stats.spread, stats.passed, reference)
-    if still.any():
-        still &= stats.first_pass >= LEAST_BLOOD * np.median(stats.first_pass[usable])
-    if still.sum() < LEAST_REFERENCE:
-        found = f"{int(still.sum())} voxels of brain that do not enhance"
-        expected = f"at least {LEAST_REFERENCE}, whose mean is the reference curve"
-        remedy = "check the brain mask; where noise is small, set perfusion_reference=circulation"
-        raise DatasetError(Problem(name, found, expected, remedy))
-    first = bolus.end - 1
+    baselines = _baselines(values, voxels, bolus, name)
+    still = _reference_voxels(baselines, reference, name)
     mean = np.full(values.shape[3], np.nan)
-    mean[bolus.start :] = _mean_rate(values, voxels[still], stats.s0[still], bolus) / echo_time
-    columns = {key: np.full(len(voxels), np.nan) for key in COLUMNS}
-    for part in _parts(len(voxels)):
-        ok = np.flatnonzero(usable[part]) + part.start
-        signal = _signals(values, voxels[ok])[:, first:]
-        rate = -np.log(signal / stats.s0[ok][:, None]) / echo_time
-        fit = fit_leakage(rate, mean[first:], repetition_time, leakage)
-        areas = np.trapezoid(rate, dx=repetition_time), np.trapezoid(fit.leaked, dx=repetition_time)
-        fitted = (areas[0] + areas[1], areas[0], fit.k1, fit.k2, fit.k, fit.r2, fit.residual_sd)
-        for key, column in zip(COLUMNS, fitted, strict=True):
-            columns[key][ok] = column
-    whites = usable & white[inside]
-    scales = {key: _white(columns[key][whites], name) for key in ("cbv", "measured")}
-
-    def image(column: np.ndarray) -> nib.Nifti1Image:
-        return map_of(column, inside, series)
-
+    mean[bolus.start :] = _mean_fall(values, voxels[still], baselines.s0[still], bolus) / echo_time
+    fitted = {key: np.full(len(voxels), np.nan) for key in FITTED}
+    for part, signal in _curves(values, voxels):
+        usable = baselines.usable[part]
+        s0 = baselines.s0[part][usable, None]
+        rate = -np.log(signal[usable][:, bolus.end - 1 :] / s0) / echo_time
+        fit = fit_leakage(rate, mean[bolus.end - 1 :], repetition_time, leakage)
+        measured = np.trapezoid(rate, dx=repetition_time)
+        cbv = measured + np.trapezoid(fit.leaked, dx=repetition_time)
+        columns = (cbv, measured, fit.k1, fit.k2, fit.k, fit.r2, fit.residual_sd)
+        for key, column in zip(FITTED, columns, strict=True):
+            fitted[key][part][usable] = column
+    for key in ("rcbv", "rcbv_uncorrected"):
+        fitted[key] /= _white_mean(fitted[key][baselines.usable & white], name)
+    fitted["non_enhancing"] = still
     return PerfusionFit(
-        rcbv=image(columns["cbv"] / scales["cbv"]),
-        rcbv_uncorrected=image(columns["measured"] / scales["measured"]),
-        k1=image(columns["k1"]),
-        k2=image(columns["k2"]),
-        k=image(columns["k"]),
-        r2=image(columns["r2"]),
-        residual_sd=image(columns["residual_sd"]),
-        non_enhancing=image(still.astype(np.float32)),
-        times=(np.arange(values.shape[3]) - first) * repetition_time,
+        **{key: map_of(column, inside, grid.affine) for key, column in fitted.items()},
+        times=(np.arange(values.shape[3]) - (bolus.end - 1)) * repetition_time,
         reference=mean,
         baseline=(bolus.start, bolus.end),
         leakage=leakage,
@@ -290,7 +238,7 @@ def relative_cbv(
 def non_enhancing_voxels(
     tail: np.ndarray, spread: np.ndarray, passed: np.ndarray, rule: ReferenceRule = "baseline"
 ) -> np.ndarray:
-    """Say which voxels do not enhance, by the signal at the end of the series.
+    """Say which voxels, (N,) bool, do not enhance, by the signal at the end of the series.
 
     With ``"baseline"`` the tail must lie within `WITHIN` standard deviations of the voxel's own
     baseline (Boxerman 2006). The agent that still circulates keeps the tail of normal brain lower;
@@ -300,26 +248,16 @@ def non_enhancing_voxels(
 
     Parameters
     ----------
-    tail : (N,)
-        Mean signal of the last `TAIL` volumes over S0; NaN where unknown.
-    spread : (N,)
-        Standard deviation of the baseline over S0.
+    tail, spread : (N,)
+        Mean signal of the last `TAIL` volumes (NaN where unknown), and standard deviation of the
+        baseline, over S0.
     passed : (N,)
         Mean of -ln(S / S0) from the end of the baseline to that of the series.
-    rule
-        How.
-
-    Returns
-    -------
-    (N,) bool
 
     Examples
     --------
-    >>> tail, spread = np.array([1.01, 0.96, 0.92, 1.30]), np.full(4, 0.02)
-    >>> passed = np.array([0.0, 0.1, 0.2, 0.1])
-    >>> non_enhancing_voxels(tail, spread, passed)
-    array([ True, False, False, False])
-    >>> non_enhancing_voxels(tail[1:], spread[1:], passed[1:], "circulation")
+    >>> tail, passed = np.array([0.96, 0.92, 1.30]), np.array([0.1, 0.2, 0.1])
+    >>> non_enhancing_voxels(tail, np.full(3, 0.02), passed, "circulation")
     array([ True,  True, False])
     """
     if rule == "baseline":
@@ -330,10 +268,9 @@ def non_enhancing_voxels(
     return np.abs(fall - share * passed) <= WITHIN * spread + EXACT
 
 
-@dataclass(frozen=True)
-class _Baselines:
-    """Of each voxel of the brain: see `non_enhancing_voxels`; the mean of -ln(S / S0) while the
-    bolus passes for the first time; whether it can be fitted.
+class _Baselines(NamedTuple):
+    """Of each voxel (N,): see `non_enhancing_voxels`; `first_pass` is `passed` of the first pass
+    alone, `usable` whether the voxel can be fitted.
     """
 
     s0: np.ndarray
@@ -345,87 +282,88 @@ class _Baselines:
 
 
 def _check_times(repetition_time: float, echo_time: float, name: str) -> None:
-    named = (
+    for what, value, (low, high) in (
         ("repetition time", repetition_time, REPETITION_TIMES),
         ("echo time", echo_time, ECHO_TIMES),
-    )
-    for what, value, (low, high) in named:
+    ):
         if not low <= value <= high:
-            found, expected = f"a {what} of {value:g} s", f"{low:g} to {high:g} s"
-            remedy = "give it in seconds, not milliseconds"
-            raise DatasetError(Problem(name, found, expected, remedy))
+            found, remedy = f"a {what} of {value:g} s", "give it in seconds, not milliseconds"
+            raise fault(name, found, f"{low:g} to {high:g} s", remedy)
     if echo_time >= repetition_time:
         found = f"an echo time of {echo_time:g} s and a repetition time of {repetition_time:g} s"
-        raise DatasetError(Problem(name, found, "a shorter echo time", "correct both"))
+        raise fault(name, found, "a shorter echo time", "correct both")
 
 
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, VOXELS_AT_ONCE):
-        yield slice(start, start + VOXELS_AT_ONCE)
-
-
-def _signals(values: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Return the curves (N, T) of voxels (N, 3)."""
-    result: np.ndarray = values[tuple(voxels.T)].astype(float)
-    return result
+def _curves(values: np.ndarray, voxels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the signals (n, T) of voxels (N, 3), some thousand at a time, and which they are."""
+    for start in range(0, len(voxels), VOXELS_AT_ONCE):
+        part = slice(start, start + VOXELS_AT_ONCE)
+        yield part, values[tuple(voxels[part].T)].astype(float)
 
 
 def _mean_curve(values: np.ndarray, voxels: np.ndarray, name: str) -> np.ndarray:
     """Return the mean signal (T,) of the voxels with a finite signal throughout."""
     total, count = np.zeros(values.shape[3]), 0
-    for part in _parts(len(voxels)):
-        signal = _signals(values, voxels[part])
+    for _, signal in _curves(values, voxels):
         finite = np.isfinite(signal).all(axis=1)
         total += signal[finite].sum(axis=0)
         count += int(finite.sum())
     if not count or not (total > 0).all():
         found, expected = "no mean signal above 0 in the brain", "magnitudes of a perfusion series"
-        raise DatasetError(Problem(name, found, expected, "check the series and the brain mask"))
-    mean: np.ndarray = total / count
-    return mean
+        raise fault(name, found, expected, "check the series and the brain mask")
+    return total / count
 
 
 def _baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) -> _Baselines:
     s0, tail, spread, passed, first_pass = np.full((5, len(voxels)), np.nan)
-    gone = 2 * bolus.peak - bolus.end + 1  # as long after the peak as the arrival is before it
-    for part in _parts(len(voxels)):
-        signal = _signals(values, voxels[part])
+    width = 2 * (bolus.peak - bolus.end) + 1  # as long after the peak as the arrival is before it
+    for part, signal in _curves(values, voxels):
         base = signal[:, bolus.start : bolus.end].mean(axis=1)
         s0[part] = base
         positive = np.isfinite(signal).all(axis=1) & (signal[:, bolus.start :] > 0).all(axis=1)
-        ok, signal = np.flatnonzero(positive) + part.start, signal[positive] / base[positive, None]
-        tail[ok] = signal[:, -TAIL:].mean(axis=1)
-        spread[ok] = signal[:, bolus.start : bolus.end].std(axis=1, ddof=1)
+        signal = signal[positive] / base[positive, None]
+        tail[part][positive] = signal[:, -TAIL:].mean(axis=1)
+        spread[part][positive] = signal[:, bolus.start : bolus.end].std(axis=1, ddof=1)
         fall = -np.log(signal[:, bolus.end :])
-        passed[ok] = fall.mean(axis=1)
-        first_pass[ok] = fall[:, : gone - bolus.end].mean(axis=1)
+        passed[part][positive] = fall.mean(axis=1)
+        first_pass[part][positive] = fall[:, :width].mean(axis=1)
     with_signal = s0 > 0
     if with_signal.mean() < 0.5:
         found = f"no signal above 0 before the bolus in {np.mean(~with_signal):.0%} of the brain"
-        expected, remedy = "magnitudes", "check the series and the brain mask"
-        raise DatasetError(Problem(name, found, expected, remedy))
+        raise fault(name, found, "magnitudes", "check the series and the brain mask")
     usable = np.isfinite(tail) & (s0 >= LOW_SIGNAL * np.median(s0[with_signal]))
     return _Baselines(s0, tail, spread, passed, first_pass, usable)
 
 
-def _mean_rate(values: np.ndarray, voxels: np.ndarray, s0: np.ndarray, bolus: Bolus) -> np.ndarray:
+def _reference_voxels(voxels: _Baselines, rule: ReferenceRule, name: str) -> np.ndarray:
+    """Say of which voxels (N,) the reference curve is the mean."""
+    still = non_enhancing_voxels(voxels.tail, voxels.spread, voxels.passed, rule) & voxels.usable
+    if still.any():
+        still &= voxels.first_pass >= MIN_BLOOD * np.median(voxels.first_pass[voxels.usable])
+    if still.sum() < MIN_REFERENCE:
+        found = f"{int(still.sum())} voxels of brain that do not enhance"
+        expected = f"at least {MIN_REFERENCE}, whose mean is the reference curve"
+        remedy = "check the brain mask; where noise is small, set perfusion_reference=circulation"
+        raise fault(name, found, expected, remedy)
+    return still
+
+
+def _mean_fall(values: np.ndarray, voxels: np.ndarray, s0: np.ndarray, bolus: Bolus) -> np.ndarray:
     """Return the mean of -ln(S / S0) from the first volume of the baseline on."""
     total = np.zeros(values.shape[3] - bolus.start)
-    for part in _parts(len(voxels)):
-        signal = _signals(values, voxels[part])[:, bolus.start :]
-        total -= np.log(signal / s0[part, None]).sum(axis=0)
-    mean: np.ndarray = total / len(voxels)
-    return mean
+    for part, signal in _curves(values, voxels):
+        total -= np.log(signal[:, bolus.start :] / s0[part, None]).sum(axis=0)
+    return total / len(voxels)
 
 
-def _white(cbv: np.ndarray, name: str) -> float:
+def _white_mean(cbv: np.ndarray, name: str) -> float:
     """Return the mean CBV of white matter, by which all others are divided."""
-    if len(cbv) < LEAST_WHITE:
+    remedy = "check the white-matter mask"
+    if len(cbv) < MIN_WHITE:
         found = f"{len(cbv)} voxels of normal-appearing white matter with a signal"
-        expected = f"at least {LEAST_WHITE}"
-        raise DatasetError(Problem(name, found, expected, "check the white-matter mask"))
+        raise fault(name, found, f"at least {MIN_WHITE}", remedy)
     mean = float(cbv.mean())
     if not mean > 0:
-        found, expected = f"a mean area of {mean:.3g} in white matter", "an area above 0"
-        raise DatasetError(Problem(name, found, expected, "check the white-matter mask"))
+        found = f"a mean area of {mean:.3g} in white matter"
+        raise fault(name, found, "an area above 0", remedy)
     return mean

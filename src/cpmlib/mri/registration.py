@@ -233,13 +233,13 @@ def apply_rigid(image: nib.Nifti1Image, transform: RigidTransform) -> nib.Nifti1
 
 
 def align(
-    images: Mapping[str, nib.Nifti1Image],
+    images: Mapping[str, nib.Nifti1Image | Volume],
     reference: nib.Nifti1Image | Volume,
     register: bool | Literal["auto"] = "auto",
     mask: nib.Nifti1Image | Volume | None = None,
     *,
     stay: Sequence[str] = ("T1wGd",),
-) -> tuple[dict[str, nib.Nifti1Image], AlignmentReport]:
+) -> tuple[dict[str, Volume], AlignmentReport]:
     """Bring all contrasts to the reference's grid.
 
     Resampling is always done, and once: a registration only changes the affine before it. With
@@ -262,7 +262,7 @@ def align(
     Returns
     -------
     aligned
-        Contrast name -> float32 image on the reference's grid, NaN outside its field of view.
+        Contrast name -> volume on the reference's grid, NaN outside its field of view.
     report : AlignmentReport
 
     Raises
@@ -294,7 +294,7 @@ def align(
                 volume = volume.moved(found.matrix)
                 registered.append(contrast)
         volume = volume.resampled(reference.grid)
-        aligned[contrast] = volume.to_image()
+        aligned[contrast] = volume
         coverage[contrast] = float((~np.isnan(volume.data[head])).mean()) if head.any() else 0.0
     return aligned, AlignmentReport(transforms, tuple(registered), coverage)
 

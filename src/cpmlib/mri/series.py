@@ -8,25 +8,21 @@ Vocabulary
 
 from __future__ import annotations
 
+from itertools import product
+
 import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine
 
-from cpmlib.mri.volume import invertible, make_image
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.volume import Grid, Volume, as_volume, invertible, make_image
+from cpmlib.study.errors import fault
 
-SAME_AFFINE = 1e-2
+MAX_APART = 1e-2
 """Corners of two grids that lie within this many mm of each other are one place."""
 
 
-def check_series(series: nib.Nifti1Image, name: str) -> None:
-    """Raise a DatasetError unless an image is a series with a place in scanner space.
-
-    Parameters
-    ----------
-    series
-        Of any number of dimensions.
-    name
-        What to call it in a message.
+def grid_of(series: nib.Nifti1Image, name: str) -> Grid:
+    """Return the grid of a series that is called `name` in messages.
 
     Raises
     ------
@@ -35,91 +31,57 @@ def check_series(series: nib.Nifti1Image, name: str) -> None:
 
     Examples
     --------
-    >>> check_series(nib.Nifti1Image(np.zeros((2, 2, 2, 5), np.float32), np.eye(4)), "DSC")
+    >>> grid_of(nib.Nifti1Image(np.zeros((2, 3, 4, 5), np.float32), np.eye(4)), "DSC").shape
+    (2, 3, 4)
     """
     if len(series.shape) != 4 or 0 in series.shape:
         found = f"an image of shape {tuple(series.shape)}"
         expected = "a series: three dimensions and one that counts volumes"
-        raise DatasetError(Problem(name, found, expected, "name the file that holds the series"))
+        raise fault(name, found, expected, "name the file that holds the series")
     if not invertible(series.affine):
         found, expected = "an affine that cannot be inverted", "an affine to scanner space"
-        raise DatasetError(Problem(name, found, expected, "convert it again from DICOM"))
+        raise fault(name, found, expected, "convert it again from DICOM")
+    return Grid(series.affine, series.shape[:3])
 
 
-def inside_mask(mask: nib.Nifti1Image, image: nib.Nifti1Image, name: str = "mask") -> np.ndarray:
-    """Return which voxels of an image a mask selects.
-
-    Parameters
-    ----------
-    mask
-        3-D image on the grid of `image`; above one half is inside, NaN is outside.
-    image
-        3-D image or series.
-    name
-        What to call the mask in a message.
-
-    Returns
-    -------
-    (X, Y, Z) bool
+def inside_mask(mask: nib.Nifti1Image | Volume, grid: Grid, name: str = "mask") -> np.ndarray:
+    """Return the voxels, (X, Y, Z) bool, that a mask on the same grid selects (above one half).
 
     Raises
     ------
     DatasetError
-        If the grids differ or the mask selects nothing.
+        If the grids differ or the mask selects nothing; the mask is called `name`.
 
     Examples
     --------
-    >>> ones = make_image(np.ones((2, 2, 2), np.float32), np.eye(4))
-    >>> int(inside_mask(ones, ones).sum())
+    >>> ones = Volume(np.ones((2, 2, 2)), np.eye(4))
+    >>> int(inside_mask(ones, ones.grid).sum())
     8
     """
-    shape = tuple(image.shape[:3])
-    if tuple(mask.shape) != shape:
-        raise DatasetError(
-            Problem(
-                name,
-                f"a mask of shape {tuple(mask.shape)}",
-                f"the grid of the image, {shape}",
-                "resample the mask to the image",
-            )
-        )
-    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-    corners[:, :3] *= np.array(shape) - 1
-    apart = np.abs(corners @ (mask.affine - image.affine).T).max()
-    if not apart <= SAME_AFFINE:
+    remedy = "resample the mask to the image"
+    if tuple(mask.shape) != grid.shape:
+        found = f"a mask of shape {tuple(mask.shape)}"
+        raise fault(name, found, f"the grid of the image, {grid.shape}", remedy)
+    corners = np.array(list(product(*[(0, n - 1) for n in grid.shape])))
+    apart = np.abs(apply_affine(mask.affine, corners) - apply_affine(grid.affine, corners)).max()
+    if not apart <= MAX_APART:
         found = f"a mask that lies up to {apart:.3g} mm from the image"
-        expected = "the place of the image in scanner space"
-        raise DatasetError(Problem(name, found, expected, "resample the mask to the image"))
-    inside = np.nan_to_num(np.asarray(mask.dataobj, dtype=np.float32), nan=0.0) > 0.5
+        raise fault(name, found, "the place of the image in scanner space", remedy)
+    inside = as_volume(mask, name).inside
     if not inside.any():
-        found, expected = "no voxel inside", "a mask of some voxels"
-        raise DatasetError(Problem(name, found, expected, "make the mask again"))
+        raise fault(name, "no voxel inside", "a mask of some voxels", "make the mask again")
     return inside
 
 
-def map_of(values: np.ndarray, inside: np.ndarray, like: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Return a map of the values of the voxels inside; NaN elsewhere.
-
-    Parameters
-    ----------
-    values : (N,) array
-        One value for each voxel inside, in the order of ``array[inside]``.
-    inside : (X, Y, Z) bool
-        The voxels.
-    like
-        Image or series with the affine.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        float32.
+def map_of(values: np.ndarray, inside: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Return a float32 map of the values (N,) of the voxels inside; NaN elsewhere.
 
     Examples
     --------
-    >>> like = make_image(np.ones((1, 1, 3), np.float32), np.eye(4))
-    >>> map_of(np.array([7.0]), np.array([[[False, True, False]]]), like).get_fdata().ravel()
+    >>> inside = np.array([[[False, True, False]]])
+    >>> map_of(np.array([7.0]), inside, np.eye(4)).get_fdata().ravel()
     array([nan,  7., nan])
     """
     result = np.full(inside.shape, np.nan, dtype=np.float32)
     result[inside] = values
-    return make_image(result, like.affine)
+    return make_image(result, affine)

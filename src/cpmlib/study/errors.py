@@ -90,6 +90,26 @@ def collected(problems: list[Problem]) -> Iterator[None]:
         problems += error.problems
 
 
+@contextmanager
+def told_together() -> Iterator[list[Problem]]:
+    """Give a list of problems, add what the block raises, and raise all of them at its end.
+
+    Examples
+    --------
+    >>> with told_together() as problems:
+    ...     problems.append(Problem("a.nii", "nothing", "an image", "add it"))
+    Traceback (most recent call last):
+        ...
+    cpmlib.study.errors.DatasetError: 1 problem in the dataset; nothing was computed.
+      - a.nii: found nothing; expected an image. Remedy: add it.
+    """
+    problems: list[Problem] = []
+    with collected(problems):
+        yield problems
+    if problems:
+        raise DatasetError(problems)
+
+
 def clip(text: str, longest: int = 160) -> str:
     """Make a text of unknown origin fit to stand in a message: printable and not too long."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -14,9 +14,10 @@ MAX_BYTES = 50_000_000
 """Larger than any table of biopsies; what exceeds it is a mistake or an attack."""
 
 
-def read_bytes(
-    path: Path, largest: int = MAX_BYTES, remedy: str = "check that this is the table"
-) -> bytes:
+TOO_LARGE = "check that this is the table"
+
+
+def read_bytes(path: Path, largest: int = MAX_BYTES, remedy: str = TOO_LARGE) -> bytes:
     """Read a file.
 
     Raises
@@ -40,7 +41,7 @@ def read_bytes(
         raise fault(path.name, reason, "a readable file", remedy) from None
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, largest: int = MAX_BYTES, remedy: str = TOO_LARGE) -> str:
     """Read a UTF-8 file; a byte order mark is dropped.
 
     Raises
@@ -49,7 +50,7 @@ def read_text(path: Path) -> str:
         As `read_bytes`, and if the file is in another encoding or of old line ends.
     """
     try:
-        text = read_bytes(path).decode("utf-8-sig")
+        text = read_bytes(path, largest, remedy).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"bytes that are not UTF-8 (at byte {error.start})"
         remedy = "save the file as UTF-8 (Excel: CSV UTF-8)"

@@ -24,11 +24,13 @@ from scipy import sparse
 from cpmlib.cpm.features import PATCH
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import cellularity_map, predict_at
-from cpmlib.mri.adc import adc_from_series, without_background
+from cpmlib.mri.adc import adc_from_series
 from cpmlib.mri.brain_mask import brain_mask
 from cpmlib.mri.grid import reference_grid, resample_to
 from cpmlib.mri.images import CONTRASTS, quantised
 from cpmlib.mri.patient import DiffusionSeries
+from cpmlib.mri.plausible import without_background
+from cpmlib.mri.volume import as_volume
 from cpmlib.roi.sphere import sphere_weights
 from cpmlib.study.options import ImageOptions
 
@@ -162,10 +164,10 @@ class Scene:
 
     def on_grid(self, kind: str) -> nib.Nifti1Image:
         """Return a contrast on the reference grid."""
-        image = self.images[kind]
+        volume = as_volume(self.images[kind], kind)
         if kind == "ADC":
-            image = without_background(image)
-        return resample_to(image, self.affine, self.shape)
+            volume = without_background(volume)
+        return resample_to(volume, self.affine, self.shape)
 
     def mask(self) -> nib.Nifti1Image:
         """Return the brain mask, made anew only if T1w is another image than before."""

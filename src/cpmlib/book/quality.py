@@ -236,6 +236,19 @@ def shown_quality(table: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns={"participant_id": "patient", **names})
 
 
+def patients_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """List which patients share each text of a column.
+
+    Examples
+    --------
+    >>> patients_by(pd.DataFrame({"participant_id": ["P01", "P02"], "note": ["a", "a"]}), "note")
+       patients note
+    0  P01, P02    a
+    """
+    listed = table.groupby(column, sort=False)["participant_id"].agg(", ".join)
+    return listed.rename("patients").reset_index()[["patients", column]]
+
+
 def extrapolated(table: pd.DataFrame) -> str | None:
     """Say in which patients much of the map lies outside the model's training range.
 

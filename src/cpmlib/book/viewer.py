@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from cpmlib.figures.representative import case_title
 from cpmlib.figures.slice_marks import MARK
 from cpmlib.figures.slices import (
     LOOKS,
@@ -38,6 +37,7 @@ from cpmlib.figures.slices import (
 )
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.volume import as_volume
+from cpmlib.paper.cases import case_title
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import ROI_DIAMETER
 

@@ -258,8 +258,8 @@ _ENTRIES = {
 """How a reader sees the entries of a card."""
 
 
-def training_card(card: ModelCard) -> pd.DataFrame:
-    """List a card for a reader.
+def training_card(card: ModelCard | None) -> pd.DataFrame:
+    """List a card for a reader; of None, nothing.
 
     Returns
     -------
@@ -267,7 +267,7 @@ def training_card(card: ModelCard) -> pd.DataFrame:
         ``entry`` and ``value``, both text.
     """
     rows = []
-    for entry, value in dataclasses.asdict(card).items():
+    for entry, value in (dataclasses.asdict(card) if card else {}).items():
         if isinstance(value, Mapping):
             named = ((name.replace("_", " "), _written(item)) for name, item in value.items())
             text = ", ".join(f"{name}: {item}" for name, item in named)

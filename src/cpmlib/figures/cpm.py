@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.figures.style import COLOUR, PANEL, figure_absent, figure_style, name_panels, say
 
 SHOWN = (0.005, 0.995)
 """Quantiles of the counted densities between which the axes run, so that a few extreme tiles do
@@ -14,17 +14,17 @@ not press all others into a corner."""
 
 BINS = 60
 
+NO_TRAINING = "no model was trained here: the study brings its own values, maps or model"
 
-def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
+
+def figure_held_out(held_out: pd.DataFrame | None) -> Figure:
     """Draw predicted against counted density, and the distribution of the error.
 
     Parameters
     ----------
     held_out
         One row per tile: ``density`` and ``predicted``, cells/mm2, as in
-        `cpmlib.cpm.training.TrainingReport`.
-    title
-        To write above the figure, such as whether the data are synthetic.
+        `cpmlib.cpm.training.TrainingReport`; None where no model was trained.
 
     Returns
     -------
@@ -38,12 +38,12 @@ def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
     >>> [ax.get_xlabel() for ax in figure_held_out(table).axes[:2]]
     ['Counted density (cells/mm²)', 'Predicted − counted (cells/mm²)']
     """
+    if held_out is None:
+        return figure_absent(NO_TRAINING)
     counted = held_out["density"].to_numpy(float)
     predicted = held_out["predicted"].to_numpy(float)
     with figure_style():
         figure = Figure(figsize=(3 * PANEL * 1.15, 1.45 * PANEL), layout="constrained")
-        if title:
-            figure.suptitle(title)
         both, errors = figure.subplots(1, 2)
         both.set_xlabel("Counted density (cells/mm²)")
         both.set_ylabel("Predicted density (cells/mm²)")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
-from cpmlib.paper.correlations import format_p
+from cpmlib.paper.formatting import format_p
 from cpmlib.paper.groups import COLUMN, GROUPINGS, Grouping
 from cpmlib.paper.subsets import with_grade_grouping
 from cpmlib.study.options import AnalysisOptions

@@ -31,7 +31,7 @@ from cpmlib.figures.slices import (
     field_of_view,
     take_slice,
 )
-from cpmlib.figures.style import figure_style, say
+from cpmlib.figures.style import figure_absent, figure_style, say
 from cpmlib.study.options import ROI_DIAMETER
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
@@ -186,15 +186,10 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
         size, solid where the slice passes through the sphere, dotted where it lies above or below.
         If a row has it, a last column shows over the anatomy where the model extrapolates: yellow
         for one contrast, vermilion for more.
-
-    Raises
-    ------
-    ValueError
-        If there is no row.
     """
     rows = list(rows)
     if not rows:
-        raise ValueError("no patient; expected at least one")
+        return figure_absent()
     shown = [
         name
         for name in (*SHOWN, PERFUSION, EXTRAPOLATION)

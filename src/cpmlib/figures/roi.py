@@ -21,7 +21,15 @@ from numpy.typing import ArrayLike
 
 from cpmlib.figures.slice_marks import add_colour_bar, draw_sides, draw_target
 from cpmlib.figures.slices import LOOKS, Slice, draw_slice, take_slice, world_point
-from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.figures.style import (
+    AXIS_LABEL,
+    COLOUR,
+    PANEL,
+    figure_absent,
+    figure_style,
+    name_panels,
+    say,
+)
 from cpmlib.paper.roi_sensitivity import by_sample, summary
 from cpmlib.paper.subsets import PREDICTORS
 from cpmlib.study.options import ROI_DIAMETER
@@ -155,11 +163,11 @@ def figure_rois(
     Raises
     ------
     ValueError
-        If there is no panel or `kind` is unknown.
+        If `kind` is unknown.
     """
     panels = list(panels)
     if not panels:
-        raise ValueError("no ROI; expected at least one")
+        return figure_absent()
     if kind not in LOOKS:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(LOOKS)}")
     columns = min(COLUMNS, len(panels))
@@ -213,6 +221,8 @@ def figure_sensitivity(table: pd.DataFrame) -> Figure:
         distance of a shift, mean over directions: thin, each sample; thick, their median. Right,
         the value of each sample by both weightings, with the line of equality.
     """
+    if table.empty:
+        return figure_absent()
     samples, overall = by_sample(table), summary(table)
     draw: dict[str, Callable[[Axes, pd.DataFrame, pd.DataFrame, str], None]] = {
         "diameter": _draw_diameter,

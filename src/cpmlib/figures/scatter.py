@@ -9,23 +9,19 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
-from cpmlib.paper.correlations import OUTCOME, flag_outliers, format_p
-from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
+from cpmlib.paper.correlations import OUTCOME, Flagged
+from cpmlib.paper.formatting import format_p
+from cpmlib.paper.subsets import PREDICTORS, SUBSETS
 from cpmlib.statistics.correlation import linear_fit
-from cpmlib.study.options import AnalysisOptions
 
 
-def figure_2(samples: pd.DataFrame, table: pd.DataFrame, options: AnalysisOptions) -> Figure:
+def figure_2(flagged: Flagged, table: pd.DataFrame) -> Figure:
     """Draw Fig. 2.
 
     Parameters
     ----------
-    samples
-        The sample table.
-    table
-        As `cpmlib.paper.correlations.correlations` returns it.
-    options
-        For ROUT.
+    flagged, table
+        As `cpmlib.paper.correlations.flag_all` and `correlations` return them.
 
     Returns
     -------
@@ -38,9 +34,8 @@ def figure_2(samples: pd.DataFrame, table: pd.DataFrame, options: AnalysisOption
         axes = figure.subplots(2, 3, sharey=True)
         for i, predictor in enumerate(PREDICTORS):
             for j, (key, name) in enumerate(SUBSETS.items()):
-                flagged = flag_outliers(subset(samples, key), predictor, options)
                 rows = table[(table["subset"] == key) & (table["predictor"] == predictor)]
-                draw_association(axes[i, j], flagged, predictor, COLOUR[name])
+                draw_association(axes[i, j], flagged[key, predictor], predictor, COLOUR[name])
                 axes[i, j].set_title(f"{name}\n{_annotation(rows)}")
                 if j:
                     axes[i, j].set_ylabel("")

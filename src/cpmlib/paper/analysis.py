@@ -25,14 +25,16 @@ def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict
     """
     options = options or AnalysisOptions()
     samples = dataset.samples
-    models = non_independence.mixed_models(samples, options)
+    flagged = correlations.flag_all(samples, options)
+    models = non_independence.mixed_models(samples, options, flagged)
+    group = hgg.non_enhancing(flagged["whole", "cpm"], options)
     iterated, _ = non_independence.one_per_patient(samples, options)
     return (
         cohort.values(dataset)
         | groups.values(samples, options)
-        | correlations.values(correlations.correlations(samples, options))
+        | correlations.values(correlations.correlations(samples, options, flagged))
         | comparison.values(comparison.comparisons(samples, options))
         | non_independence.values(models, iterated)
-        | hgg.values(hgg.statistics(samples, options))
+        | hgg.values(hgg.statistics(samples, group, options))
         | cases.values(samples)
     )

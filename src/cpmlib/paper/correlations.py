@@ -9,11 +9,12 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cpmlib.paper import formatting
+from cpmlib.paper.formatting import format_both, format_columns, format_estimates, format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
 from cpmlib.statistics.correlation import correlate, linear_fit, root_mean_square_error
 from cpmlib.statistics.results import why_not_estimable, with_interval
@@ -21,6 +22,18 @@ from cpmlib.statistics.rout import RoutResult, rout_line
 from cpmlib.study.options import AnalysisOptions
 
 OUTCOME = "he_cellularity"
+
+Flagged = Mapping[tuple[str, str], pd.DataFrame]
+"""The samples of each subset and predictor as `flag_outliers` returns them."""
+
+_OUTLIER_COLUMNS = {
+    OUTCOME: ("H&E", "{:.0f}"),
+    "cpm": ("CPM", "{:.0f}"),
+    "adc": ("ADC", "{:.0f}"),
+    "residual": ("Residual", "{:+.0f}"),
+    "t": ("Residual / RSDR", "{:.1f}"),
+}
+"""Numbers of an excluded sample, and how the page writes them."""
 
 
 def measured(samples: pd.DataFrame, predictor: str) -> pd.DataFrame:
@@ -62,20 +75,44 @@ def flag_outliers(samples: pd.DataFrame, predictor: str, options: AnalysisOption
     )
 
 
-def excluded_samples(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+def flag_all(samples: pd.DataFrame, options: AnalysisOptions) -> Flagged:
+    """Apply ROUT in each subset to each predictor, as `flag_outliers` does."""
+    return {
+        (key, predictor): flag_outliers(subset(samples, key), predictor, options)
+        for key in SUBSETS
+        for predictor in PREDICTORS
+    }
+
+
+def excluded_samples(flagged: Flagged) -> pd.DataFrame:
     """List who was excluded where, and why."""
-    parts = []
-    for key, name in SUBSETS.items():
-        for predictor, predictor_name in PREDICTORS.items():
-            flagged = flag_outliers(subset(samples, key), predictor, options)
-            flagged = flagged[flagged["outlier"]]
-            parts.append(flagged.assign(subset=name, predictor=predictor_name))
+    parts = [
+        part[part["outlier"]].assign(subset=SUBSETS[key], predictor=PREDICTORS[predictor])
+        for (key, predictor), part in flagged.items()
+    ]
     columns = ["subset", "predictor", "sample_id", OUTCOME, "cpm", "adc", "residual", "t", "rout_p"]
     return pd.concat(parts, ignore_index=True)[[*columns, "threshold"]]
 
 
-def correlations(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+def table_outliers(excluded: pd.DataFrame) -> pd.DataFrame:
+    """Lay `excluded_samples` out for the page, all text."""
+    tested = list(map(format_both, excluded["rout_p"], excluded["threshold"]))
+    shown = excluded[["subset", "predictor", "sample_id"]].set_axis(
+        ["Subset", "Predictor", "Sample"], axis=1
+    )
+    shown = shown.join(format_columns(excluded, _OUTLIER_COLUMNS))
+    return shown.assign(p=[p for p, _ in tested], Needed=[needed for _, needed in tested])
+
+
+def correlations(
+    samples: pd.DataFrame, options: AnalysisOptions, flagged: Flagged | None = None
+) -> pd.DataFrame:
     """Line, Pearson, Spearman and RMSE of each subset and predictor.
+
+    Parameters
+    ----------
+    flagged
+        As `flag_all` returns it, if ROUT was applied before.
 
     Returns
     -------
@@ -84,13 +121,10 @@ def correlations(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFram
         unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
     """
     rows = []
-    for key in SUBSETS:
-        everyone = subset(samples, key)
-        for predictor in PREDICTORS:
-            flagged = flag_outliers(everyone, predictor, options)
-            for row in _statistics(flagged, predictor, f"{key}.{predictor}", options):
-                missing = len(everyone) - len(flagged)
-                rows.append(row.assign(subset=key, predictor=predictor, n_missing=missing))
+    for (key, predictor), part in (flagged or flag_all(samples, options)).items():
+        missing = len(subset(samples, key)) - len(part)
+        for row in _statistics(part, predictor, f"{key}.{predictor}", options):
+            rows.append(row.assign(subset=key, predictor=predictor, n_missing=missing))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -160,67 +194,44 @@ def _cell(table: pd.DataFrame, key: str, predictor: str, statistic: str) -> str:
     return f"{row['estimate']:z.2f} ({format_p(row['p'])})"
 
 
-def intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay `correlations` out with the 95 % interval of each statistic.
+def table_rout(steps: pd.DataFrame) -> pd.DataFrame:
+    """Lay the steps of ROUT, as the page computes them, out for the page."""
+    tested = list(map(format_both, steps["p"], steps["needed"]))
+    return pd.DataFrame(
+        {
+            "Rank": steps["rank"].map("{:.0f}".format),
+            "Sample": steps["sample_id"],
+            "Residual": steps["residual"].map("{:+.0f}".format),
+            "Residual / RSDR": steps["t"].map("{:.1f}".format),
+            "p": [p for p, _ in tested],
+            "Needed": [needed for _, needed in tested],
+            "Outlier": steps["outlier"].map({True: "yes", False: "no"}),
+        }
+    )
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``Subset``, ``Predictor``, ``Statistic``, ``Estimate (95 % interval)``, ``p``,
-        ``n`` and ``Left out``, all text.
-    """
 
-    def estimate(row: Mapping[Any, Any]) -> str:
-        if pd.isna(row["estimate"]):
-            return str(row["note"])
-        digits = 0 if row["statistic"] == "RMSE" else 2
-        value, low, high = (f"{row[key]:z.{digits}f}" for key in ("estimate", "ci_low", "ci_high"))
-        return f"{value} ({low} to {high})"
-
+def table_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay `correlations` out with the 95 % interval of each statistic, all text."""
+    is_rmse = table["statistic"] == "RMSE"
     return pd.DataFrame(
         {
             "Subset": table["subset"].map(SUBSETS),
             "Predictor": table["predictor"].map(PREDICTORS),
             "Statistic": table["statistic"].replace("RMSE", "RMSE (cells/mm²)"),
-            "Estimate (95 % interval)": [estimate(row) for row in table.to_dict("records")],
-            "p": [
-                "" if s == "RMSE" else format_p(p)
-                for s, p in zip(table["statistic"], table["p"], strict=True)
-            ],
+            "Estimate (95 % interval)": format_estimates(table, [0 if r else 2 for r in is_rmse]),
+            "p": table["p"].map(format_p).where(~is_rmse, ""),
             "n": table["n"].astype(str),
             "Left out": table["excluded"],
         }
     )
 
 
-def format_p(p: float) -> str:
-    """Write a p value with three decimals, two from .1 on.
-
-    Examples
-    --------
-    >>> format_p(0.00913), format_p(0.153), format_p(0.00001)
-    ('0.009', '0.15', '<0.001')
-    """
-    if np.isnan(p):
-        return "not estimable"
-    if p < 0.001:
-        return "<0.001"
-    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def told_apart(p: float, threshold: float) -> tuple[str, str]:
-    """Write a p value and what it is held against, with digits enough to tell them apart.
-
-    Examples
-    --------
-    >>> told_apart(0.000301, 0.000347), told_apart(0.00032, 0.000321)
-    (('0.0003', '0.00035'), ('0.00032', '0.000321'))
-    """
-    for digits in range(1, 17):
-        shown = f"{p:.{digits}g}", f"{threshold:.{digits}g}"
-        if shown[0] != shown[1]:
-            break
-    return shown
+def quoted(table: pd.DataFrame) -> dict[str, object]:
+    """Return the numbers of `correlations` that the page's sentences quote."""
+    named = table.replace({"statistic": {"slope": "b", "Spearman rho": "rho"}})
+    return formatting.quoted(
+        named, {"": "estimate", "_p": "p"}, by=("subset", "predictor", "statistic")
+    )
 
 
 def values(table: pd.DataFrame) -> dict[str, float]:

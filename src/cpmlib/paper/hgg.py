@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
+from cpmlib.paper.correlations import OUTCOME
 from cpmlib.paper.subsets import with_grade_grouping
 from cpmlib.statistics.correlation import correlate, root_mean_square_error
 from cpmlib.statistics.results import not_estimable, one_row, with_interval
 from cpmlib.study.options import AnalysisOptions
 
 
-def non_enhancing(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
-    """Return the non-enhancing HGG samples; ``outlier`` marks those of the whole cohort."""
-    flagged = flag_outliers(samples, "cpm", options)[["sample_id", "outlier"]]
-    samples = with_grade_grouping(measured(samples, "cpm"), options)
-    samples = samples.merge(flagged, on="sample_id")
+def non_enhancing(flagged: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Return the non-enhancing HGG samples.
+
+    Parameters
+    ----------
+    flagged
+        All samples, as `cpmlib.paper.correlations.flag_outliers` returns them for CPM.
+    """
+    samples = with_grade_grouping(flagged, options)
     return samples[(samples["grade_group"] == "HGG") & (samples["enhancement"] == "nCET")]
 
 
-def statistics(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+def statistics(
+    samples: pd.DataFrame, group: pd.DataFrame, options: AnalysisOptions
+) -> pd.DataFrame:
     """Share of HGG samples that are non-enhancing; RMSE and rho of CPM in them.
+
+    Parameters
+    ----------
+    group
+        As `non_enhancing` returns it.
 
     Returns
     -------
@@ -34,13 +45,47 @@ def statistics(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
         share = one_row("share", 100 * (seen["enhancement"] == "nCET").mean(), n=len(seen))
     else:
         share = not_estimable("share", "no HGG sample", 0)
-    group = non_enhancing(samples, options)
     leave_out = group["outlier"] & options.rmse_excludes_outliers
     kept = group[~leave_out]
     rmse = root_mean_square_error(kept["cpm"], kept[OUTCOME], rng=options.rng("RMSE HGG nCET"))
     rmse["excluded"] = " ".join(group.loc[leave_out, "sample_id"])
     rho = correlate(group["cpm"], group[OUTCOME])
     return pd.concat([share, rmse, rho], ignore_index=True)
+
+
+def table_hgg(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay `statistics` out for the page, all text."""
+    names = {"share": "Non-enhancing, % of HGG samples", "RMSE": "RMSE (cells/mm²)"}
+    return pd.DataFrame(
+        {
+            "Statistic": table["statistic"].replace(names),
+            "Estimate": table["estimate"]
+            .map("{:.2f}".format)
+            .mask(table["estimate"].isna(), table["note"]),
+            "n": table["n"],
+            "Left out": table["excluded"],
+        }
+    )
+
+
+def title(table: pd.DataFrame) -> str:
+    """Write the RMSE of `statistics` above the figure, or why there is none."""
+    rmse = table.set_index("statistic").loc["RMSE"]
+    return rmse["note"] or f"RMSE = {rmse['estimate']:.0f} cells/mm², n = {rmse['n']}"
+
+
+def quoted(table: pd.DataFrame) -> dict[str, object]:
+    """Return the numbers of `statistics` that the page's sentences quote."""
+    rows = table.set_index("statistic")
+    rmse = rows.loc["RMSE"]
+    return {
+        "share": rows.loc["share", "estimate"],
+        "rmse": rmse["estimate"],
+        "low": rmse["ci_low"],
+        "high": rmse["ci_high"],
+        "n": rmse["n"],
+        "rho": rows.loc["Spearman rho", "estimate"],
+    }
 
 
 def values(table: pd.DataFrame) -> dict[str, float]:

@@ -48,6 +48,18 @@ NOTEBOOK = {
 """Which notebook computes the values whose id begins so."""
 
 
+PARTS = {
+    "Cohort": ("t1",),
+    "Groups": ("desc", "group"),
+    "Correlations": ("corr",),
+    "CPM against ADC": ("meng",),
+    "Non-independence": ("lmm", "iter"),
+    "HGG, non-enhancing": ("hgg",),
+    "Cases": ("case",),
+}
+"""Parts of the ledger, and how the ids of their values begin."""
+
+
 def make_ledger(
     published: pd.DataFrame,
     regenerated: Mapping[str, float],
@@ -131,6 +143,52 @@ def totals(ledger: pd.DataFrame) -> dict[str, int]:
     """
     verdicts = ledger["verdict"].to_list()
     return {name: verdicts.count(name) for name in VERDICTS}
+
+
+def parts(ledger: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each of the `PARTS` that the ledger has."""
+    begins = pd.Series([str(id).split(".")[0] for id in ledger.index], index=ledger.index)
+    found = {name: ledger[begins.isin(prefixes)] for name, prefixes in PARTS.items()}
+    return {name: rows for name, rows in found.items() if len(rows)}
+
+
+def table_ledger(rows: pd.DataFrame, relation: str) -> pd.DataFrame:
+    """Lay a part of the ledger out for the page: verdicts, or two studies side by side."""
+    own = ["not estimable" if pd.isna(value) else f"{value:.6g}" for value in rows["regenerated"]]
+    shown = rows[["statistic", "subset", "where", "printed"]].rename(columns=str.capitalize)
+    if relation == OTHER_STUDY:
+        shown["Its 95 % interval"] = _intervals(rows["printed_ci_low"], rows["printed_ci_high"])
+        shown["This dataset"] = own
+        shown["95 % interval"] = _intervals(rows["ci_low"], rows["ci_high"])
+    else:
+        shown["Regenerated"] = own
+        shown["Rounding interval"] = _intervals(rows["low"], rows["high"])
+        shown["Verdict"] = rows["verdict"]
+    return shown.assign(Note=rows["note"])
+
+
+def _intervals(lows: pd.Series, highs: pd.Series) -> list[str]:
+    shown = []
+    for low, high in zip(lows, highs, strict=True):
+        if pd.isna(low) or pd.isna(high):
+            shown.append("")
+        elif np.isneginf(low):
+            shown.append(f"below {high:g}")
+        elif np.isposinf(high):
+            shown.append(f"above {low:g}")
+        else:
+            shown.append(f"{low:.6g} to {high:.6g}")
+    return shown
+
+
+def table_kinds(ledger: pd.DataFrame, relation: str) -> pd.DataFrame:
+    """Count the values by kind and verdict, or those that another study has."""
+    kinds = by_kind(ledger)
+    if relation == OTHER_STUDY:
+        measured = ledger["regenerated"].notna().groupby(ledger["kind"]).sum()
+        counted = {"in this dataset": kinds["kind"].map(measured)}
+        kinds = kinds[["kind", "printed"]].assign(**counted)
+    return kinds
 
 
 def by_kind(ledger: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
+from cpmlib.paper import formatting
+from cpmlib.paper.correlations import OUTCOME, Flagged, flag_all, measured
+from cpmlib.paper.formatting import format_columns, format_estimates, format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset
 from cpmlib.statistics.mixed_model import mixed_model_slope
 from cpmlib.statistics.one_per_patient import enumerate_all, exact_mean, monte_carlo
@@ -68,22 +70,32 @@ def signs(models: pd.DataFrame, iterated: pd.DataFrame) -> str:
     return said
 
 
-def mixed_models(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+def mixed_models(
+    samples: pd.DataFrame, options: AnalysisOptions, flagged: Flagged | None = None
+) -> pd.DataFrame:
     """Mixed-model slope of H&E cellularity on each predictor, in each subset.
+
+    Parameters
+    ----------
+    flagged
+        As `cpmlib.paper.correlations.flag_all` returns it, if ROUT was applied before.
 
     Returns
     -------
     pandas.DataFrame
         One row for each subset and predictor, as `mixed_model_slope` returns them.
     """
+    leave_out = options.mixed_model_excludes_outliers
+    if leave_out and flagged is None:
+        flagged = flag_all(samples, options)
     rows = []
     for key in SUBSETS:
         for predictor in PREDICTORS:
             used, names = measured(subset(samples, key), predictor), ""
-            if options.mixed_model_excludes_outliers:
-                flagged = flag_outliers(subset(samples, key), predictor, options)
-                used = flagged[~flagged["outlier"]]
-                names = " ".join(flagged.loc[flagged["outlier"], "sample_id"])
+            if flagged is not None and leave_out:
+                used = flagged[key, predictor]
+                names = " ".join(used.loc[used["outlier"], "sample_id"])
+                used = used[~used["outlier"]]
             row = mixed_model_slope(
                 used[predictor],
                 used[OUTCOME],
@@ -155,6 +167,57 @@ def _distribution(
         share_positive=float((defined > 0).mean()),
     )
     return row, rho
+
+
+def table_s1(models: pd.DataFrame) -> pd.DataFrame:
+    """Lay `mixed_models` out as the paper's Supplementary Table 1, all text."""
+    shown = pd.DataFrame(
+        {
+            "Subset": models["subset"].map(SUBSETS),
+            "Predictor": models["predictor"].map(PREDICTORS),
+            "n": models["n"],
+            "b (95 % interval)": format_estimates(models, 2),
+            "p": models["p"].map(format_p),
+        }
+    )
+    names = {"n_patients": ("Patients", "{:.0f}"), "df": ("df", "{:.1f}"), "icc": ("ICC", "{:.2f}")}
+    return shown.join(format_columns(models, names))
+
+
+def table_iterated(iterated: pd.DataFrame) -> pd.DataFrame:
+    """Lay `one_per_patient` out for the page, all text."""
+    rho, unknown = iterated["estimate"], iterated["estimate"].isna()
+    shown = pd.DataFrame(
+        {
+            "Subset": iterated["subset"].map(SUBSETS),
+            "Predictor": iterated["predictor"].map(PREDICTORS),
+            "Mean rho": rho.map("{:.3f}".format).mask(unknown, iterated["note"]),
+        }
+    )
+    if "monte_carlo_mean" not in iterated:
+        return shown
+    drawn, error = (iterated[f"monte_carlo_{key}"].map("{:.3f}".format) for key in ("mean", "se"))
+    low, high = (iterated[f"ci_{end}"].map("{:.2f}".format) for end in ("low", "high"))
+    mean = iterated["enumerated_mean"]
+    return shown.assign(
+        **{
+            "Mean of draws (SE)": drawn + " (" + error + ")",
+            "95 % of draws": low + " to " + high,
+            "Combinations": iterated["n_combinations"].map("{:,.0f}".format),
+            "Mean of all": mean.map("{:.3f}".format)
+            .mask(mean.isna(), "too many")
+            .mask(unknown, "n/a"),
+        }
+    )
+
+
+def quoted(models: pd.DataFrame, iterated: pd.DataFrame) -> dict[str, object]:
+    """Return the numbers that the page's sentences quote, and what they say of the signs."""
+    return {
+        "signs": signs(models, iterated),
+        **formatting.quoted(models, {"_b": "estimate", "_p": "p"}),
+        **formatting.quoted(iterated, {"_rho": "estimate"}),
+    }
 
 
 def values(models: pd.DataFrame, iterated: pd.DataFrame) -> dict[str, float]:

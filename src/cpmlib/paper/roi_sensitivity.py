@@ -179,6 +179,8 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
         mean    sd  mean_change  largest_change  relative
     0  110.0  20.0         20.0            30.0       0.2
     """
+    if table.empty:
+        return pd.DataFrame(columns=["sample_id", *SETTING])
     table = table.assign(change=(table["value"] - table["default"]).abs())
     groups = table.groupby(["sample_id", *SETTING], sort=False)
     result = groups.agg(
@@ -213,6 +215,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         values with the defaults over samples; of a shift, the mean of the rho of each direction;
         NaN for fewer than three samples or a constant), and ``n_outside``, spheres without a value.
     """
+    if table.empty:
+        return pd.DataFrame({"map": []})
     samples = by_sample(table)
     groups = samples.groupby(SETTING, sort=False)
     result = groups.agg(
@@ -227,6 +231,24 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     }
     result["correlation"] = [_mean(by_direction[key]) for key in result.index]
     return result.reset_index()
+
+
+def table_regions(overall: pd.DataFrame) -> pd.DataFrame:
+    """Lay `summary` out for the page."""
+    names = {
+        "median_relative": "median change",
+        "largest_relative": "largest change",
+        "correlation": "rank correlation",
+        "diameter": "diameter (mm)",
+        "shift": "shift (mm)",
+        "n_outside": "outside",
+    }
+    shown = overall.replace({"map": PREDICTORS})
+    for column in shown.columns.intersection(["median_relative", "largest_relative"]):
+        shown[column] = (100 * shown[column]).map("{:.1f} %".format)
+    if "correlation" in shown:
+        shown["correlation"] = shown["correlation"].map("{:.3f}".format)
+    return shown.rename(columns=names)
 
 
 class _Setting(NamedTuple):

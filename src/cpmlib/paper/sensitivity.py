@@ -9,7 +9,7 @@ import pandas as pd
 from cpmlib.paper.analysis import regenerate
 from cpmlib.study.dataset import Dataset
 from cpmlib.study.options import AnalysisOptions
-from cpmlib.study.published import agreeing
+from cpmlib.study.published import agreeing, names_of
 
 CHOICES: dict[str, dict[str, object]] = {
     "Mixed model: Wald z": {"mixed_model_test": "wald-z"},
@@ -46,6 +46,18 @@ def table(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -
         if changed != options:
             rows.append(_row(name, _reproduced(dataset, changed, published), base))
     return pd.DataFrame(rows)
+
+
+def table_choices(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Lay `table` out for the page, with the printed values named."""
+    return pd.DataFrame(
+        {
+            "Choice": table["choice"],
+            "Agree": table["reproduced"],
+            "Lost": [names_of(published, ids.split()) for ids in table["lost"]],
+            "Gained": [names_of(published, ids.split()) for ids in table["gained"]],
+        }
+    )
 
 
 def _reproduced(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -> list[str]:

@@ -8,41 +8,54 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
+BOOK   := $(VENV)/.book
 READY  := $(VENV)/.installed
 UV     := 0.13.9
 REST   := r or book or images or browser or slow
 FAST   := not ($(REST))
 PYTEST := $(RUN) -m pytest -q -n 2 --durations=10
 
-.PHONY: book open surrogate test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
+.PHONY: book open surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(READY): requirements.lock pyproject.toml
+define install
+	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV) 2>/dev/null && \
+	  VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode $(1) || \
+	  $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(RUN) -m compileall -q -j 0 src workflow $(VENV)/lib >/dev/null || true
+	@touch $@
+endef
+
+$(BOOK): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || \
 	  { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)"; exit 1; }
 	@echo "installing the locked packages"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV) 2>/dev/null && \
-	  VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock || \
-	  $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(RUN) -m compileall -q -j 0 src workflow $(VENV)/lib >/dev/null || true
-	@touch $@
+	@sed '/^# Development tools/,$$d' requirements.lock > $(VENV)/book.lock
+	$(call install,$(VENV)/book.lock)
 
-book: $(READY)  ## build the book: build/html/index.html, build/values.json
+$(READY): $(BOOK)
+	@echo "installing the development tools"
+	$(call install,requirements.lock)
+
+book: $(BOOK)  ## build the book: build/html/index.html, build/values.json
 	@$(RUN) workflow/build.py $(if $(DATASET),--dataset "$(DATASET)") \
 	  $(if $(MODEL),--model "$(MODEL)") $(if $(PROFILE),--profile "$(PROFILE)") $(foreach pair,$(SET),--set "$(pair)")
 
-open: $(READY)  ## open the built book in the default browser
+open: $(BOOK)  ## open the built book in the default browser
 	@$(RUN) workflow/open_book.py
 
-surrogate: $(READY)  ## make another synthetic cohort: make surrogate SEED=11
+surrogate: $(BOOK)  ## make another synthetic cohort: make surrogate SEED=11
 	@$(if $(SEED),,$(error name a seed: make surrogate SEED=11))
 	$(RUN) -m cpmsurrogate --seed $(SEED) --recipe data/surrogate_recipe.json \
 	  --out build/surrogate-$(SEED) --report build/surrogate-$(SEED)-report
+
+solution: $(READY)  ## after make book: solve the images of the default cohort from the beginning
+	$(RUN) workflow/solve_images.py
 
 test: $(READY)  ## the fast tests
 	$(PYTEST) -m "$(FAST)"

@@ -16,29 +16,31 @@ import errno
 import fcntl
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING
 
 import child
 from cpmlib.cpm.processors import available_processors
 from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.options import AnalysisOptions, ImageOptions, Options
-from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED
-from prepare import make_private_folder, prepare_study, prepare_surrogate, write_if_changed
+from cpmlib.study.options import chosen_options
+from dependencies import BUILD, GIVEN_MODEL, ROOT, SHARED, notebook_names
+from needs import read_needs
+from prepare import prepare_study, prepare_surrogate
+from private_folder import make_private_folder, write_if_changed
+
+if TYPE_CHECKING:
+    from run import Progress
 
 LOCK_TRIES = 50
 """Times, a tenth of a second apart."""
 NO_ROOM = 2**20
 """Bytes that are as good as none."""
 
-_RULE = re.compile(r"^(?:local)?rule (\w+):")
-_WILDCARD = re.compile(r"^\s+wildcards: \w+=([\w-]+)")
-_LOG = re.compile(r"^\s+log: (\S+)")
+_DATASET = "a BIDS folder, or a table ending in .csv or .xlsx"
 
 
 def main() -> int:
@@ -51,17 +53,14 @@ def main() -> int:
             return 2
         raise
     except KeyboardInterrupt:
-        print("stopped; the same command takes the build up again", file=sys.stderr)
-        return 130
+        print("stopped; the same command takes the build up again", file=sys.stderr, flush=True)
+        os._exit(130)  # and with it all jobs, for which nobody has to wait
 
 
 def _build() -> int:
     arguments = _arguments()
     try:
-        chosen = _chosen(arguments.set)
-        options = _options(AnalysisOptions, chosen)
-        image_options = _options(ImageOptions, chosen)
-        _refuse_unknown(chosen)
+        options, image_options = chosen_options(arguments.set)
     except ValueError as error:
         print(f"--set: {error}", file=sys.stderr)
         return 2
@@ -70,8 +69,10 @@ def _build() -> int:
     if lock is None:
         print("another build of this project is running; wait for it to end", file=sys.stderr)
         return 2
-    child.tie(lock.fileno())
+    child.tie(lock.name)
     try:
+        for name in notebook_names():
+            read_needs(name)
         model = _source(arguments.model, "a model file") if arguments.model else None
         if model is not None:
             from cpmlib.cpm.model_file import read_model
@@ -85,7 +86,7 @@ def _build() -> int:
         print(error, file=sys.stderr)
         return 2
     for name, values in (("options", options), ("image_options", image_options)):
-        text = json.dumps(dataclasses.asdict(values), indent=1)  # type: ignore[call-overload]
+        text = json.dumps(dataclasses.asdict(values), indent=1)
         write_if_changed(BUILD / f"{name}.json", text.encode())
     if not (SHARED / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
@@ -100,15 +101,17 @@ def _build() -> int:
         "model": "trained" if model is None else "given",
     }
     write_if_changed(BUILD / "settings.json", json.dumps(settings, indent=1).encode())
-    status, failed = _snakemake(arguments.cores, arguments.files)
-    if status:
-        _tell(failed)
-        return status if status > 0 else 128 - status
+    # In a thread of its own, since Snakemake would else wait for its jobs when it is told to end.
+    from run import run  # loads Snakemake
+
+    found = ThreadPoolExecutor(1).submit(run, arguments.cores, arguments.files).result()
+    if found.failed or found.errors:
+        _tell(found)
+        return 1
     if arguments.files:
         return 0
-    print(
-        f"built in {time.monotonic() - started:.0f} s: {(SHARED / 'html' / 'index.html').as_uri()}"
-    )
+    page = (SHARED / "html" / "index.html").as_uri()
+    print(f"built in {time.monotonic() - started:.0f} s: {page}")
     print(_totals())
     return 0
 
@@ -116,26 +119,27 @@ def _build() -> int:
 def _locked() -> IO[str] | None:
     """Take the project's lock; None if another build goes on.
 
-    Its processes hold it too, until the last of them has ended, however the driver ended. Those of
-    a killed build need a moment for that.
+    Each process of a build has a share of it, until the last of them has ended, however the driver
+    ended. Those of a killed build need a moment for that.
     """
     lock = (BUILD / ".lock").open("w")
     for _ in range(LOCK_TRIES):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has a share
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return lock
         except BlockingIOError:
             time.sleep(0.1)
     return None
 
 
-def _tell(failed: list[str]) -> None:
+def _tell(found: Progress) -> None:
     """Say why the build stopped: what the failed jobs wrote, or that they could not."""
-    for log in failed:
-        text = (ROOT / log).read_text("utf-8", "replace").strip()
-        print(f"\n{log}:\n{text or child.KILLED}", file=sys.stderr)
-    if not failed:
-        print(f"\nthe workflow {child.KILLED}", file=sys.stderr)
+    for log in dict.fromkeys(found.failed):
+        text = log.read_text("utf-8", "replace").strip() if log.is_file() else ""
+        print(f"\n{log.relative_to(ROOT)}:\n{text or child.KILLED}", file=sys.stderr)
+    if not found.failed:
+        print("", *found.errors, sep="\n", file=sys.stderr)
     if shutil.disk_usage(BUILD).free < NO_ROOM:
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(BUILD))
         print(child.cannot_write(full), file=sys.stderr)
@@ -154,33 +158,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _chosen(pairs: list[str]) -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    for pair in pairs:
-        name, mark, value = pair.partition("=")
-        if not mark:
-            raise ValueError(f"found {pair[:80]!r}; expected NAME=VALUE")
-        if name in chosen:
-            raise ValueError(f"option {name} is given twice")
-        chosen[name] = value
-    return chosen
-
-
-_Kind = TypeVar("_Kind", bound=Options)
-
-
-def _options(kind: type[_Kind], chosen: dict[str, str]) -> _Kind:
-    """Return the choices of one kind, with what was chosen of them."""
-    return kind.from_mapping({k: v for k, v in chosen.items() if k in kind.names()})
-
-
-def _refuse_unknown(chosen: dict[str, str]) -> None:
-    names = AnalysisOptions.names() + ImageOptions.names()
-    unknown = sorted(set(chosen) - set(names))
-    if unknown:
-        raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(names)}")
-
-
 def _source(given: str, expected: str) -> Path:
     """Return a full path; raise a DatasetError for one that cannot be a path."""
     try:
@@ -191,60 +168,6 @@ def _source(given: str, expected: str) -> Path:
         raise DatasetError(Problem(shown, reason, expected, "correct the path")) from None
 
 
-def _snakemake(cores: int, files: list[str]) -> tuple[int, list[str]]:
-    command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
-    command += ["--cores", str(cores), "--rerun-incomplete", "--nolock"]
-    # What does not need the failed job is done all the same, so that all faults are told at once.
-    command += ["--keep-going", *files]
-    full_log = BUILD / "snakemake.log"
-    failed: list[str] = []
-    with full_log.open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            pass_fds=child.inherited(),
-            process_group=0,  # which ends as a whole
-        )
-        assert process.stdout is not None
-        rule, in_error = "", False
-        for line in process.stdout:
-            log.write(line)
-            if match := _RULE.match(line):
-                rule, in_error = match[1], False
-                if rule in _SAID:
-                    print(_SAID[rule], flush=True)
-            elif match := _WILDCARD.match(line):
-                if rule in _SAID_OF and not in_error:
-                    print(_SAID_OF[rule].format(match[1]), flush=True)
-            elif line.startswith("Error in rule"):
-                in_error = True
-            elif in_error and (match := _LOG.match(line)):
-                failed.append(match[1])
-                in_error = False
-        status = process.wait()
-    if status > 0 and not failed:
-        failed.append(str(full_log.relative_to(ROOT)))
-    return status, [path for path in dict.fromkeys(failed) if (ROOT / path).is_file()]
-
-
-_DATASET = "a BIDS folder, or a table ending in .csv or .xlsx"
-_SAID = {
-    "dataset": "checking the dataset",
-    "values": "collecting the values",
-    "graph": "drawing the workflow",
-    "html": "building the pages",
-}
-_SAID_OF = {
-    "notebook": "executing notebooks/{}",
-    "model": "training the forest (inputs divided by: {})",
-    "surrogate_patient": "making the images of {}",
-    "patient": "maps and regions of {}",
-}
-
-
 def _totals() -> str:
     """Summarise the ledger that was just built."""
     import pandas as pd
@@ -252,7 +175,8 @@ def _totals() -> str:
     from cpmlib.paper.ledger import summary
 
     content = json.loads((SHARED / "values.json").read_text("utf-8"))
-    ledger = pd.DataFrame(content["tables"]["08_ledger"]["ledger"])
+    rows = next(tables["ledger"] for tables in content["tables"].values() if "ledger" in tables)
+    ledger = pd.DataFrame(rows)
     return summary(ledger, content["dataset"]["relation"])
 
 

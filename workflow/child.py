@@ -2,26 +2,28 @@
 
     python workflow/child.py PROGRAM [ARGUMENT ...]
 
-PROGRAM is the path of a Python script or the name of a module. It inherits two descriptors: the
-build's lock, and an end of a pipe to which nobody writes. The other end of the pipe is held by the
-process that started it alone, so that reading stops waiting as soon as that process is gone,
-however it went. The lock stays taken until the last process of the build has ended. Both work on
-every Unix.
+PROGRAM is the path of a Python script or the name of a module. Its standard input is a pipe to
+which nobody writes: the process that started it alone holds the other end, so that reading stops
+waiting as soon as that process is gone, however it went. The build's lock stays taken until its
+last process has ended, since each takes a share of it. Both work on every Unix, through a shell
+too.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import runpy
+import select
 import signal
 import sys
 from pathlib import Path
 from threading import Thread
 
 ROOT = Path(__file__).resolve().parents[1]
-VARIABLE = "CPMLIB_PARENT"
-"""Environment variable with the two descriptors that the next process is to inherit."""
+VARIABLE = "CPMLIB_LOCK"
+"""Environment variable with the path of the build's lock; the processes of a build have it."""
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 """Why a file could not be written although the program is right."""
 KILLED = (
@@ -35,16 +37,16 @@ def command(*program: str) -> list[str]:
     return [sys.executable, str(ROOT / "workflow" / "child.py"), *program]
 
 
-def tie(lock: int) -> None:
-    """Let the children of this process end with it; they hold the lock too."""
+def tie(lock: str) -> None:
+    """Let the children of this process end with it, and take a share of the lock."""
     # The second end is never closed and never inherited: the system closes it with the process.
     waiting, _ = os.pipe()
-    os.environ[VARIABLE] = f"{waiting},{lock}"
-
-
-def inherited() -> tuple[int, ...]:
-    """Return the descriptors that a child has to inherit (``pass_fds``); none without a driver."""
-    return tuple(int(number) for number in os.environ.get(VARIABLE, "").split(",") if number)
+    if waiting:
+        os.dup2(waiting, 0)
+        os.close(waiting)
+    else:  # there was no standard input
+        os.set_inheritable(waiting, True)
+    os.environ[VARIABLE] = lock
 
 
 def cannot_write(error: OSError) -> str | None:
@@ -61,17 +63,19 @@ def cannot_write(error: OSError) -> str | None:
 
 def _end_with(pipe: int) -> None:
     os.read(pipe, 1)
-    if os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(program: str) -> None:
     """Run the program; nothing is returned to."""
-    if found := inherited():
-        pipe, lock = found
-        Thread(target=_end_with, args=(pipe,), daemon=True).start()
-        tie(lock)
+    if path := os.environ.get(VARIABLE):
+        lock = os.open(path, os.O_RDONLY)  # open as long as this process lives
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        # Whoever started this has a share too, unless it is gone, and another build may go on.
+        if select.select([0], [], [], 0)[0]:
+            sys.exit("the build has ended")
+        Thread(target=_end_with, args=(os.dup(0),), daemon=True).start()
+        tie(path)
     sys.argv = sys.argv[1:]
     try:
         if os.sep in program:

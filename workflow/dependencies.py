@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.study.delimited import column_name
 from cpmlib.study.files import PatientFiles, find_patient
 from cpmlib.study.schemas import wanted
 
@@ -22,6 +21,8 @@ SHARED = ROOT / "build"
 BUILD_NAME = "build/private"
 BUILD = ROOT / BUILD_NAME
 """Everything else that is built: it holds identifiers, or names of files."""
+SOLUTION = ROOT / "data" / "surrogate_solution.json"
+"""How the images of the default cohort were solved."""
 GIVEN_MODEL = BUILD / "given_model.npz"
 """Copy of the model that a study brings."""
 PACKAGES = ("cpmlib", "cpmsurrogate")
@@ -105,45 +106,6 @@ def model_scaling() -> str:
     """Return how the model's inputs must have been scaled, for the chosen normalisation."""
     options = json.loads((BUILD / "image_options.json").read_text("utf-8"))
     return "whole-brain-SD" if options["cpm_normalise"] == "input" else "none"
-
-
-def shown_patients(notebook: str) -> list[str]:
-    """Return the patients whose results a notebook reads."""
-    known = patients()
-    if notebook in ("12_quality_control", "13_regions", "14_training"):
-        return known
-    if notebook not in ("07_cases", "11_one_patient"):
-        return []
-    source = BUILD / "source" / "samples.tsv"
-    if not source.is_file():
-        return []
-    table = pd.read_csv(source, sep="\t", na_values="n/a", keep_default_na=False, dtype=str)
-    table = table.rename(columns=column_name)
-    if "exclude_reason" in table:
-        table = table[table["exclude_reason"].isna()]
-    named = []
-    if "case" in table:
-        named = table.dropna(subset="case").sort_values("case")["participant_id"]
-    cases = [who for who in dict.fromkeys(named) if who in known]
-    if notebook == "07_cases":
-        return cases
-    chosen = [*cases, *known]
-    if not settings()["surrogate"]:  # its images are jobs; every patient has them
-        # Some patients have exports alone. As `StudyImages.choose_patient` does.
-        chosen = [who for who in chosen if study_patient(who).images] or chosen
-    return chosen[:1]
-
-
-def data_files(notebook: str) -> list[str]:
-    """Return the files under ``data/`` that a notebook reads besides the dataset."""
-    published = ["data/published-values.tsv"]
-    if notebook in ("08_ledger", "09_sensitivity"):
-        return published
-    if notebook != "10_surrogate":
-        return []
-    paths = [p.relative_to(ROOT) for p in (ROOT / "data").rglob("*") if p.is_file()]
-    measured = ["benchmarks/results/surrogate.json"]
-    return published + measured + sorted(str(path) for path in paths if "surrogate" in str(path))
 
 
 def library_files(script: str | None) -> list[str]:

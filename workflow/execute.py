@@ -80,7 +80,7 @@ def main(name: str) -> int:
         resources={"metadata": {"path": str(ROOT / "notebooks")}},
     )
     try:
-        client.execute(pass_fds=child.inherited())
+        client.execute(stdin=0)  # ours, see child.py
     except CellExecutionError as error:
         print(f"notebooks/{name}.md: a cell failed\n{error}")
         return 1

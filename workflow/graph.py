@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import networkx as nx
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
@@ -24,10 +25,10 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 2.5, 0.5, 0.8, 0.16
 def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return jobs by number, and which needs which."""
     command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
-    command += ["--dag", "dot", "--forceall", "--nolock", "--quiet", "all"]
-    run = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, pass_fds=child.inherited()
-    )
+    command += ["--dag", "dot", "--forceall", "--nolock"]
+    # The build's notes on its files change while this runs beside other jobs: they are not read.
+    command += ["--ignore-incomplete", "--rerun-triggers", "mtime"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(run.stderr.strip() or f"Snakemake {child.KILLED}")
     nodes = {}
@@ -54,50 +55,21 @@ def merged(
     return kept, sorted({(stands[a], stands[b]) for a, b in edges if stands[a] != stands[b]})
 
 
-def levels(nodes: dict[str, str], edges: list[tuple[str, str]]) -> dict[str, int]:
-    """Return the longest way from a start to each job."""
-    level = dict.fromkeys(nodes, 0)
-    for _ in nodes:
-        for first, second in edges:
-            level[second] = max(level[second], level[first] + 1)
-    return level
-
-
-def needed(edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Leave out the edges that a longer way already implies."""
-    after: dict[str, set[str]] = {}
-    for first, second in edges:
-        after.setdefault(first, set()).add(second)
-
-    def reach(start: str) -> set[str]:
-        found: set[str] = set()
-        waiting = set(after.get(start, ()))
-        while waiting:
-            node = waiting.pop()
-            found.add(node)
-            waiting |= after.get(node, set()) - found
-        return found
-
-    implied = {(a, c) for a in after for b in after[a] for c in reach(b)}
-    return [edge for edge in edges if edge not in implied]
-
-
 def main(target: str) -> None:
     """Write the drawing."""
     nodes, edges = read_graph()
-    edges = [(a, b) for a, b in edges if nodes[b] != "all"]
-    nodes = {number: name for number, name in nodes.items() if name != "all"}
-    level = levels(nodes, edges)
-    edges = needed(edges)
-    columns: dict[int, list[str]] = {}
-    for number in sorted(nodes, key=lambda number: nodes[number]):
-        columns.setdefault(level[number], []).append(number)
+    drawn = nx.DiGraph(edges)
+    drawn.add_nodes_from(nodes)
+    drawn.remove_nodes_from([number for number, name in nodes.items() if name == "all"])
+    # An edge that a longer way implies is left out.
+    edges = sorted(nx.transitive_reduction(drawn).edges)
+    columns = [sorted(jobs, key=nodes.__getitem__) for jobs in nx.topological_generations(drawn)]
     place = {}
-    for column, members in columns.items():
+    for column, members in enumerate(columns):
         for i, number in enumerate(members):
             y = (i - (len(members) - 1) / 2) * -(HEIGHT + GAP_Y)
             place[number] = (column * (WIDTH + GAP_X), y)
-    tallest = max(len(members) for members in columns.values())
+    tallest = max(map(len, columns))
     size = (len(columns) * (WIDTH + GAP_X) * 0.9, tallest * (HEIGHT + GAP_Y) * 1.3)
     figure = Figure(figsize=size)
     ax = figure.add_axes((0, 0, 1, 1))

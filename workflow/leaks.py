@@ -14,21 +14,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cpmlib.study.pseudonyms import read_key
-from dependencies import BUILD, ROOT
+from dependencies import BUILD, ROOT, notebook_names
+from needs import read_needs
 
 SUFFIXES = (".html", ".csv", ".tex", ".svg", ".ipynb", ".md", ".txt", ".json")
 """Files of the pages that hold text; the index of search is made from it."""
 
 WITHOUT_STUDY = (
-    "genindex.html",
-    "search.html",
-    "book/reference.html",
-    "book/references.html",
-    "notebooks/10_surrogate.html",
+    *("genindex.html", "search.html", "book/reference.html", "book/references.html"),
+    *(f"notebooks/{name}.html" for name in notebook_names() if not read_needs(name).study),
 )
 """Pages in which only the label is a study's: whatever else they hold are words of the theme."""
 
-FIGURES_WITHOUT_STUDY = BUILD / "site" / "notebooks" / "10_surrogate_files"
+FIGURES_WITHOUT_STUDY = [
+    BUILD / "site" / "notebooks" / f"{name}_files"
+    for name in notebook_names()
+    if not read_needs(name).study
+]
 
 _PAIR = re.compile(r"[^\W\d_]+-[^\W_]+")
 _WORD = re.compile(r"[^\W_]+")
@@ -77,7 +79,8 @@ def _secret_words() -> set[str]:
     text = _plain(" ".join(names))
     words = {word for word in _WORD.findall(text) if _telling(word)}
     own = _words_of(_own_texts())
-    own |= _words_of(p for p in FIGURES_WITHOUT_STUDY.rglob("*") if p.suffix in SUFFIXES)
+    shown = (path for folder in FIGURES_WITHOUT_STUDY for path in folder.rglob("*"))
+    own |= _words_of(path for path in shown if path.suffix in SUFFIXES)
     return (words | set(_PAIR.findall(text))) - own
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 import yaml
 
 import child
+from cpmlib.book import measured
 from cpmlib.book.captions import with_numbers
 from cpmlib.book.markup import escape, pipe_table, typeset
 from cpmlib.study import schemas
@@ -37,15 +38,14 @@ def main() -> int:
     _copy_book()
     _write_generated_pages()
     write_pages(SITE / "book")
-    _write_speed()
-    _write_accuracy()
+    _write_measurements()
     _write_config(description)
     target = BUILD / "sphinx"
     shutil.rmtree(target, ignore_errors=True)
     program = Path(sys.executable).with_name("jupyter-book")
     command = child.command(str(program), "build", str(SITE), "--path-output")
     command += [str(target), "--all", "-W", "--keep-going", "--quiet"]
-    status = subprocess.run(command, cwd=ROOT, check=False, pass_fds=child.inherited()).returncode
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
     built = target / "_build" / "html"
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")
@@ -112,101 +112,27 @@ def _write_generated_pages() -> None:
     page.write_text(page.read_text("utf-8") + heading + pipe_table(needs) + "\n", encoding="utf-8")
 
 
-def _write_speed() -> None:
-    """Show the committed measurements."""
-    results = ROOT / "benchmarks" / "results"
-    numbers = json.loads((results / "statistics.json").read_text("utf-8"))
-    draws, model = numbers["one_per_patient"], numbers["mixed_model"]
-    designs = f"of {model['designs']}"
-    rows = [
-        ("One sample per patient", "pandas and SciPy loop", draws["ratio"], "times faster"),
-        ("Random-intercept model", "statsmodels MixedLM", model["ratio"], "times faster"),
-        (
-            "The same, worst design timed",
-            "statsmodels MixedLM",
-            model["lowest_ratio"],
-            "times faster",
-        ),
-        ("Fits that failed", "this library", model["our_failures"], designs),
-        ("Fits that failed", "statsmodels", model["statsmodels_failures"], designs),
-        ("A million draws", "peak memory", draws["peak_mb_of_a_million_draws"], "MB"),
-    ]
-    statistics = pd.DataFrame(rows, columns=["What", "Against", "Measured", "Unit"])
-    statistics["Measured"] = statistics["Measured"].map("{:.3g}".format)
-    images = _image_speed(results)
-    book = pd.DataFrame(json.loads((results / "book.json").read_text("utf-8"))["rows"])
+def _write_measurements() -> None:
+    """Show the committed measurements: of speed, and how near each leakage correction comes."""
+    names = ("statistics", "cpm", "roi", "perfusion", "book")
+    folder = ROOT / "benchmarks" / "results"
+    read = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in names}
     page = SITE / "book" / "speed.md"
-    parts = [page.read_text("utf-8"), "## Statistics\n", pipe_table(statistics)]
-    parts += ["\n## Images\n", pipe_table(images)]
-    parts += ["\n## Building the book\n", over_limit(book), "", pipe_table(book.astype(str)), ""]
-    page.write_text("\n".join(parts), encoding="utf-8")
-
-
-def over_limit(book: pd.DataFrame) -> str:
-    """Say which of the timed builds took longer than the project allows itself."""
-    limits = pd.to_numeric(book["limit"])
-    slow = book[book["seconds"] > limits]
-    if slow.empty:
-        return "No timed build took longer than its limit."
-    said = "; ".join(
-        f"{row['what']}, {row['seconds']:.0f} s where {float(row['limit']):.0f} s are allowed"
-        for row in slow.to_dict("records")
-    )
-    return f"Longer than its limit: {said}."
-
-
-def _image_speed(results: Path) -> pd.DataFrame:
-    """List what was measured of maps, regions and perfusion."""
-    cpm = json.loads((results / "cpm.json").read_text("utf-8"))["map"]
-    roi = json.loads((results / "roi.json").read_text("utf-8"))["roi"]
-    dsc = json.loads((results / "perfusion.json").read_text("utf-8"))
-    rows = [
-        ("Whole-brain map at 1 mm", "scikit-learn's predict", cpm["ratio"], "times faster"),
-        ("The same", "largest difference", cpm["largest_difference"], "cells/mm²"),
-        ("The same", "peak memory", cpm["peak_mb"], "MB"),
-        ("Spheres in a 1-mm volume", "NiftiSpheresMasker", roi["ratio"], "times faster"),
-        (
-            "The same",
-            "largest difference",
-            roi["largest_relative_difference"],
-            "of the value",
-        ),
-        ("Leakage correction", "SciPy loop over voxels", dsc["ratio"], "times faster"),
-        (
-            "The same, a whole series",
-            "one core",
-            dsc["whole_series_cpu_seconds"]["bidirectional"],
-            "s",
-        ),
+    parts = [page.read_text("utf-8"), "## Statistics\n"]
+    parts += [pipe_table(measured.statistics_speed(read["statistics"])), "\n## Images\n"]
+    parts += [pipe_table(measured.image_speed(read["cpm"], read["roi"], read["perfusion"]))]
+    book = pd.DataFrame(read["book"]["rows"])
+    parts += [
+        "\n## Building the book\n",
+        measured.over_limit(book),
+        "",
+        pipe_table(book.astype(str)),
+        "",
     ]
-    table = pd.DataFrame(rows, columns=["What", "Against", "Measured", "Unit"])
-    return table.assign(Measured=table["Measured"].map("{:.3g}".format))
-
-
-def _write_accuracy() -> None:
-    """Show how near each leakage correction comes to the phantom's known blood volume."""
-    path = ROOT / "benchmarks" / "results" / "perfusion.json"
-    phantom = json.loads(path.read_text("utf-8"))["phantom"]
-    names = {
-        "bidirectional": "Corrected both ways",
-        "unidirectional": "Corrected one way",
-        "none": "Not corrected",
-    }
-
-    def cell(found: dict[str, float]) -> str:
-        # Not -0.00.
-        return f"{round(found['bias'], 2) + 0.0:+.2f} ({found['error']:.2f})"
-
-    table = pd.DataFrame(
-        [
-            {"Tissue": row["tissue"], "Truth": f"{row['truth']:.1f}"}
-            | {name: cell(row[key]) for key, name in names.items()}
-            for row in phantom["rows"]
-        ]
-    )
+    page.write_text("\n".join(parts), encoding="utf-8")
     page = SITE / "book" / "decisions.md"
-    text = page.read_text("utf-8").rstrip("\n") + "\n\n" + pipe_table(table) + "\n"
-    page.write_text(text, encoding="utf-8")
+    table = pipe_table(measured.leakage_accuracy(read["perfusion"]))
+    page.write_text(f"{page.read_text('utf-8').rstrip()}\n\n{table}\n", encoding="utf-8")
 
 
 def _modules(script: str) -> str:

@@ -44,10 +44,7 @@ LINES_APART = 50
 class ProgressBar:
     """Says on standard error how many printed values are met.
 
-    Parameters
-    ----------
-    stream
-        Where to; a terminal gets one line that is rewritten, a file a line now and then.
+    A terminal gets one line that is rewritten, a file a line now and then.
     """
 
     def __init__(self, stream=None) -> None:  # type: ignore[no-untyped-def]
@@ -85,12 +82,7 @@ def describe_step(step: Step) -> str:
 def describe_dataset(recipe: Recipe, of_paper: bool) -> dict[str, object]:
     """Return the content of ``dataset_description.json``.
 
-    Parameters
-    ----------
-    recipe
-        For the seed.
-    of_paper
-        Whether it was calibrated to this paper's printed values, not to another table's.
+    ``of_paper`` says whether this paper's printed values were met, not another table's.
     """
     relation = {RELATION: CALIBRATED} if of_paper else {}
     return {

@@ -15,13 +15,7 @@ from cpmlib.study.options import AnalysisOptions
 
 
 def figure_search(trace: pd.DataFrame) -> Figure:
-    """Draw the search: printed values met, and the merit that it lowers, over its iterations.
-
-    Parameters
-    ----------
-    trace
-        One row an iteration: ``attempt``, ``met``, ``total``, ``merit``.
-    """
+    """Draw the search: printed values met, and the merit that it lowers, over its iterations."""
     with figure_style():
         figure = Figure(figsize=(3.6 * PANEL, 1.9 * PANEL), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
@@ -42,15 +36,7 @@ def figure_search(trace: pd.DataFrame) -> Figure:
 
 
 def figure_cohorts(cohorts: Mapping[str, pd.DataFrame], options: AnalysisOptions) -> Figure:
-    """Draw CPM against H&E in several cohorts, whole and by treatment.
-
-    Parameters
-    ----------
-    cohorts
-        Sample tables by the name to write above them.
-    options
-        For ROUT.
-    """
+    """Draw CPM against H&E in several cohorts (sample tables by name), whole and by treatment."""
     with figure_style():
         size = (len(SUBSETS) * PANEL * 1.15, len(cohorts) * PANEL * 0.85)
         figure = Figure(figsize=size, layout="constrained")

@@ -245,6 +245,48 @@ def test_a_changed_sentence_reruns_its_notebook_and_the_ledger(project, study):
     assert "One more sentence." in made.read_text("utf-8")
 
 
+NEW = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+needs:
+  values_of: [01_cohort]
+---
+
+# A page more
+
+```{code-cell} ipython3
+from cpmlib.book.page import Page
+from cpmlib.book.ledger import collect
+
+page = Page("15_new")
+print("patients:", collect(page, ["01_cohort"])["t1.n_patients"])
+page.record({})
+```
+"""
+
+
+def test_a_new_notebook_is_built_with_what_it_declares(project, study):
+    """Nothing but its file and its line in the table of contents."""
+    notebook = project.folder / "notebooks" / "15_new.md"
+    contents = project.folder / "book" / "_toc.yml"
+    kept = contents.read_text()
+    line = "      - file: notebooks/07_cases\n"
+    contents.write_text(kept.replace(line, f"{line}      - file: notebooks/15_new\n"))
+    notebook.write_text(NEW.replace("values_of:", "value:"))
+    run = project.build("--dataset", str(study))
+    assert run.returncode == 2
+    assert "notebooks/15_new.md: found needs: value" in run.stderr
+    notebook.write_text(NEW)
+    run = project.build("--dataset", str(study))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert executed(run) == {"15_new"}
+    assert "patients: 28" in project.page("notebooks/15_new.html")
+    notebook.unlink()
+    contents.write_text(kept)
+
+
 def test_a_failing_cell_stops_the_build_and_keeps_the_pages(project, study):
     before = project.pages()
     notebook = project.folder / "notebooks" / "07_cases.md"

@@ -20,7 +20,7 @@ from page_text import page_text
 from studies import COHORT, ROOT, rewrite
 
 sys.path.insert(0, str(ROOT / "workflow"))
-import stage
+from cpmlib.book import measured
 
 STUDIES = ("one table", "another cohort", "calibrated", "same study")
 PAGES = [
@@ -207,8 +207,8 @@ def test_representative_cases_are_named_as_in_the_paper(texts):
 def test_the_page_of_speed_says_what_is_slower_than_its_limit():
     rows = {"what": ["a", "b", "c"], "seconds": [3.0, 91.0, 9.0], "limit": [4.0, 90.0, ""]}
     said = "Longer than its limit: b, 91 s where 90 s are allowed."
-    assert stage.over_limit(pd.DataFrame(rows)) == said
-    assert "No timed build" in stage.over_limit(pd.DataFrame(rows).iloc[::2])
+    assert measured.over_limit(pd.DataFrame(rows)) == said
+    assert "No timed build" in measured.over_limit(pd.DataFrame(rows).iloc[::2])
 
 
 def test_no_two_p_values_that_were_told_apart_look_alike(texts):

@@ -424,11 +424,16 @@ def test_names_that_are_no_figures_stay() -> None:
     assert case_title("figure3") == "Case figure3"
 
 
+def unmoved() -> dict[str, nib.Nifti1Image]:
+    """A patient whose perfusion series was not moved far: quality control draws no rCBV."""
+    return {kind: image for kind, image in patient().items() if kind != "rCBV"}
+
+
 def test_quality_figure_has_a_row_a_patient() -> None:
     targets = [[0.0, 0, -9], [3, 3, 2], [9, 9, 30]]
-    whole = quality_row("sub-01", patient(), patient()["mask"], targets)
+    whole = quality_row("sub-01", unmoved(), unmoved()["mask"], targets)
     assert whole.slices["CPM"].position == 2
-    part = quality_row("sub-02", {"T1w": patient()["T1w"], "CPM": None}, None, [])
+    part = quality_row("sub-02", {"T1w": unmoved()["T1w"], "CPM": None}, None, [])
     assert part.slices["T1w"].position == pytest.approx(0)
     figure = figure_quality(iter([whole, part]))
     shown = texts(figure)
@@ -449,14 +454,14 @@ def test_quality_figure_has_a_row_a_patient() -> None:
 
 
 def test_extrapolation_is_a_last_column_over_the_anatomy() -> None:
-    images = dict(patient())
+    images = dict(unmoved())
     counts = np.zeros(images["T1w"].shape, np.float32)
     counts[5:9, 5:9] = 1
     counts[9:12, 5:9] = 3
     counts[:3] = np.nan
     images["extrapolation"] = nib.Nifti1Image(counts, images["T1w"].affine)
     with_, without = (
-        quality_row("sub-01", chosen, images["mask"], []) for chosen in (images, patient())
+        quality_row("sub-01", chosen, images["mask"], []) for chosen in (images, unmoved())
     )
     figure = figure_quality([with_, without])
     assert len(figure.axes) == 2 * (len(QUALITY_SHOWN) + 1) + len(UNITS)
@@ -479,7 +484,7 @@ UNITS = [look.unit for key, look in LOOKS.items() if key in QUALITY_SHOWN and lo
 
 
 def test_colours_of_values_have_a_bar_and_what_no_patient_has_no_panel() -> None:
-    whole = quality_row("sub-01", patient(), patient()["mask"], [])
+    whole = quality_row("sub-01", unmoved(), unmoved()["mask"], [])
     figure = figure_quality([whole, whole])
     bars = [ax for ax in figure.axes if ax.get_xlabel()]
     assert [bar.get_xlabel() for bar in bars] == UNITS
@@ -488,7 +493,7 @@ def test_colours_of_values_have_a_bar_and_what_no_patient_has_no_panel() -> None
         above = figure.axes[len(QUALITY_SHOWN) + QUALITY_SHOWN.index(key)].get_position()
         assert above.x0 < bar.get_position().x0 < bar.get_position().x1 < above.x1
         assert 0 < bar.get_position().y0 < bar.get_position().y1 < above.y0
-    some = {kind: patient()[kind] for kind in ("T1w", "FLAIR")}
+    some = {kind: unmoved()[kind] for kind in ("T1w", "FLAIR")}
     assert len(figure_quality([quality_row("sub-01", some, None, [])]).axes) == 2
     assert "not available" not in texts(figure_quality([quality_row("sub-01", some, None, [])]))
 
@@ -497,7 +502,7 @@ def test_wrong_quality_rows() -> None:
     with pytest.raises(ValueError, match="no image"):
         quality_row("sub-01", {"T1w": None}, None, [])
     with pytest.raises(ValueError, match="finite"):
-        quality_row("sub-01", patient(), None, [[0, 0, np.nan]])
+        quality_row("sub-01", unmoved(), None, [[0, 0, np.nan]])
     assert figure_quality([]).get_label() == NO_IMAGES
 
 

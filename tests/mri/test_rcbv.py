@@ -14,8 +14,7 @@ from cpmlib.mri.rcbv import normal_white_matter, white_on_grid
 from cpmlib.mri.volume import make_image
 from cpmlib.mri.white_matter import white_matter_mask
 from cpmlib.study.options import ImageOptions
-from cpmsurrogate.images.dsc import simulate_dsc
-from phantoms import template
+from phantoms import dsc_series, template
 
 GREY = 2.2
 """Blood volume of grey matter, white matter having 1."""
@@ -142,7 +141,7 @@ def test_a_patient_s_grey_matter_has_its_blood_volume() -> None:
     blood, times = share + GREY * (1 - share), np.arange(60) * 1.5
     base = np.where(brain, 500.0, 20.0)
     rng = np.random.default_rng(0)
-    signal = simulate_dsc(blood, 0 * blood, brain, times, 0.03, base, rng, 50)
+    signal = dsc_series(np.where(brain, blood, 0), base, times, rng, 10.0)
     series = PerfusionSeries(nib.Nifti1Image(signal, like.affine), 1.5, 0.03, ("odd",))
     images = PatientImages({**made, "mask": mask}, perfusion=series)
     maps = make_maps(images, None, ImageOptions(leakage_correction="none"))

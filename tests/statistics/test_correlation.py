@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import root_mean_squared_error
 
-from cpmlib.statistics.correlation import EXACT_UP_TO, correlate, linear_fit, root_mean_square_error
+from cpmlib.statistics.correlation import (
+    EXACT_UP_TO,
+    correlate,
+    correlation_matrix,
+    linear_fit,
+    root_mean_square_error,
+    slope_and_r2,
+)
 from studies import ROOT
 
 REFERENCE = json.loads((ROOT / "tests" / "reference" / "group_tests.json").read_text())
@@ -150,7 +157,7 @@ def test_pairs_with_nan_are_left_out(function) -> None:
 
 @pytest.mark.parametrize("function", [linear_fit, correlate])
 def test_lengths_must_agree(function) -> None:
-    with pytest.raises(ValueError, match="differ in length"):
+    with pytest.raises(ValueError, match="lengths differ"):
         function([1.0, 2, 3], [1.0, 2])
 
 
@@ -212,5 +219,14 @@ def test_rmse_rows_that_are_not_estimable() -> None:
     assert np.isnan(row["estimate"])
     constant = root_mean_square_error([1.0] * 4, [3.0] * 4, rng=rng).iloc[0]
     assert (constant["estimate"], constant["ci_low"], constant["ci_high"]) == (2, 2, 2)
-    with pytest.raises(ValueError, match="differ in length"):
+    with pytest.raises(ValueError, match="lengths differ"):
         root_mean_square_error([1.0, 2], [1.0], rng=rng)
+
+
+def test_stacks_are_taken_one_by_one() -> None:
+    values = np.random.default_rng(4).normal(1300, 300, (5, 3, 20))
+    slopes, r2 = slope_and_r2(values[:, 0], values[:, 2])
+    for k, matrix in enumerate(correlation_matrix(values)):
+        assert matrix == pytest.approx(np.corrcoef(values[k]), rel=ROUNDING)
+        fit = stats.linregress(values[k, 0], values[k, 2])
+        assert (slopes[k], r2[k]) == pytest.approx((fit.slope, fit.rvalue**2), rel=ROUNDING)

@@ -13,7 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cpmlib.statistics.mixed_model import MixedModelFit, fit_random_intercept, mixed_model_slope
+from cpmlib.statistics.mixed_model import (
+    MixedModelFit,
+    fit_random_intercept,
+    mixed_model_slope,
+)
+from cpmlib.statistics.profiled_deviance import ProfiledDeviance
 from studies import ROOT
 
 REFERENCE = ROOT / "tests" / "reference"
@@ -387,3 +392,23 @@ def test_order_and_names_of_patients_do_not_matter(seed: int) -> None:
     # Sums in another order differ in the last digits.
     for column, margin in (("estimate", before["se"]), ("se", before["se"]), ("p", 1)):
         assert after[column] == pytest.approx(before[column], abs=1e-8 * margin), column
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_a_stack_is_fitted_as_each_alone(reml: bool) -> None:
+    rng = np.random.default_rng(5)
+    patient = np.repeat(np.arange(14), [1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 2, 1, 3, 2])
+    x = rng.normal(size=(30, len(patient)))
+    spread = rng.choice([0, 0.5, 1.5], (30, 1))
+    y = x + rng.normal(size=x.shape) + spread * rng.normal(size=(30, 14))[:, patient]
+    design = np.stack([np.ones_like(x), x], axis=-1)
+    stack = ProfiledDeviance(design, y, patient, reml)
+    ratio = stack.best_ratios()[:, None]
+    at = stack.derivatives(ratio)
+    df = stack.satterthwaite(ratio, at)
+    for k in range(30):
+        alone = fit_random_intercept(design[k], y[k], patient, estimation=estimate(reml))
+        # Newton's ten steps leave eight digits of the ratio, of which df keeps six.
+        assert at.beta[k, 0] == pytest.approx(alone.beta, rel=1e-6)
+        assert df[k, 0] == pytest.approx(alone.df, rel=1e-5)
+        assert at.rss[k, 0] / stack.dof == pytest.approx(alone.var_residual, rel=1e-6)

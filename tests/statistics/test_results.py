@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cpmlib.statistics.results import COLUMNS, not_estimable, one_row, stack, why_not_estimable
+from cpmlib.statistics.results import COLUMNS, not_estimable, one_row, why_not_estimable
 
 
 def test_a_row_has_the_common_columns_first() -> None:
@@ -43,11 +43,3 @@ def test_why_not_estimable(variables: tuple, reason: str | None) -> None:
 
 def test_the_minimum_can_be_raised() -> None:
     assert why_not_estimable(np.arange(3.0), minimum=4) == "fewer than 4 samples (3)"
-
-
-def test_stack_keeps_order_and_fills_missing_columns() -> None:
-    table = stack([one_row("b", 1, n=3, z=2.0), one_row("a", 2, n=4, u=7.0)])
-    assert table["statistic"].tolist() == ["b", "a"]
-    assert table.columns.tolist() == [*COLUMNS, "z", "u"]
-    assert table["z"].isna().tolist() == [False, True]
-    assert table.index.tolist() == [0, 1]

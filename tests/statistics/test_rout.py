@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cpmlib.statistics.rout import RoutResult, rout_column, rout_line
+from cpmlib.statistics import rout
+from cpmlib.statistics.rout import (
+    RoutResult,
+    critical_values,
+    robust_lines,
+    rout_column,
+    rout_line,
+    rsdr,
+)
 from studies import ROOT
 
 REFERENCE = ROOT / "tests" / "reference"
@@ -236,3 +244,32 @@ def test_line_says_what_is_wrong(x: list, y: list, q: float, message: str) -> No
 def test_column_says_what_is_wrong(values: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         rout_column(np.array(values, dtype=float))
+
+
+def test_a_fit_that_does_not_settle_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rout, "MAXIMUM_ITERATIONS", 3)
+    with pytest.raises(ValueError, match=r"still moves by .* RSDR after 3 iterations.*Q = 0"):
+        line("phones")
+
+
+@pytest.mark.parametrize("n", [3, 10, 66, 67])
+def test_rsdr_takes_numpy_s_percentile(n: int) -> None:
+    size = np.abs(np.random.default_rng(n).normal(size=(4, n)))
+    expected = np.percentile(size, 68.27, axis=-1) * n / (n - 2)
+    assert (rsdr(size, n, 2) == expected).all()
+
+
+def test_a_stack_of_lines_is_fitted_as_each_alone() -> None:
+    rng = np.random.default_rng(7)
+    x = rng.normal(1300, 300, (6, 40))
+    y = 2000 + x + 700 * rng.standard_t(2.5, (6, 40))
+    residual, scale, lines = robust_lines(x, y, steps=1000)
+    for k in range(6):
+        alone = rout_line(x[k], y[k])
+        # Both have converged to 1e-12 RSDR, in the units of a slope near 1.
+        assert lines[k] == pytest.approx(alone.coefficients, rel=1e-8)
+        assert scale[k] == pytest.approx(alone.rsdr, rel=1e-8)
+        assert np.abs(residual[k]) / scale[k] == pytest.approx(alone.t, abs=1e-7)
+        critical = critical_values(40, 0.01)[np.argsort(np.argsort(alone.t))]
+        first = alone.t[alone.t > critical].min(initial=np.inf)
+        assert (alone.outlier == (alone.t >= first)).all()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import dataset as staging
 import dependencies
+import needs
 import prepare
 from cpmlib.paper import cases
 from cpmlib.roi.extraction import fill_measured
@@ -653,7 +654,7 @@ def test_the_patient_of_a_case_is_known_whatever_the_capitals(study, build):
         folder.mkdir(parents=True)
         (folder / f"{who}_sample-01_annotations.tsv").write_text("a\tb\n")
     prepare.prepare_study(study)
-    assert dependencies.shown_patients("07_cases")
+    assert needs.shown_patients("07_cases")
 
 
 def test_one_table_tells_its_problems_at_once(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 import dependencies
 import prepare
+import private_folder
 from cpmlib.statistics.one_per_patient import monte_carlo
 from cpmlib.study.dataset import pseudonymised, read_dataset, read_tables, write_dataset
 from cpmlib.study.errors import DatasetError
@@ -22,7 +23,7 @@ from studies import rewrite
 def private(tmp_path, monkeypatch):
     for module in (dependencies, prepare):
         monkeypatch.setattr(module, "BUILD", tmp_path / "private")
-    monkeypatch.setattr(prepare, "SHARED", tmp_path, raising=False)
+    monkeypatch.setattr(dependencies, "SHARED", tmp_path)
     return tmp_path / "private"
 
 
@@ -214,14 +215,14 @@ def test_a_study_of_which_few_are_known_or_two_studies_know_all_gets_new_numbers
 
 
 def test_the_private_folder_says_what_it_is_and_holds_snakemake_s_notes(private, monkeypatch):
-    monkeypatch.setattr(prepare, "ROOT", private.parent)
+    monkeypatch.setattr(dependencies, "ROOT", private.parent)
     (private.parent / ".snakemake" / "metadata").mkdir(parents=True)
-    prepare.make_private_folder()
-    prepare.make_private_folder()
+    private_folder.make_private_folder()
+    private_folder.make_private_folder()
     assert "Do not share this folder" in (private / "README.md").read_text()
     assert (private / "snakemake" / "metadata").is_dir()
     shutil.rmtree(private)
-    prepare.make_private_folder()
+    private_folder.make_private_folder()
     assert (private.parent / ".snakemake").is_dir()
 
 
@@ -236,7 +237,7 @@ def test_the_synthetic_study_gives_its_numbers_to_no_other(private, study, monke
 
 
 def test_what_earlier_versions_left_beside_the_pages_is_removed(private, monkeypatch, tmp_path):
-    monkeypatch.setattr(prepare, "ROOT", private.parent)
+    monkeypatch.setattr(dependencies, "ROOT", private.parent)
     outside = tmp_path / "elsewhere"
     outside.mkdir()
     (outside / "kept.nii.gz").touch()
@@ -249,7 +250,7 @@ def test_what_earlier_versions_left_beside_the_pages_is_removed(private, monkeyp
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (tmp_path / "study").symlink_to(outside)
-    prepare.make_private_folder()
+    private_folder.make_private_folder()
     assert not [name for name in (*old, "dataset", "model", "study") if (tmp_path / name).exists()]
     assert all((tmp_path / name).is_file() for name in stay)
     assert (outside / "kept.nii.gz").is_file(), "a link is removed, not what it leads to"

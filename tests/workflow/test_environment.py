@@ -30,13 +30,23 @@ def test_environment_has_the_same_pins():
 def test_every_direct_dependency_is_locked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     names = {normal(pin.split("==")[0]) for pin in locked()}
-    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
-    for requirement in wanted:
+    groups = project["dependency-groups"]
+    wanted = project["project"]["dependencies"] + groups["install"] + groups["dev"]
+    for requirement in (one for one in wanted if isinstance(one, str)):
         assert normal(re.split(r"[=<>\[;]", requirement)[0].strip()) in names
 
 
+def test_what_builds_the_book_stands_before_the_tools_of_development():
+    book, tools = (ROOT / "requirements.lock").read_text("utf-8").split(lock.DEVELOPMENT)
+    first = {pin.split("==")[0] for pin in lock.pins(book)}
+    assert {"jupyter-book", "snakemake", "numba", "simpleitk", "uv", "setuptools"} <= first
+    second = {pin.split("==")[0] for pin in lock.pins(tools)}
+    assert {"pytest", "playwright", "bids-validator-deno", "ruff", "mypy"} <= second
+    assert not first & second
+
+
 def test_every_pin_has_a_hash():
-    text = (ROOT / "requirements.lock").read_text("utf-8")
+    text = (ROOT / "requirements.lock").read_text("utf-8").replace(lock.DEVELOPMENT, "")
     blocks = re.split(r"\n(?=[A-Za-z0-9])", text.strip())
     assert len(blocks) == len(locked())
     assert all("--hash=sha256:" in block for block in blocks)

@@ -32,16 +32,14 @@ depth = int(sys.argv[1])
 if depth == 3:
     lock = open("lock", "w")
     import fcntl
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    child.tie(lock.fileno())
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    child.tie(lock.name)
 if depth:
     import shlex
     # Through a shell, as Snakemake starts its jobs; the first as the leader of a group.
     command = shlex.join(child.command("./tree.py", str(depth - 1))) + "; true"
     group = 0 if depth == 3 else None
-    process = subprocess.Popen(
-        command, shell=True, pass_fds=child.inherited(), process_group=group
-    )
+    process = subprocess.Popen(command, shell=True, process_group=group)
 else:
     Path("ready").touch()
 import time

@@ -22,6 +22,7 @@ from cpmlib.cpm.maps import PatientMaps
 from cpmlib.figures.quality import figure_quality
 from cpmlib.mri.images import write_image
 from cpmlib.mri.registration import AlignmentReport, RigidTransform
+from cpmlib.mri.survey import find_study_files
 from cpmlib.roi.extraction import EXTRAPOLATION, extract_regions
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.files import find_patient
@@ -227,10 +228,12 @@ def test_spoilt_exports_of_what_is_left_out_stop_nothing_and_are_named(build, le
     rows = pd.read_csv(
         folder / "targets" / "sub-01.tsv", sep="\t", na_values="n/a", keep_default_na=False
     )
-    files, _ = prepare._find_all(folder / "study", rows, {"sub-01"})
+    if "exclude_reason" in left_out:  # such a sample is no target; another keeps its patient in
+        kept = rows.assign(sample_id="sample-2", exclude_reason=np.nan)
+        kept.to_csv(folder / "targets" / "sub-01.tsv", sep="\t", index=False, na_rep="n/a")
+        rows = pd.concat([rows, kept])
+    files, _ = find_study_files(folder / "study", rows)
     prepare._write_manifests(folder / "study", files)
-    if "exclude_reason" in left_out:  # such a sample is no target
-        rows.iloc[:0].to_csv(folder / "targets" / "sub-01.tsv", sep="\t", index=False)
     assert job.main("sub-01") == 0
     notes = [note for note in report(folder)["notes"] if note.startswith("not used")]
     assert notes == [f"not used: export (3); {why}"]

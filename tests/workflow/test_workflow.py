@@ -22,12 +22,13 @@ import build
 import child
 import dependencies
 import graph
+import needs
 import patient
 import prepare
-import scheduler
 from cpmlib.book.study_images import StudyImages
 from cpmlib.cpm.model_file import write_model
 from cpmlib.cpm.processors import available_processors, usable_processors
+from cpmlib.mri import survey
 from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import PatientImages
 from cpmlib.study.dataset import excluded_rows, read_tables
@@ -120,6 +121,7 @@ def test_real_imports_are_among_the_declared_ones_and_none_is_heavy(name):
     ("script", "also"),
     [
         ("build", {"matplotlib", "scipy.stats", "seaborn", "snakemake"}),
+        ("run, cpmlib.paper.ledger", {"matplotlib", "scipy.stats", "seaborn"}),
         ("dataset", {"matplotlib", "scipy.stats", "seaborn"}),
         ("stage", {"matplotlib", "scipy.stats", "seaborn"}),
         ("values", {"matplotlib", "scipy.stats", "seaborn"}),
@@ -136,10 +138,14 @@ def test_a_patient_s_job_loads_no_training_and_no_registration_before_it_needs_t
     )
 
 
-def test_implied_edges_are_left_out_of_the_drawing():
-    edges = [("a", "b"), ("b", "c"), ("a", "c")]
-    assert graph.needed(edges) == [("a", "b"), ("b", "c")]
-    assert graph.levels(dict.fromkeys("abc", ""), edges) == {"a": 0, "b": 1, "c": 2}
+def test_implied_edges_are_left_out_of_the_drawing(tmp_path, monkeypatch):
+    edges = [("1", "2"), ("2", "3"), ("1", "3"), ("3", "4")]
+    nodes = {"1": "first", "2": "second", "3": "third", "4": "all"}
+    monkeypatch.setattr(graph, "read_graph", lambda: (nodes, edges))
+    graph.main(str(tmp_path / "graph.svg"))
+    drawn = (tmp_path / "graph.svg").read_text()
+    shapes = re.findall(r'<g id="patch_\d+">', drawn)
+    assert len(shapes) == 1 + 3 + 2  # the ground, boxes, arrows
 
 
 @pytest.fixture
@@ -425,52 +431,50 @@ def test_only_what_the_project_s_folder_refuses_is_called_so():
     assert child.cannot_write(OSError(errno.EACCES, "Permission denied", "/study/x.nii")) is None
 
 
-class Free:
-    """What the scheduler knows of free cores."""
+def test_steps_and_faults_are_taken_from_the_fields_of_snakemake_s_messages(capsys):
+    import logging
 
-    def __init__(self) -> None:
-        self.resources = {"_cores": 2}
+    from snakemake_interface_logger_plugins.common import LogEvent
 
-    def update_available_resources(self, jobs: list[int]) -> None:
-        self.resources["_cores"] -= sum(jobs)
+    from run import Progress
 
+    progress = Progress()
 
-@pytest.mark.parametrize("faulty", [True, False])
-def test_cores_are_taken_once(faulty):
-    def select(free: Free, jobs: list[int]) -> list[int]:
-        if not faulty:
-            free.update_available_resources(jobs)
-        return jobs
+    def tell(level: int, **fields: object) -> None:
+        progress.emit(logging.makeLogRecord({"msg": "said", "levelno": level, **fields}))
 
-    free = Free()
-    assert scheduler.accounted(select)(free, [1]) == [1]
-    assert free.resources["_cores"] == 1
+    job = {"event": LogEvent.JOB_INFO, "rule_name": "patient", "wildcards": {"patient": "sub-01"}}
+    tell(logging.INFO, **job)
+    tell(logging.INFO, **job | {"rule_name": "all", "wildcards": {}})
+    assert capsys.readouterr().out == "maps and regions of sub-01\n"
+    tell(logging.ERROR, event=LogEvent.JOB_ERROR, log=["build/private/logs/x.log"])
+    tell(logging.ERROR, event=LogEvent.ERROR)
+    tell(logging.INFO)
+    assert progress.failed == [ROOT / "build" / "private" / "logs" / "x.log"]
+    assert progress.errors == ["said"]
 
 
 CHAIN = """
-import sys
-sys.path.insert(0, {workflow!r})
-import scheduler
 rule all:
-    input: expand("w{{i}}", i=range(4))
+    input: expand("w{i}", i=range(4))
 rule first:
     output: "first"
-    shell: "touch {{output}}"
+    shell: "touch {output}"
 rule second:
     input: "first"
     output: "second"
-    shell: "touch {{output}}"
+    shell: "touch {output}"
 rule wide:
     input: "second"
-    output: "w{{i}}"
-    shell: "date +%s.%N > {{output}}; sleep 1; date +%s.%N >> {{output}}"
+    output: "w{i}"
+    shell: "date +%s.%N > {output}; sleep 1; date +%s.%N >> {output}"
 """
 
 
 @pytest.mark.slow
 def test_a_chain_of_single_jobs_makes_no_cores(tmp_path):
     """The whole of Snakemake: after two jobs in a row, four that are ready at once."""
-    (tmp_path / "Snakefile").write_text(CHAIN.format(workflow=str(ROOT / "workflow")))
+    (tmp_path / "Snakefile").write_text(CHAIN)
     ask(tmp_path, "-m", "snakemake", "--cores", "2")
     steps = []
     for path in tmp_path.glob("w*"):
@@ -571,8 +575,8 @@ def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_cas
         samples = read_tables(study)[1]
         samples = samples[~excluded_rows(samples)]
         images = index_images(study, project / dependencies.BUILD_NAME)
-        assert [images.choose_patient(samples)] == dependencies.shown_patients("11_one_patient")
-        return dependencies.shown_patients("11_one_patient")[0]
+        assert [images.choose_patient(samples)] == needs.shown_patients("11_one_patient")
+        return needs.shown_patients("11_one_patient")[0]
 
     name_case(study, two)
     assert shown() == two  # nobody has images
@@ -582,10 +586,10 @@ def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_cas
     assert shown() == two
     put_images(study, one, *RAW)
     assert shown() == two
-    assert dependencies.shown_patients("07_cases") == [two]
+    assert needs.shown_patients("07_cases") == [two]
     add_reasons(study, "exclude_reason", {two: "late"})
     assert shown() == one
-    assert dependencies.shown_patients("07_cases") == []
+    assert needs.shown_patients("07_cases") == []
 
 
 def name_case(study: Path, who: str) -> None:
@@ -611,7 +615,7 @@ def test_folders_of_nobody_are_looked_for_once(project, study, monkeypatch, caps
         found.append(unknown_patients(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(prepare, "unknown_patients", count)
+    monkeypatch.setattr(survey, "unknown_patients", count)
     prepare.prepare_study(study)
     assert len(found) == 1
     assert "1: sourcedata" in capsys.readouterr().out

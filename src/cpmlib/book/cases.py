@@ -48,12 +48,12 @@ def show_cases(page: Page, key: str, pictures: Mapping[str, CaseImages | None]) 
     named = cases(page.samples)
     named = named[named["case"].str.startswith(key.replace("-", ""))]
     shown, captions = [], []
-    for row in named.to_dict("records"):
-        picture = pictures[row["case"]]
+    for _, row in named.iterrows():
+        known, picture = dict(row), pictures[row["case"]]
         if picture is not None:
             shown.append(picture)
-            row |= case_findings(picture)
-        captions.append(case_caption(row))
+            known |= case_findings(picture)
+        captions.append(case_caption(known))
     more = " ".join(captions) or "There is none."
     page.figure(key, figure_case_images(shown), named[COLUMNS], more=more)
 

@@ -11,7 +11,7 @@ from cpmlib.book.quality import shown_quality
 from cpmlib.study.options import AXES
 
 if TYPE_CHECKING:
-    from cpmlib.histology.nuclei import Nuclei
+    from cpmlib.histology.nuclei import NucleusCount
     from cpmlib.roi.walkthrough import Walkthrough
 
 
@@ -40,7 +40,7 @@ def table_mean(one: Walkthrough, values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame([[row["sample_id"], len(values), *means]], columns=names)
 
 
-def table_count(one: Walkthrough, counted: Nuclei | None) -> pd.DataFrame:
+def table_count(one: Walkthrough, counted: NucleusCount | None) -> pd.DataFrame:
     """Hold the density of the patient's tile against that of the whole section, cells/mm2."""
     case = case_of(one)
     if case is None or counted is None:

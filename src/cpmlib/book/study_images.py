@@ -144,7 +144,7 @@ class StudyImages:
 
     def cases(self, cases: pd.DataFrame, diameter: float) -> dict[str, CaseImages | None]:
         """Return `case` of each row by the case's name."""
-        return {row["case"]: self.case(row, diameter) for row in cases.to_dict("records")}
+        return {row["case"]: self.case(dict(row), diameter) for _, row in cases.iterrows()}
 
     def model(self, patient: str | None = None) -> CpmModel | None:
         """Return the model that predicted a patient's map; that of any patient if none is named.

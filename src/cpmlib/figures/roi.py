@@ -221,7 +221,7 @@ def figure_sensitivity(table: pd.DataFrame) -> Figure:
         distance of a shift, mean over directions: thin, each sample; thick, their median. Right,
         the value of each sample by both weightings, with the line of equality.
     """
-    if table.empty:
+    if "map" not in table:
         return figure_absent()
     samples, overall = by_sample(table), summary(table)
     draw: dict[str, Callable[[Axes, pd.DataFrame, pd.DataFrame, str], None]] = {

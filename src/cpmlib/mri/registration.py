@@ -110,6 +110,11 @@ class AlignmentReport:
     coverage: dict[str, float] = field(default_factory=dict)
 
     @property
+    def far(self) -> tuple[str, ...]:
+        """The contrasts that were moved by more than `FAR`."""
+        return tuple(c for c in self.registered if self.transforms[c].displacement_mm > FAR)
+
+    @property
     def moves(self) -> list[str]:
         """What its owner should know of the registrations, a sentence a contrast."""
         said = []
@@ -124,7 +129,7 @@ class AlignmentReport:
                     f"{contrast} was registered: {found.rotation_deg:.1f} degrees,"
                     f" {found.translation_mm:.1f} mm; on average {found.displacement_mm:.1f} mm"
                 )
-                if found.displacement_mm > FAR:
+                if contrast in self.far:
                     said[-1] += (
                         f", more than {FAR:.0f} mm: compare it with the outline of the brain in the"
                         " figure of quality control, and check that the image is of this patient"

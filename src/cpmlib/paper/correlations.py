@@ -76,7 +76,7 @@ def flag_outliers(samples: pd.DataFrame, predictor: str, options: AnalysisOption
 
 
 def flag_all(samples: pd.DataFrame, options: AnalysisOptions) -> Flagged:
-    """Apply ROUT in each subset to each predictor, as `flag_outliers` does."""
+    """Apply ROUT to every subset and predictor, once for all that need it (`flag_outliers`)."""
     return {
         (key, predictor): flag_outliers(subset(samples, key), predictor, options)
         for key in SUBSETS
@@ -85,7 +85,7 @@ def flag_all(samples: pd.DataFrame, options: AnalysisOptions) -> Flagged:
 
 
 def excluded_samples(flagged: Flagged) -> pd.DataFrame:
-    """List who was excluded where, and why."""
+    """List who was excluded where, and why; ``flagged`` as `flag_all` returns it."""
     parts = [
         part[part["outlier"]].assign(subset=SUBSETS[key], predictor=PREDICTORS[predictor])
         for (key, predictor), part in flagged.items()
@@ -104,15 +104,15 @@ def table_outliers(excluded: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(p=[p for p, _ in tested], Needed=[needed for _, needed in tested])
 
 
-def correlations(
-    samples: pd.DataFrame, options: AnalysisOptions, flagged: Flagged | None = None
-) -> pd.DataFrame:
+def correlations(samples: pd.DataFrame, flagged: Flagged, options: AnalysisOptions) -> pd.DataFrame:
     """Line, Pearson, Spearman and RMSE of each subset and predictor.
 
     Parameters
     ----------
+    samples
+        The sample table.
     flagged
-        As `flag_all` returns it, if ROUT was applied before.
+        As `flag_all` returns it.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def correlations(
         unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
     """
     rows = []
-    for (key, predictor), part in (flagged or flag_all(samples, options)).items():
+    for (key, predictor), part in flagged.items():
         missing = len(subset(samples, key)) - len(part)
         for row in _statistics(part, predictor, f"{key}.{predictor}", options):
             rows.append(row.assign(subset=key, predictor=predictor, n_missing=missing))

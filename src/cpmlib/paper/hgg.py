@@ -12,12 +12,9 @@ from cpmlib.study.options import AnalysisOptions
 
 
 def non_enhancing(flagged: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
-    """Return the non-enhancing HGG samples.
+    """Return the non-enhancing HGG samples among those that ROUT judged by CPM.
 
-    Parameters
-    ----------
-    flagged
-        All samples, as `cpmlib.paper.correlations.flag_outliers` returns them for CPM.
+    ``flagged`` is the whole cohort as `cpmlib.paper.correlations.flag_outliers` returns it.
     """
     samples = with_grade_grouping(flagged, options)
     return samples[(samples["grade_group"] == "HGG") & (samples["enhancement"] == "nCET")]
@@ -30,6 +27,8 @@ def statistics(
 
     Parameters
     ----------
+    samples
+        The sample table.
     group
         As `non_enhancing` returns it.
 

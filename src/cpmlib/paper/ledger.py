@@ -16,15 +16,17 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from cpmlib.paper.feasibility import Bound
-from cpmlib.paper.printed_intervals import printed_intervals
 from cpmlib.statistics.results import CI_HIGH, CI_LOW
 from cpmlib.study.published import KINDS, agrees_if_truncated, kind_of, parse_printed
 from cpmlib.study.schemas import CALIBRATED, OTHER_STUDY, SAME_STUDY
+
+if TYPE_CHECKING:
+    from cpmlib.paper.feasibility import Bound
 
 REPRODUCED = "reproduced"
 IF_TRUNCATED = "reproduced if truncated"
@@ -107,6 +109,8 @@ def make_ledger(
     for column, end in (("regenerated", ""), ("ci_low", CI_LOW), ("ci_high", CI_HIGH)):
         table[column] = [float(regenerated.get(id + end, np.nan)) for id in ids]
     table["low"], table["high"] = published["low"], published["high"]
+    from cpmlib.paper.printed_intervals import printed_intervals
+
     intervals = printed_intervals(published)
     for i, column in enumerate(("printed_ci_low", "printed_ci_high")):
         table[column] = [intervals[id][i] if id in intervals else np.nan for id in ids]

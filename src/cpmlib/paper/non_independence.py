@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.paper import formatting
-from cpmlib.paper.correlations import OUTCOME, Flagged, flag_all, measured
+from cpmlib.paper.correlations import OUTCOME, Flagged, measured
 from cpmlib.paper.formatting import format_columns, format_estimates, format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset
 from cpmlib.statistics.mixed_model import mixed_model_slope
@@ -70,40 +70,31 @@ def signs(models: pd.DataFrame, iterated: pd.DataFrame) -> str:
     return said
 
 
-def mixed_models(
-    samples: pd.DataFrame, options: AnalysisOptions, flagged: Flagged | None = None
-) -> pd.DataFrame:
+def mixed_models(flagged: Flagged, options: AnalysisOptions) -> pd.DataFrame:
     """Mixed-model slope of H&E cellularity on each predictor, in each subset.
 
     Parameters
     ----------
     flagged
-        As `cpmlib.paper.correlations.flag_all` returns it, if ROUT was applied before.
+        As `cpmlib.paper.correlations.flag_all` returns it.
 
     Returns
     -------
     pandas.DataFrame
         One row for each subset and predictor, as `mixed_model_slope` returns them.
     """
-    leave_out = options.mixed_model_excludes_outliers
-    if leave_out and flagged is None:
-        flagged = flag_all(samples, options)
     rows = []
-    for key in SUBSETS:
-        for predictor in PREDICTORS:
-            used, names = measured(subset(samples, key), predictor), ""
-            if flagged is not None and leave_out:
-                used = flagged[key, predictor]
-                names = " ".join(used.loc[used["outlier"], "sample_id"])
-                used = used[~used["outlier"]]
-            row = mixed_model_slope(
-                used[predictor],
-                used[OUTCOME],
-                used["participant_id"],
-                estimation=options.mixed_model_estimation,
-                test=options.mixed_model_test,
-            )
-            rows.append(row.assign(subset=key, predictor=predictor, excluded=names))
+    for (key, predictor), part in flagged.items():
+        leave_out = part["outlier"] & options.mixed_model_excludes_outliers
+        used, names = part[~leave_out], " ".join(part.loc[leave_out, "sample_id"])
+        row = mixed_model_slope(
+            used[predictor],
+            used[OUTCOME],
+            used["participant_id"],
+            estimation=options.mixed_model_estimation,
+            test=options.mixed_model_test,
+        )
+        rows.append(row.assign(subset=key, predictor=predictor, excluded=names))
     return pd.concat(rows, ignore_index=True)
 
 

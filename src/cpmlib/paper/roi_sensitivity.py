@@ -159,7 +159,7 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        As `sensitivity` returns it, of one or many patients.
+        As `sensitivity` returns it, of one or many patients; without columns, of none.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
         mean    sd  mean_change  largest_change  relative
     0  110.0  20.0         20.0            30.0       0.2
     """
-    if table.empty:
+    if "map" not in table:
         return pd.DataFrame(columns=["sample_id", *SETTING])
     table = table.assign(change=(table["value"] - table["default"]).abs())
     groups = table.groupby(["sample_id", *SETTING], sort=False)
@@ -215,7 +215,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         values with the defaults over samples; of a shift, the mean of the rho of each direction;
         NaN for fewer than three samples or a constant), and ``n_outside``, spheres without a value.
     """
-    if table.empty:
+    if "map" not in table:
         return pd.DataFrame({"map": []})
     samples = by_sample(table)
     groups = samples.groupby(SETTING, sort=False)

@@ -20,6 +20,7 @@ from cpmlib.statistics.results import (
     PERFECT,
     not_estimable,
     one_row,
+    remove_missing,
     why_not_estimable,
 )
 
@@ -31,12 +32,57 @@ approximation, used for more, is too small where rho is large: with 13 samples b
 by a fifth at 0.7 and to less than a half at 0.9 (p = 0.00003 for 0.00007)."""
 
 
-def _paired(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.shape != y.shape:
-        raise ValueError(f"the variables differ in length: {x.shape} and {y.shape}")
-    kept = ~(np.isnan(x) | np.isnan(y))
-    return x[kept], y[kept]
+def correlation_matrix(values: np.ndarray) -> np.ndarray:
+    """Pearson's r of every pair of variables; Spearman's rho if the values are ranks.
+
+    `numpy.corrcoef` for stacks: (..., k, k) from k variables in the same n samples, (..., k, n).
+
+    Examples
+    --------
+    >>> correlation_matrix(np.array([[1.0, 2, 3], [1.0, 3, 2]]))[0, 1].round(6)
+    np.float64(0.5)
+    """
+    deviation = values - values.mean(axis=-1, keepdims=True)
+    covariance = deviation @ deviation.mT * (1 / (values.shape[-1] - 1))
+    sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+    return np.clip(covariance / sd[..., :, None] / sd[..., None, :], -1, 1)
+
+
+def slope_and_r2(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope of the least-squares line of y on x, (..., n), and its R2, (...) each.
+
+    Examples
+    --------
+    >>> slope, r2 = slope_and_r2(np.array([[1.0, 2, 3, 4]]), np.array([1.0, 3, 2, 5]))
+    >>> slope.round(3), r2.round(3)
+    (array([1.1]), array([0.691]))
+    """
+    dx, dy = (v - v.mean(axis=-1, keepdims=True) for v in (x, y))
+    return line_of_products(np.vecdot(dx, dx), np.vecdot(dx, dy), np.vecdot(dy, dy))
+
+
+def line_of_products(
+    sxx: np.ndarray, sxy: np.ndarray, syy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and R2 of the least-squares line from sums of centred squares and products, (...).
+
+    Examples
+    --------
+    >>> line_of_products(2.0, 1.0, 4.0)
+    (0.5, 0.125)
+    """
+    return sxy / sxx, sxy**2 / sxx / syy
+
+
+def root_mean_square(error: np.ndarray) -> np.ndarray:
+    """Root mean square along the last axis.
+
+    Examples
+    --------
+    >>> root_mean_square(np.array([[3.0, -3.0], [0.0, 0.0]]))
+    array([3., 0.])
+    """
+    return np.sqrt(np.mean(error**2, axis=-1))
 
 
 def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
@@ -50,8 +96,7 @@ def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row: ``estimate`` is the slope with its 95 % t interval, ``p``, ``intercept``,
-        ``se``, ``df``, ``r2``.
+        One row: the slope with its 95 % t interval, ``p``, ``intercept``, ``se``, ``df``, ``r2``.
 
     Examples
     --------
@@ -59,7 +104,7 @@ def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
        estimate     r2
     0       1.1  0.691
     """
-    x, y = _paired(x, y)
+    x, y = remove_missing(x, y)
     reason = why_not_estimable(x, y)
     if reason:
         return not_estimable("slope", reason, len(x))
@@ -106,7 +151,7 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     >>> correlate([1.0, 2, 3, 4, 5], [2.0, 1, 4, 3, 5])["estimate"].round(3).item()
     0.8
     """
-    x, y = _paired(x, y)
+    x, y = remove_missing(x, y)
     names = {"spearman": "Spearman rho", "pearson": "Pearson r"}
     if method not in names:
         raise ValueError(f"method is {method!r}; expected 'spearman' or 'pearson'")
@@ -174,14 +219,15 @@ def root_mean_square_error(
     >>> root_mean_square_error([1.0, 2, 3], [2.0, 3, 4], rng=rng)["estimate"].item()
     1.0
     """
-    predicted, observed = _paired(predicted, observed)
+    predicted, observed = remove_missing(predicted, observed)
     error = observed - predicted
     if len(error) < MINIMUM_GROUP:
         reason = f"fewer than {MINIMUM_GROUP} samples ({len(error)})"
         return not_estimable("RMSE", reason, len(error))
     draws = rng.integers(len(error), size=(BOOTSTRAP_SAMPLES, len(error)))
-    resampled = np.sqrt(np.mean(error[draws] ** 2, axis=1))
+    resampled = root_mean_square(error[draws])
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(resampled, [tail, 100 - tail])
-    value = np.sqrt(np.mean(error**2))
-    return one_row("RMSE", value, ci=(low, high), n=len(error), bias=error.mean())
+    return one_row(
+        "RMSE", float(root_mean_square(error)), ci=(low, high), n=len(error), bias=error.mean()
+    )

@@ -12,18 +12,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cpmlib.statistics.results import CONFIDENCE, not_estimable, one_row
+from cpmlib.statistics.results import CONFIDENCE, not_estimable, one_row, remove_missing
 
 
 def describe(values: ArrayLike, name: str = "mean") -> pd.DataFrame:
     """Mean, SD, quartiles and range of a measurement.
-
-    Parameters
-    ----------
-    values : (n,) array_like
-        Any unit; NaN are missing values and are left out.
-    name
-        What the row is called.
 
     Returns
     -------
@@ -37,14 +30,11 @@ def describe(values: ArrayLike, name: str = "mean") -> pd.DataFrame:
        estimate    sd  median  n
     0       3.0  2.16     2.5  4
     """
-    array = np.asarray(values, dtype=float)
-    kept = array[~np.isnan(array)]
-    missing = len(array) - len(kept)
+    (kept,) = remove_missing(values)
+    missing = np.size(values) - len(kept)
     if len(kept) == 0:
-        absent = ("sd", "median", "q1", "q3", "minimum", "maximum")
-        return not_estimable(
-            name, "no value", 0, n_missing=missing, **dict.fromkeys(absent, np.nan)
-        )
+        absent = dict.fromkeys(("sd", "median", "q1", "q3", "minimum", "maximum"), np.nan)
+        return not_estimable(name, "no value", 0, n_missing=missing, **absent)
     mean = kept.mean()
     sd = kept.std(ddof=1) if len(kept) > 1 else np.nan
     half = stats.t.isf((1 - CONFIDENCE) / 2, len(kept) - 1) * sd / np.sqrt(len(kept))
@@ -67,16 +57,11 @@ def describe(values: ArrayLike, name: str = "mean") -> pd.DataFrame:
 def count_with_share(values: pd.Series) -> pd.DataFrame:
     """Count each category, with its share in percent.
 
-    Parameters
-    ----------
-    values
-        Categories; missing values are counted in none and left out of the total.
-
     Returns
     -------
     pandas.DataFrame
-        Columns ``category``, ``count``, ``percent``; in the order of first appearance, or of
-        the categories if the series is categorical.
+        Columns ``category``, ``count``, ``percent``; in the order of first appearance, or of the
+        categories if the series is categorical. Missing values are not counted.
 
     Examples
     --------

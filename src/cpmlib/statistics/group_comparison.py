@@ -15,7 +15,13 @@ import pingouin
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cpmlib.statistics.results import CONFIDENCE, MINIMUM_GROUP, not_estimable, one_row
+from cpmlib.statistics.results import (
+    CONFIDENCE,
+    MINIMUM_GROUP,
+    not_estimable,
+    one_row,
+    remove_missing,
+)
 
 MOST_STEPS = 1e9
 """Additions up to which mid-ranks are permuted; two groups of 80 need as many, a second."""
@@ -59,26 +65,18 @@ def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> pd.Data
        estimate      p  rank_biserial
     0       3.0  0.057          0.875
     """
-    a, b = _measured(a), _measured(b)
+    (a,), (b,) = remove_missing(a), remove_missing(b)
     name = "Mann-Whitney shift"
-    smallest = min(len(a), len(b))
+    n, sizes, smallest = len(a) + len(b), {"n_a": len(a), "n_b": len(b)}, min(len(a), len(b))
     if smallest < MINIMUM_GROUP:
         reason = f"a group has fewer than {MINIMUM_GROUP} samples ({smallest})"
-        return not_estimable(name, reason, len(a) + len(b), n_a=len(a), n_b=len(b))
+        return not_estimable(name, reason, n, **sizes)
+    described = {**sizes, "mean_a": a.mean(), "mean_b": b.mean()}
     if np.ptp(np.concatenate([a, b])) == 0:
-        reason = "all values are equal"
-        return not_estimable(
-            name,
-            reason,
-            len(a) + len(b),
-            n_a=len(a),
-            n_b=len(b),
-            mean_a=a.mean(),
-            mean_b=b.mean(),
-        )
+        return not_estimable(name, "all values are equal", n, **described)
     test = pingouin.mwu(a, b, alternative="two-sided", method=method).iloc[0]
     p, note = float(test["p_val"]), ""
-    if method == "exact" and len(np.unique(np.concatenate([a, b]))) < len(a) + len(b):
+    if method == "exact" and len(np.unique(np.concatenate([a, b]))) < n:
         permuted = _permuted_midranks(a, b)
         if permuted is None:
             p = float(stats.mannwhitneyu(a, b, method="asymptotic").pvalue)
@@ -91,21 +89,13 @@ def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> pd.Data
         shift,
         ci=(low, high),
         p=p,
-        n=len(a) + len(b),
+        n=n,
         note=note,
         u=test["U_val"],
         rank_biserial=2 * test["U_val"] / (len(a) * len(b)) - 1,
         cles=test["CLES"],
-        n_a=len(a),
-        n_b=len(b),
-        mean_a=a.mean(),
-        mean_b=b.mean(),
+        **described,
     )
-
-
-def _measured(values: ArrayLike) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
-    return array[~np.isnan(array)]
 
 
 def _permuted_midranks(a: np.ndarray, b: np.ndarray) -> float | None:

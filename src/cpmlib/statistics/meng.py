@@ -19,16 +19,24 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cpmlib.statistics.results import CONFIDENCE, PERFECT, not_estimable, one_row, why_not_estimable
+from cpmlib.statistics.correlation import correlation_matrix
+from cpmlib.statistics.results import (
+    CONFIDENCE,
+    PERFECT,
+    not_estimable,
+    one_row,
+    remove_missing,
+    why_not_estimable,
+)
 
 MINIMUM_SAMPLES = 4
 """The variance of Fisher's z is 1 / (n - 3)."""
 
 
-def meng_z(
-    r1: float, r2: float, rx: float, n: int, *, alternative: str = "two-sided"
-) -> pd.DataFrame:
-    r"""Compare two correlations that share the outcome.
+def fisher_z_difference(
+    r1: np.ndarray | float, r2: np.ndarray | float, rx: np.ndarray | float, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Difference of two correlations' Fisher z values, and its standard error.
 
     .. math::
         z = (\operatorname{artanh} r_1 - \operatorname{artanh} r_2)
@@ -38,12 +46,40 @@ def meng_z(
 
     with :math:`\bar r^2 = (r_1^2 + r_2^2) / 2` (Meng, Rosenthal & Rubin 1992, equations 1-3).
 
+    z is their ratio. The correlations (...), in n samples, lie strictly inside -1 to 1.
+
+    Examples
+    --------
+    >>> difference, error = fisher_z_difference(np.array([0.63, 0.5]), -0.03, -0.19, 15)
+    >>> (difference / error).round(4)
+    array([1.6794, 1.272 ])
+    """
+    mean_square = (r1**2 + r2**2) / 2
+    f = np.minimum(1.0, (1 - rx) / (2 * (1 - mean_square)))
+    h = (1 - f * mean_square) / (1 - mean_square)
+    return np.arctanh(r1) - np.arctanh(r2), np.sqrt(2 * (1 - rx) * h / (n - 3))
+
+
+def align_signs(r1: np.ndarray, r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Signs that make two correlations positive, (...) each: to compare strength.
+
+    Examples
+    --------
+    >>> align_signs(np.array(0.3), np.array(-0.3))
+    (array(1.), array(-1.))
+    """
+    return np.where(r1 < 0, -1.0, 1.0), np.where(r2 < 0, -1.0, 1.0)
+
+
+def meng_z(
+    r1: float, r2: float, rx: float, n: int, *, alternative: str = "two-sided"
+) -> pd.DataFrame:
+    """Compare two correlations that share the outcome (`fisher_z_difference`).
+
     Parameters
     ----------
-    r1, r2, rx
-        Correlations, inside -1 to 1.
-    n
-        Number of samples, at least 4.
+    r1, r2, rx, n
+        Correlations in n samples.
     alternative
         ``"two-sided"``, or ``"greater"`` for r1 > r2.
 
@@ -78,25 +114,12 @@ def meng_z(
     label = "Meng's z"
     if max(abs(r1), abs(r2), rx) >= PERFECT:
         return not_estimable(label, "a correlation is exactly 1 or -1", n, r1=r1, r2=r2, rx=rx)
-    mean_square = (r1**2 + r2**2) / 2
-    f = min(1.0, (1 - rx) / (2 * (1 - mean_square)))
-    h = (1 - f * mean_square) / (1 - mean_square)
-    error = np.sqrt(2 * (1 - rx) * h / (n - 3))
-    difference = np.arctanh(r1) - np.arctanh(r2)
+    difference, error = map(float, fisher_z_difference(r1, r2, rx, n))
     z = difference / error
     half = stats.norm.isf((1 - CONFIDENCE) / 2) * error
     p = stats.norm.sf(z) if alternative == "greater" else 2 * stats.norm.sf(abs(z))
-    return one_row(
-        label,
-        difference,
-        ci=(difference - half, difference + half),
-        p=p,
-        n=n,
-        z=z,
-        r1=r1,
-        r2=r2,
-        rx=rx,
-    )
+    ci = (difference - half, difference + half)
+    return one_row(label, difference, ci=ci, p=p, n=n, z=z, r1=r1, r2=r2, rx=rx)
 
 
 def compare_strength(
@@ -123,8 +146,7 @@ def compare_strength(
     >>> round(row["r2"].item(), 3), row["flipped"].item()
     (0.886, 'second')
     """
-    columns = np.column_stack([np.asarray(v, dtype=float) for v in (outcome, first, second)])
-    columns = columns[~np.isnan(columns).any(axis=1)]
+    columns = np.column_stack(remove_missing(outcome, first, second))
     n = len(columns)
     reason = why_not_estimable(*columns.T, minimum=MINIMUM_SAMPLES)
     if reason:
@@ -133,8 +155,8 @@ def compare_strength(
         raise ValueError(f"correlation is {correlation!r}; expected 'spearman' or 'pearson'")
     if correlation == "spearman":
         columns = stats.rankdata(columns, axis=0)
-    r = np.clip(np.corrcoef(columns, rowvar=False), -1, 1)
-    sign_first, sign_second = (-1.0 if r[0, j] < 0 else 1.0 for j in (1, 2))
-    flipped = [name for name, s in (("first", sign_first), ("second", sign_second)) if s < 0]
-    row = meng_z(sign_first * r[0, 1], sign_second * r[0, 2], sign_first * sign_second * r[1, 2], n)
+    r = correlation_matrix(columns.T)
+    signs = align_signs(r[0, 1], r[0, 2])
+    row = meng_z(signs[0] * r[0, 1], signs[1] * r[0, 2], signs[0] * signs[1] * r[1, 2], n)
+    flipped = [name for name, sign in zip(("first", "second"), signs, strict=True) if sign < 0]
     return row.assign(flipped=" ".join(flipped))

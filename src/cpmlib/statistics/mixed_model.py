@@ -4,9 +4,9 @@ r"""Linear mixed model with a random intercept for each patient.
           b_i \sim N(0, \sigma_b^2), \; e_{ij} \sim N(0, \sigma^2)
 
 With one random intercept everything depends on one number, the variance ratio
-:math:`\lambda = \sigma_b^2 / \sigma^2`. The deviance is profiled over it (Bates et al. 2015,
-J Stat Softw 67(1), section 3), its derivative is exact, and the best root, or the boundary
-:math:`\lambda = 0`, is the estimate: there is nothing that could fail to converge.
+:math:`\lambda = \sigma_b^2 / \sigma^2`. The derivative of the deviance by it is exact
+(`cpmlib.statistics.profiled_deviance`), and the best root, or the boundary :math:`\lambda = 0`, is
+the estimate: there is nothing that could fail to converge.
 
 Vocabulary
 ----------
@@ -24,16 +24,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import stats
 
-from cpmlib.statistics.results import CONFIDENCE, not_estimable, one_row, why_not_estimable
-
-LARGEST_SHARE = 1 - 1e-9
-"""Largest share of the variance that may lie between patients."""
-
-SHARES = np.linspace(0, LARGEST_SHARE, 96)
-RATIOS = SHARES / (1 - SHARES)
-"""Variance ratios at which the derivative's sign is looked at, even in the share of variance."""
+from cpmlib.statistics.profiled_deviance import RATIOS, ProfiledDeviance
+from cpmlib.statistics.results import (
+    CONFIDENCE,
+    not_estimable,
+    one_row,
+    remove_missing,
+    why_not_estimable,
+)
 
 NO_UNIQUE_SOLUTION = "the fixed effects have no unique solution"
 
@@ -43,20 +43,10 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class MixedModelFit:
-    """A fitted random-intercept model.
+    """Fixed effects ``beta`` (p,) with covariance and Satterthwaite ``df``, and the variances.
 
-    Parameters
-    ----------
-    beta, covariance : (p,), (p, p)
-        Fixed effects and their covariance.
-    var_patient, var_residual : float
-        Variance between patients and within, in the squared unit of the outcome.
-    df : (p,)
-        Satterthwaite degrees of freedom of each fixed effect.
-    log_likelihood : float
-        At the optimum; restricted under REML.
-    n, n_patients : int
-        Samples and patients.
+    The variances are in the squared unit of the outcome; the log likelihood is the restricted one
+    under REML.
     """
 
     beta: np.ndarray
@@ -79,131 +69,31 @@ class MixedModelFit:
         return np.sqrt(np.diag(self.covariance))
 
 
-class _Profile:
-    """The deviance as a function of the variance ratio, with derivatives.
+def _standardise(
+    design: np.ndarray, y: np.ndarray, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Scale columns and residuals of the ordinary fit to length 1; refuse what has no fit.
 
-    The data enter only by cross-products of [X y]: ``within`` patients (each centred on its own
-    mean) and ``sums``, those of the patients' totals, added up over patients of equal size. Both
-    parts are sums of squares, so nothing cancels however large the variance ratio is.
+    This keeps every digit whatever the units, and however close to the line the outcome is.
     """
-
-    def __init__(self, design: np.ndarray, y: np.ndarray, group: np.ndarray, reml: bool) -> None:
-        z = np.column_stack([design, y])
-        self.n, self.p = design.shape
-        size = np.bincount(group)
-        total = np.zeros((len(size), self.p + 1))
-        np.add.at(total, group, z)
-        centred = z - (total / size[:, None])[group]
-        self.within = centred.T @ centred
-        products = (total[:, :, None] * total[:, None, :]).reshape(len(size), -1)
-        counts = np.bincount(size)
-        sizes = counts.nonzero()[0]
-        self.sums = (size == sizes[:, None]).astype(float) @ products
-        self.size, self.count = sizes.astype(float), counts[sizes].astype(float)
-        self.total, self.each = total[:, : self.p], size.astype(float)
-        self.reml = reml
-        self.dof = self.n - self.p if reml else self.n
-
-    def _weighted(self, weights: np.ndarray) -> np.ndarray:
-        shape = (*weights.shape[:-1], self.p + 1, self.p + 1)
-        return (weights @ self.sums).reshape(shape)
-
-    def moments(self, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """1 + ratio * size, [X y]' V^-1 [X y] for V = I + ratio Z Z', and its derivative."""
-        scale = 1 + ratio[..., None] * self.size
-        m = self.within + self._weighted(1 / (scale * self.size))
-        return scale, m, -self._weighted(1 / scale**2)
-
-    def solve(self, m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fixed effects, inverse of X'V^-1 X, residual sum of squares."""
-        p = self.p
-        inverse = np.linalg.inv(m[..., :p, :p])
-        beta = (inverse @ m[..., :p, p:])[..., 0]
-        return beta, inverse, m[..., p, p] - (beta * m[..., :p, p]).sum(axis=-1)
-
-    def slope(self, ratio: np.ndarray) -> np.ndarray:
-        """First derivative of the profiled deviance at each ratio."""
-        p = self.p
-        scale, m, first = self.moments(ratio)
-        beta, inverse, rss = self.solve(m)
-        u = np.concatenate([-beta, np.ones((*beta.shape[:-1], 1))], axis=-1)
-        rss_1 = (u * (first @ u[..., None])[..., 0]).sum(axis=-1)
-        value = (self.size / scale) @ self.count + self.dof * rss_1 / rss
-        if self.reml:
-            value = value + (inverse * first[..., :p, :p]).sum(axis=(-2, -1))
-        return value
-
-    def deviance(self, ratio: float) -> float:
-        """-2 log likelihood, profiled over the residual variance."""
-        scale, m, _ = self.moments(np.asarray(ratio))
-        _, inverse, rss = self.solve(m)
-        value = np.log(scale) @ self.count + self.dof * (1 + np.log(2 * np.pi * rss / self.dof))
-        if self.reml:
-            value -= np.linalg.slogdet(inverse)[1]
-        return float(value)
-
-    def separable(self) -> bool:
-        """Whether the two variances can be told apart.
-
-        They cannot if the variance matrix of the n - p error contrasts is a multiple of the
-        identity whatever the ratio, as with three samples of two patients and a slope: the
-        likelihood is then flat. All eigenvalues are equal if tr(A)^2 = (n - p) tr(A A), with A
-        the part of Z'Z that the fixed effects leave.
-        """
-        x = slice(0, self.p)
-        crossed = (self.within + self._weighted(1 / self.size))[x, x]
-        left = -self.total @ np.linalg.solve(crossed, self.total.T)
-        left[np.diag_indices_from(left)] += self.each
-        squares = (self.n - self.p) * (left**2).sum()
-        return bool(squares - np.trace(left) ** 2 > 1e-9 * (self.n - self.p) * (self.each**2).sum())
-
-    def best_ratio(self) -> float:
-        """Minimise the deviance: the boundary, or the best root of the derivative."""
-        slopes = self.slope(RATIOS)
-        candidates = [0.0] if slopes[0] >= 0 else []
-        for i in ((slopes[:-1] < 0) & (slopes[1:] >= 0)).nonzero()[0]:
-            # The logarithm makes the last, very wide step as easy as the others.
-            low, high = np.log1p(RATIOS[i]), np.log1p(RATIOS[i + 1])
-            root = optimize.brentq(
-                lambda t: float(self.slope(np.expm1(t))), low, high, xtol=1e-15, rtol=1e-14
-            )
-            candidates.append(float(np.expm1(root)))
-        if slopes[-1] < 0:
-            candidates.append(float(RATIOS[-1]))
-        return min(candidates, key=self.deviance) if len(candidates) > 1 else candidates[0]
-
-    def satterthwaite(self, ratio: float) -> np.ndarray:
-        """Degrees of freedom 2 f^2 / (grad f' A grad f) of each fixed effect.
-
-        f is the variance of the effect as a function of (ratio, residual variance) and A twice
-        the inverse Hessian of the deviance (Kuznetsova et al. 2017, equation 8). At a stationary
-        point the result does not depend on how the two variances are parametrised.
-        """
-        p = self.p
-        if ratio == 0:
-            return np.full(p, float(self.dof))
-        scale, m, first = self.moments(np.asarray(ratio))
-        second = self._weighted(2 * self.size / scale**3)
-        beta, inverse, rss = self.solve(m)
-        u = np.append(-beta, 1.0)
-        variance = rss / self.dof
-        w = (first @ u)[:p]
-        rss_1 = u @ first @ u
-        rss_2 = u @ second @ u - 2 * w @ inverse @ w
-        curve = -((self.size / scale) ** 2) @ self.count
-        if self.reml:
-            step = inverse @ first[:p, :p]
-            curve += (inverse * second[:p, :p]).sum() - np.trace(step @ step)
-        hessian = np.array(
-            [
-                [curve + rss_2 / variance, -rss_1 / variance**2],
-                [-rss_1 / variance**2, self.dof / variance**2],
-            ]
-        )
-        spread = 2 * np.linalg.inv(hessian)
-        f = np.diag(inverse)
-        gradient = np.column_stack([-variance * np.diag(inverse @ first[:p, :p] @ inverse), f])
-        return 2 * (variance * f) ** 2 / np.einsum("ij,jk,ik->i", gradient, spread, gradient)
+    n, p = design.shape
+    n_patients = int(group.max()) + 1 if n else 0
+    if n_patients < 2:
+        raise ValueError("all samples are of one patient")
+    if n_patients == n:
+        raise ValueError("no patient has two samples")
+    lengths = np.sqrt((design**2).mean(axis=0))
+    if n <= p or (lengths == 0).any():
+        raise ValueError(NO_UNIQUE_SOLUTION)
+    scaled = design / lengths
+    ordinary, _, rank, _ = np.linalg.lstsq(scaled, y, rcond=None)
+    if rank < p:
+        raise ValueError(NO_UNIQUE_SOLUTION)
+    residual = y - scaled @ ordinary
+    unit = float(np.sqrt((residual**2).mean()))
+    if unit <= ROUNDING * np.abs(y).max():
+        raise ValueError("the fixed effects explain the outcome without any scatter")
+    return scaled, lengths, ordinary, residual / unit, unit
 
 
 def fit_random_intercept(
@@ -215,16 +105,10 @@ def fit_random_intercept(
     ----------
     design : (n, p) array_like
         Fixed effects, a column of ones included; of full rank, p < n.
-    y : (n,) array_like
-        Outcome.
-    patient : (n,) array_like
-        Whose sample each row is.
+    y, patient : (n,) array_like
+        Outcome, and whose sample each row is.
     estimation
         ``"REML"`` or ``"ML"``.
-
-    Returns
-    -------
-    MixedModelFit
 
     Raises
     ------
@@ -243,64 +127,35 @@ def fit_random_intercept(
     """
     design, y = np.asarray(design, dtype=float), np.asarray(y, dtype=float)
     _, group = np.unique(np.asarray(patient), return_inverse=True)
-    n, p = design.shape
+    n, _p = design.shape
     if not n == len(y) == len(group):
         raise ValueError(f"lengths differ: design {n}, outcome {len(y)}, patient {len(group)}")
     if estimation not in ("REML", "ML"):
         raise ValueError(f"estimation is {estimation!r}; expected 'REML' or 'ML'")
     if not (np.isfinite(design).all() and np.isfinite(y).all()):
         raise ValueError("found NaN or infinity; the model needs finite values")
-    n_patients = int(group.max()) + 1 if n else 0
-    if n_patients < 2:
-        raise ValueError("all samples are of one patient")
-    if n_patients == n:
-        raise ValueError("no patient has two samples")
-    # Column lengths of 1 and the residuals of the ordinary fit, also of length 1, keep every
-    # digit whatever the units, and however close to the line the outcome is.
-    lengths = np.sqrt((design**2).mean(axis=0))
-    if n <= p or (lengths == 0).any():
-        raise ValueError(NO_UNIQUE_SOLUTION)
-    scaled = design / lengths
-    ordinary, _, rank, _ = np.linalg.lstsq(scaled, y, rcond=None)
-    if rank < p:
-        raise ValueError(NO_UNIQUE_SOLUTION)
-    residual = y - scaled @ ordinary
-    unit = float(np.sqrt((residual**2).mean()))
-    if unit <= ROUNDING * np.abs(y).max():
-        raise ValueError("the fixed effects explain the outcome without any scatter")
-    profile = _Profile(scaled, residual / unit, group, estimation == "REML")
+    scaled, lengths, ordinary, residual, unit = _standardise(design, y, group)
+    profile = ProfiledDeviance(scaled, residual, group, estimation == "REML")
     if not profile.separable():
         raise ValueError("scatter between patients cannot be told from scatter within them")
     ratio = profile.best_ratio()
     if ratio >= RATIOS[-1]:
         raise ValueError("samples of one patient have no scatter of their own")
-    _, m, _ = profile.moments(np.asarray(ratio))
-    beta, inverse, rss = profile.solve(m)
-    variance = float(rss) / profile.dof
+    at = profile.derivatives(np.array([ratio]))
+    variance = at.rss.item() / profile.dof
     jacobian = profile.dof * np.log(unit)
     if estimation == "REML":
         jacobian += np.log(lengths).sum()
     return MixedModelFit(
-        beta=(beta * unit + ordinary) / lengths,
-        covariance=variance * unit**2 * inverse / np.outer(lengths, lengths),
+        beta=(at.beta[0] * unit + ordinary) / lengths,
+        covariance=variance * unit**2 * at.inverse[0] / np.outer(lengths, lengths),
         var_patient=ratio * variance * unit**2,
         var_residual=variance * unit**2,
-        df=profile.satterthwaite(ratio),
-        log_likelihood=-profile.deviance(ratio) / 2 - jacobian,
+        df=profile.satterthwaite(np.array([ratio]), at)[0],
+        log_likelihood=-profile.deviance(np.array([ratio])).item() / 2 - jacobian,
         n=n,
-        n_patients=n_patients,
+        n_patients=int(group.max()) + 1,
     )
-
-
-def _complete(
-    x: ArrayLike, y: ArrayLike, patient: ArrayLike
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    patient = np.asarray(patient)
-    if not len(x) == len(y) == len(patient):
-        raise ValueError(f"lengths differ: x {len(x)}, y {len(y)}, patient {len(patient)}")
-    kept = ~(np.isnan(x) | np.isnan(y))
-    return x[kept], y[kept], patient[kept]
 
 
 def mixed_model_slope(
@@ -315,10 +170,8 @@ def mixed_model_slope(
 
     Parameters
     ----------
-    x, y : (n,) array_like
-        Predictor and outcome; rows with a NaN are left out.
-    patient : (n,) array_like
-        Whose sample each row is.
+    x, y, patient : (n,) array_like
+        Predictor, outcome, and whose sample each is; rows with a NaN are left out.
     estimation
         ``"REML"`` or ``"ML"``.
     test
@@ -346,7 +199,7 @@ def mixed_model_slope(
     """
     if test not in ("satterthwaite", "wald-t", "wald-z"):
         raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")
-    x, y, patient = _complete(x, y, patient)
+    x, y, patient = remove_missing(x, y, labels=patient)
     name = "mixed-model slope"
     reason = why_not_estimable(x, y)
     if reason:

@@ -63,11 +63,60 @@ def _prepare(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> _Drawing:
         raise ValueError(f"fewer than 3 patients ({len(size)})")
     order = np.argsort(group, kind="stable")
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
-    return _Drawing(_kernel(x[order]), _kernel(y[order]), start, size)
+    return _Drawing(rank_kernel(x[order]), rank_kernel(y[order]), start, size)
 
 
-def _kernel(values: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.sign(np.subtract.outer(values, values)))
+def rank_kernel(values: np.ndarray) -> np.ndarray:
+    """Compare every value (..., n) with every other: the vocabulary's rank kernel, (..., n, n).
+
+    Examples
+    --------
+    >>> rank_kernel(np.array([3.0, 1.0]))
+    array([[0.5, 1. ],
+           [0. , 0.5]])
+    """
+    return 0.5 * (1 + np.sign(values[..., :, None] - values[..., None, :]))
+
+
+def chances_below(kernel: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Chance that the drawn sample of each other patient lies below each sample, (..., n, P).
+
+    0 for the sample's own patient. ``kernel`` (..., n, n) is a rank kernel, or the product of two
+    of them: below in both; ``owner`` (n,) says whose sample each is, 0 to P - 1.
+
+    Examples
+    --------
+    >>> chances_below(rank_kernel(np.array([2.0, 1, 3])), np.array([0, 1, 1]))[0]
+    array([0. , 0.5])
+    """
+    own = owner[:, None] == np.arange(owner.max() + 1)
+    return np.where(own, 0, kernel @ (own / np.bincount(owner)))
+
+
+def mean_rank_covariance(
+    kernel_x: np.ndarray, kernel_y: np.ndarray, owner: np.ndarray
+) -> np.ndarray:
+    r"""Mean over all draws of the sum of products of centred ranks, without ties among the drawn.
+
+    With :math:`p_{ij}` the chance that patient j's drawn sample lies below sample i in x,
+    :math:`q_{ij}` in y and :math:`c_{ij}` in both, and patients being drawn independently,
+
+    .. math:: E[R_i S_i] = \sum_j p_{ij} \sum_j q_{ij} + \sum_j (c_{ij} - p_{ij} q_{ij})
+
+    ``owner`` is as in `chances_below`; the result (...) divided by P (P^2 - 1) / 12 is the mean of
+    rho.
+
+    Examples
+    --------
+    >>> x, y = np.array([1.0, 2, 3, 0]), np.array([1.0, 2, 3, 9])
+    >>> mean_rank_covariance(rank_kernel(x), rank_kernel(y), np.array([0, 1, 2, 2])) / 2
+    np.float64(0.25)
+    """
+    size = np.bincount(owner)
+    p, q = chances_below(kernel_x, owner), chances_below(kernel_y, owner)
+    both = chances_below(kernel_x * kernel_y, owner)
+    product = p.sum(-1) * q.sum(-1) + (both - p * q).sum(-1)
+    return product @ (1 / size[owner]) - len(size) * ((len(size) - 1) / 2) ** 2
 
 
 def _spearman(drawing: _Drawing, choice: np.ndarray) -> np.ndarray:
@@ -101,14 +150,8 @@ def monte_carlo(
 
     Parameters
     ----------
-    x, y : (n,) array_like
-        Finite.
-    patient : (n,) array_like
-        Whose sample each is; at least three patients.
-    n_draws
-        Number of draws.
-    rng
-        Source of the draws.
+    x, y, patient : (n,) array_like
+        Finite values, and whose they are; at least three patients.
 
     Returns
     -------
@@ -141,22 +184,12 @@ def enumerate_all(
 ) -> np.ndarray | None:
     """Spearman's rho of every possible draw, each of which is equally likely.
 
-    Parameters
-    ----------
-    x, y, patient
-        As in `monte_carlo`.
-    limit
-        Most combinations to enumerate.
+    Arguments and errors are those of `monte_carlo`.
 
     Returns
     -------
     numpy.ndarray or None
         One rho for each combination, or None if there are more than ``limit``.
-
-    Raises
-    ------
-    ValueError
-        As `monte_carlo`.
 
     Examples
     --------
@@ -189,29 +222,15 @@ def exact_mean(
     .. math::
         E[\rho] = \frac{E\left[\sum_i R_i S_i\right] - N ((N + 1) / 2)^2}{N (N^2 - 1) / 12}
 
-    and :math:`E[R_i S_i]` follows from the pairwise probabilities that a sample of another
-    patient lies below i, patients being drawn independently. Where samples of different patients
+    with the numerator of `mean_rank_covariance`. Where samples of different patients
     tie, the variance depends on which of them are drawn; the mean is then taken over those
-    choices, each with its own variance.
-
-    Parameters
-    ----------
-    x, y, patient
-        As in `monte_carlo`.
-    limit
-        Most choices among tied samples to go through; fewer in a large cohort, where each takes
-        longer (`LARGEST_WORK`).
+    choices, each with its own variance. Arguments and errors are those of `monte_carlo`.
 
     Returns
     -------
     float or None
-        None if there are more such choices than ``limit``, or if x or y of some draw are all
-        equal, so that its rho, and with it the mean, does not exist.
-
-    Raises
-    ------
-    ValueError
-        As `monte_carlo`.
+        None if there are more such choices than ``limit``, or than `LARGEST_WORK` allows in a
+        large cohort, or if x or y of some draw are all equal, so that the mean does not exist.
 
     Examples
     --------
@@ -250,25 +269,14 @@ def _choices_among_ties(drawing: _Drawing) -> list[list[np.ndarray]]:
 
 def _mean_without_ties(drawing: _Drawing, choice: tuple[np.ndarray, ...]) -> float | None:
     """Mean of rho when patient i draws uniformly from ``choice[i]`` and the ties are fixed."""
-    n = drawing.n_patients
     samples = np.concatenate(choice)
-    owner = np.repeat(np.arange(n), [len(options) for options in choice])
-    weight = (owner[:, None] == np.arange(n)) / np.bincount(owner)  # (samples, patients)
-    other = owner[:, None] != np.arange(n)
-    kx = drawing.kernel_x[np.ix_(samples, samples)]
-    ky = drawing.kernel_y[np.ix_(samples, samples)]
-    below_x = np.where(other, kx @ weight, 0)
-    below_y = np.where(other, ky @ weight, 0)
-    both = np.where(other, (kx * ky) @ weight, 0)
-    # Counts of other patients below: independent between patients, dependent within one.
-    product = below_x.sum(1) * below_y.sum(1) + (both - below_x * below_y).sum(1)
-    centre = (n - 1) / 2
-    own = weight[np.arange(len(samples)), owner]
-    covariance = float(own @ product) - n * centre**2
+    owner = np.repeat(np.arange(drawing.n_patients), [len(options) for options in choice])
+    grid = np.ix_(samples, samples)
+    covariance = mean_rank_covariance(drawing.kernel_x[grid], drawing.kernel_y[grid], owner)
     variances = [_rank_variance(kernel, choice) for kernel in (drawing.kernel_x, drawing.kernel_y)]
     if min(variances) <= 0:
         return None
-    return covariance / float(np.sqrt(variances[0] * variances[1]))
+    return float(covariance / np.sqrt(variances[0] * variances[1]))
 
 
 def _rank_variance(kernel: np.ndarray, choice: tuple[np.ndarray, ...]) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
 """Coverage of every interval in the project."""
@@ -49,19 +50,12 @@ def one_row(
         Its name, such as ``"Spearman rho"``.
     estimate, ci, p
         Value, 95 % interval, two-sided p; NaN where there is none.
-    n
-        Number of samples used.
-    excluded
-        Identifiers of samples left out.
+    n, excluded
+        Number of samples used, identifiers of those left out.
     note
         What the reader should know; for a missing estimate, the reason.
     **extra
-        Further columns, such as ``df``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row, the columns of `COLUMNS` first.
+        Further columns, such as ``df``, which follow those of `COLUMNS`.
 
     Examples
     --------
@@ -85,13 +79,6 @@ def one_row(
 def not_estimable(statistic: str, reason: str, n: int, **extra: object) -> pd.DataFrame:
     """Return the row of a statistic that these data do not have.
 
-    Parameters
-    ----------
-    statistic, n
-        As in `one_row`.
-    reason
-        Why there is no value; shown to the reader after "not estimable:".
-
     Examples
     --------
     >>> not_estimable("Spearman rho", "fewer than 3 samples", 2)["note"].item()
@@ -99,6 +86,28 @@ def not_estimable(statistic: str, reason: str, n: int, **extra: object) -> pd.Da
     """
     note = f"not estimable: {reason}"
     return one_row(statistic, np.nan, n=n, note=note, **extra)  # type: ignore[arg-type]
+
+
+def remove_missing(*variables: ArrayLike, labels: ArrayLike | None = None) -> list[np.ndarray]:
+    """Keep the samples in which no variable is NaN, and their labels.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+
+    Examples
+    --------
+    >>> remove_missing([1, np.nan, 3], [4, 5, 6], labels=["a", "b", "c"])
+    [array([1., 3.]), array([4., 6.]), array(['a', 'c'], dtype='<U1')]
+    """
+    columns = [np.asarray(values, dtype=float) for values in variables]
+    everything = columns if labels is None else [*columns, np.asarray(labels)]
+    lengths = [len(values) for values in everything]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"the lengths differ: {', '.join(map(str, lengths))}")
+    kept = ~np.isnan(columns).any(axis=0)
+    return [values[kept] for values in everything]
 
 
 def why_not_estimable(*variables: np.ndarray, minimum: int = MINIMUM_GROUP) -> str | None:
@@ -122,22 +131,9 @@ def why_not_estimable(*variables: np.ndarray, minimum: int = MINIMUM_GROUP) -> s
 def with_interval(id: str, row: Mapping[Any, Any] | pd.Series) -> dict[str, float]:
     """Return an estimate and the ends of its interval under the ids that the ledger looks for.
 
-    Parameters
-    ----------
-    id
-        Of the printed value.
-    row
-        A row as `one_row` makes it.
-
     Examples
     --------
     >>> with_interval("x", {"estimate": 2.0, "ci_low": 1.0, "ci_high": 3.0})
     {'x': 2.0, 'x.ci_low': 1.0, 'x.ci_high': 3.0}
     """
     return {id: row["estimate"], id + CI_LOW: row["ci_low"], id + CI_HIGH: row["ci_high"]}
-
-
-def stack(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join one-row tables, keeping the order of rows and columns."""
-    records = [record for row in rows for record in row.to_dict("records")]
-    return pd.DataFrame(records)

@@ -17,7 +17,7 @@ Motulsky HJ, Brown RE (2006) BMC Bioinformatics 7:123.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +30,10 @@ P68 = 68.27
 MAXIMUM_ITERATIONS = 1000
 RELATIVE_TOLERANCE = 1e-12
 
+SETTLED = 1e-6
+"""Change of the last step, relative to the RSDR, up to which the fit counts as settled; it moves t
+in the sixth digit."""
+
 
 @dataclass(frozen=True)
 class RoutResult:
@@ -41,15 +45,11 @@ class RoutResult:
         Which points are outliers, in the order given.
     coefficients : (K,)
         Robust fit: intercept and slope, or the robust mean.
-    residual : (N,)
-        Distance from the robust fit, in the unit of y.
-    rsdr : float
-        Robust standard deviation of the residuals.
-    t, p, threshold : (N,)
-        Absolute residual over RSDR, its two-tailed p, and the p below which the point would start
-        the outliers; ``threshold`` is NaN for the points that were not tested.
-    n_parameters : int
-        K.
+    residual, t, p, threshold : (N,)
+        Distance from the robust fit (unit of y), its size over the RSDR, the two-tailed p of that,
+        and the p below which the point would start the outliers (NaN if it is not tested).
+    rsdr, n_parameters
+        Robust standard deviation of the residuals, and K.
     """
 
     outlier: np.ndarray
@@ -72,14 +72,11 @@ def rout_line(x: ArrayLike, y: ArrayLike, q: float = 0.01) -> RoutResult:
     q
         False discovery rate, 0 <= q < 1; 0 flags nothing.
 
-    Returns
-    -------
-    RoutResult
-
     Raises
     ------
     ValueError
-        If the lengths differ, N < 3, a value is not finite, x is constant, or q is out of range.
+        If the lengths differ, N < 3, a value is not finite, x is constant, q is out of range, or
+        the robust fit does not settle.
 
     Examples
     --------
@@ -99,28 +96,11 @@ def rout_line(x: ArrayLike, y: ArrayLike, q: float = 0.01) -> RoutResult:
     centre = x.mean() if len(x) else 0.0
     result = _rout(np.column_stack([np.ones_like(x), x - centre]), y, q)
     intercept = result.coefficients[0] - result.coefficients[1] * centre
-    object.__setattr__(result, "coefficients", np.array([intercept, result.coefficients[1]]))
-    return result
+    return replace(result, coefficients=np.array([intercept, result.coefficients[1]]))
 
 
 def rout_column(values: ArrayLike, q: float = 0.01) -> RoutResult:
-    """Find the outliers of one column of values.
-
-    Parameters
-    ----------
-    values : (N,) array_like
-        Finite, N >= 3.
-    q
-        False discovery rate, 0 <= q < 1; 0 flags nothing.
-
-    Returns
-    -------
-    RoutResult
-
-    Raises
-    ------
-    ValueError
-        If N < 3, a value is not finite, or q is out of range.
+    """Find the outliers of one column of values (N,), as `rout_line` does about a line.
 
     Examples
     --------
@@ -141,23 +121,122 @@ def _rout(design: np.ndarray, y: np.ndarray, q: float) -> RoutResult:
         raise ValueError(f"Q is {q}; expected 0 <= Q < 1")
     coefficients = _robust_fit(design, y)
     residual = y - design @ coefficients
-    rsdr = _rsdr(residual, k)
     size = np.abs(residual)
+    scale = float(rsdr(size, n, k))
     # With more than 68 % of the residuals at zero the scatter is zero too: no scale, no outlier.
-    t = size / rsdr if rsdr > _rounding(y) else np.zeros(n)
+    t = size / scale if scale > _rounding(y) else np.zeros(n)
     p = 2 * stats.t.sf(t, n - k)
-    outlier, threshold = _false_discovery_rate(t, p, q)
-    return RoutResult(outlier, coefficients, residual, rsdr, t, p, threshold, k)
+    rank = np.empty(n, dtype=int)
+    rank[np.argsort(t, kind="stable")] = np.arange(n)
+    threshold = thresholds(n, q)[rank]
+    too_large = p < np.nan_to_num(threshold)
+    # The first that is too large goes, and all above it.
+    outlier = rank >= (rank[too_large].min() if too_large.any() else n)
+    return RoutResult(outlier, coefficients, residual, scale, t, p, threshold, k)
 
 
 def _rounding(y: np.ndarray) -> float:
     return 1e-12 * float(np.abs(y).max())
 
 
-def _rsdr(residual: np.ndarray, k: int) -> float:
-    # The percentile interpolates as Hyndman & Fan's type 7, which is NumPy's default.
-    n = len(residual)
-    return float(np.percentile(np.abs(residual), P68)) * n / (n - k)
+def rsdr(size: np.ndarray, n: int, k: int) -> np.ndarray:
+    """Robust standard deviation P68 n / (n - k), (...), from the sizes of residuals, (..., n).
+
+    The percentile interpolates as Hyndman & Fan's type 7, as `numpy.percentile` does.
+
+    Examples
+    --------
+    >>> rsdr(np.arange(5.0), 5, 2).round(4)
+    np.float64(4.5513)
+    """
+    position = P68 / 100 * (n - 1)
+    below = int(position)
+    ordered = np.sort(size, axis=-1)
+    low, high = ordered[..., below], ordered[..., below + 1]
+    part = position - below
+    middle = low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
+    return middle * n / (n - k)
+
+
+def thresholds(n: int, q: float) -> np.ndarray:
+    """Find the p below which the point of each rank would start the outliers, (n,).
+
+    By ascending size of the residual; NaN where ROUT does not test.
+
+    Examples
+    --------
+    >>> thresholds(10, 0.01)[-4:].round(4)
+    array([0.004, 0.003, 0.002, 0.001])
+    """
+    rank = np.arange(1, n + 1)
+    # Rounded first: 0.7 * 90 is 62.99... in floating point, but 63 on paper.
+    tested = rank >= int(round(SHARE_NEVER_TESTED * n, 6))
+    return np.where(tested, q * (n - rank + 1) / n, np.nan)
+
+
+def critical_values(n: int, q: float, k: int = 2) -> np.ndarray:
+    """Find the t above which the point of each rank would start the outliers, (n,).
+
+    t is the absolute residual over the RSDR; by its ascending size; infinite where ROUT does not
+    test.
+
+    Examples
+    --------
+    >>> critical_values(10, 0.01)[[0, -1]].round(2)
+    array([ inf, 5.04])
+    """
+    return np.nan_to_num(stats.t.isf(thresholds(n, q) / 2, n - k), nan=np.inf, posinf=np.inf)
+
+
+def weighted_line(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Intercept and slope of the weighted least-squares line, (..., 2), for (..., n) data.
+
+    Examples
+    --------
+    >>> weighted_line(np.array([0.0, 1, 2]), np.array([1.0, 3, 9]), np.array([1.0, 1, 0])).round(6)
+    array([1., 2.])
+    """
+    total = weight.sum(-1)
+    mx, my = np.vecdot(weight, x) / total, np.vecdot(weight, y) / total
+    dx = x - mx[..., None]
+    b = np.vecdot(weight * dx, y - my[..., None]) / np.vecdot(weight * dx, dx)
+    return np.stack([my - b * mx, b], axis=-1)
+
+
+def robust_lines(
+    x: np.ndarray, y: np.ndarray, *, start: np.ndarray | None = None, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit many lines as `rout_line` fits one, with a fixed number of steps.
+
+    Parameters
+    ----------
+    x, y : (..., n)
+        Predictor and outcome; no RSDR may be 0.
+    start : (..., 2)
+        Intercepts and slopes to start from; the least-squares lines if None.
+    steps
+        Times that the points are weighted anew.
+
+    Returns
+    -------
+    residual, rsdr, line : (..., n), (...), (..., 2)
+
+    Examples
+    --------
+    >>> x = np.arange(12.0)
+    >>> y = 2 * x + np.tile([0.1, -0.1, 0.05, -0.05], 3)
+    >>> y[4] += 9
+    >>> robust_lines(x, y, steps=50)[2].round(1)
+    array([0., 2.])
+    """
+    n = x.shape[-1]
+    line = weighted_line(x, y, np.ones(n)) if start is None else start
+    for _ in range(steps):
+        residual = y - line[..., :1] - line[..., 1:] * x
+        scale = rsdr(np.abs(residual), n, 2)
+        line = weighted_line(x, y, 1 / (1 + (residual / scale[..., None]) ** 2))
+    residual = y - line[..., :1] - line[..., 1:] * x
+    return residual, rsdr(np.abs(residual), n, 2), line
 
 
 def _robust_fit(design: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -167,31 +246,22 @@ def _robust_fit(design: np.ndarray, y: np.ndarray) -> np.ndarray:
     weights 1 / (1 + (r / RSDR)^2); since the RSDR is taken anew before each step, no two merits
     with different scales are ever compared.
     """
-    k = design.shape[1]
+    n, k = design.shape
     coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
     for _ in range(MAXIMUM_ITERATIONS):
         residual = y - design @ coefficients
-        rsdr = _rsdr(residual, k)
-        if rsdr <= _rounding(y):
-            break
-        root = 1 / np.sqrt(1 + (residual / rsdr) ** 2)
+        scale = rsdr(np.abs(residual), n, k)
+        if scale <= _rounding(y):
+            return coefficients
+        root = 1 / np.sqrt(1 + (residual / scale) ** 2)
         step = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0]
         change = np.abs(design @ (step - coefficients)).max()
         coefficients = step
-        if change <= RELATIVE_TOLERANCE * rsdr:
-            break
+        if change <= RELATIVE_TOLERANCE * scale:
+            return coefficients
+    if change > SETTLED * scale:
+        raise ValueError(
+            f"ROUT's robust fit still moves by {change / scale:.2g} RSDR after "
+            f"{MAXIMUM_ITERATIONS} iterations; expected at most {SETTLED:g}. Q = 0 leaves ROUT out"
+        )
     return coefficients
-
-
-def _false_discovery_rate(t: np.ndarray, p: np.ndarray, q: float) -> tuple[np.ndarray, np.ndarray]:
-    """Step through the residuals upwards; the first that is too large, and all above it, go."""
-    n = len(t)
-    order = np.argsort(t, kind="stable")
-    rank = np.empty(n)
-    rank[order] = np.arange(1, n + 1)
-    # Rounded first: 0.7 * 90 is 62.99... in floating point, but 63 on paper.
-    tested = rank >= int(round(SHARE_NEVER_TESTED * n, 6))
-    threshold = np.where(tested, q * (n - rank + 1) / n, np.nan)
-    too_large = tested & (p < np.nan_to_num(threshold))
-    first = rank[too_large].min() if too_large.any() else np.inf
-    return rank >= first, threshold

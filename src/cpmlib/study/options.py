@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_type_hints
@@ -209,3 +209,35 @@ class AnalysisOptions(Options):
         True
         """
         return np.random.default_rng([self.seed, *purpose.encode()])
+
+
+def chosen_options(pairs: Sequence[str]) -> tuple[AnalysisOptions, ImageOptions]:
+    """Build both sets of choices from ``NAME=VALUE`` texts.
+
+    Raises
+    ------
+    ValueError
+        For a text of another form, a name that is unknown or given twice, a value that does not
+        fit.
+
+    Examples
+    --------
+    >>> chosen_options(["rout_q=0.05", "roi_diameter=4"])[1].roi_diameter
+    4.0
+    """
+    chosen: dict[str, str] = {}
+    for pair in pairs:
+        name, mark, value = pair.partition("=")
+        if not mark:
+            raise ValueError(f"found {pair[:80]!r}; expected NAME=VALUE")
+        if name in chosen:
+            raise ValueError(f"option {name} is given twice")
+        chosen[name] = value
+    analysis, images = AnalysisOptions.names(), ImageOptions.names()
+    if unknown := sorted(set(chosen) - {*analysis, *images}):
+        names = ", ".join(analysis + images)
+        raise ValueError(f"unknown option {unknown[0]!r}; the options are {names}")
+    return (
+        AnalysisOptions.from_mapping({k: v for k, v in chosen.items() if k in analysis}),
+        ImageOptions.from_mapping({k: v for k, v in chosen.items() if k in images}),
+    )

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from cpmlib.study.errors import fault
+from cpmlib.study.errors import DatasetError, fault
 from cpmlib.study.schemas import MAX_TEXT, MISSING
 from cpmlib.study.text import read_text
 
@@ -192,6 +192,26 @@ def _meant(have: Mapping[str, str], beside: str | None, about: set[str]) -> str:
     if not possible and not beside:
         possible = list(have.values())
     return possible[0] if len(possible) == 1 else SOME_SAMPLE
+
+
+def find_key(
+    paths: Iterable[Path], participants: pd.DataFrame, samples: pd.DataFrame
+) -> Path | None:
+    """Return the one key that knows more than half of a study's patients, and of their samples.
+
+    None if no key does, or several. A file that is no key is passed over.
+    """
+    pairs = list(samples[["participant_id", "sample_id"]].itertuples(index=False, name=None))
+    found = []
+    for path in paths:
+        try:
+            key = read_key(path)
+        except DatasetError:  # said where it is needed
+            continue
+        people = participants["participant_id"].isin(list(key.patients)).mean()
+        if min(people, sum(pair in key.samples for pair in pairs) / len(pairs)) > 1 / 2:
+            found.append(path)
+    return found[0] if len(found) == 1 else None
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:

@@ -33,7 +33,7 @@ from cpmsurrogate.calibration.outlier_sets import (
     forced_by_rmse,
     merge,
 )
-from cpmsurrogate.calibration.rows import Frame
+from cpmsurrogate.calibration.rows import Frame, Row
 from cpmsurrogate.calibration.skeleton import draw_skeleton
 from cpmsurrogate.calibration.solve import Progress, Search
 from cpmsurrogate.calibration.system import System
@@ -51,18 +51,8 @@ SETTLING_ROUNDS = 4
 class Step:
     """One iteration as the trace and the progress bar show it.
 
-    Parameters
-    ----------
-    attempt, iteration
-        From 1 and 0.
-    met
-        Printed values that hold.
-    total
-        Printed values.
-    conditions
-        Conditions of ours that do not hold.
-    merit
-        See `cpmsurrogate.calibration.solve`.
+    Attempts count from 1, iterations from 0; ``met`` of the ``total`` printed values hold, and
+    ``conditions`` of ours do not.
     """
 
     attempt: int
@@ -81,13 +71,10 @@ class Calibration:
     ----------
     participants, samples
         The tables, as the schemas say.
-    checks : pandas.DataFrame
-        One row a printed value: ``id``, ``printed``, ``value``, ``miss`` (how far outside the
-        rounding interval, 0 inside), ``sought``.
-    conditions : pandas.DataFrame
-        One row for each condition of ours: ``condition``, ``subset``, ``variable``, ``value``,
-        ``low``, ``high``.
-    trace : pandas.DataFrame
+    checks, conditions
+        One row a printed value, with its ``miss`` (how far outside the rounding interval, 0
+        inside); one row for each condition of ours.
+    trace
         One row an iteration, with the fields of `Step`.
     attempts
         Skeletons tried.
@@ -123,8 +110,6 @@ def calibrate(
     ----------
     published
         As `cpmlib.study.published.read_published` returns it.
-    recipe
-        Seed and free choices.
     options
         The analysis under which the values are to be met; the project's default if None.
     report
@@ -211,11 +196,13 @@ class Attempt:
             if name is not None
         }
         self._settle_outliers()
-        rows = Equations(
-            self.sought, self.frame, recipe.plausibility, options.mann_whitney_method
-        ).rows
-        self.system = System(self.frame, rows)
+        self.system = System(self.frame, self._rows())
         self.finished = False
+
+    def _rows(self) -> list[Row]:
+        """Equations of the present frame."""
+        method = self.options.mann_whitney_method
+        return Equations(self.sought, self.frame, self.recipe.plausibility, method).rows
 
     def _lines(self) -> list[tuple[str, str]]:
         """Lines that a printed value speaks of."""
@@ -278,10 +265,7 @@ class Attempt:
             sets = merge(further, forced, everyone)
         for _ in range(SETTLING_ROUNDS):
             self.frame = self._make_frame(sets)
-            rows = Equations(
-                self.sought, self.frame, self.recipe.plausibility, self.options.mann_whitney_method
-            ).rows
-            self.moments = start_moments.fit_moments(self.frame, rows, self.points)
+            self.moments = start_moments.fit_moments(self.frame, self._rows(), self.points)
             if self.options.rout_q == 0:
                 break
             scattered = beyond_scatter(self.moments, self.subsets, self.cases, self.options.rout_q)
@@ -340,17 +324,16 @@ class Attempt:
         self.participants, self.samples = make_tables(self.skeleton, self.solution.cohort, self.rng)
         joined = self.samples.merge(self.participants, on="participant_id", validate="many_to_one")
         values = regenerate(Dataset(self.participants, joined, "", LABEL), self.options)
-        self.checks = pd.DataFrame(
-            [
-                {
-                    "id": id,
-                    "printed": target.printed,
-                    "value": values.get(id, float("nan")),
-                    "miss": target.miss(values.get(id, float("nan"))),
-                    "sought": id not in self.impossible,
-                }
-                for id, target in self.targets.items()
-            ]
+        checks = pd.DataFrame(
+            {
+                "id": list(self.targets),
+                "printed": [target.printed for target in self.targets.values()],
+                "value": [values.get(id, float("nan")) for id in self.targets],
+            }
+        )
+        self.checks = checks.assign(
+            miss=list(map(Target.miss, self.targets.values(), checks["value"])),
+            sought=~checks["id"].isin(self.impossible),
         )
 
     def conditions(self) -> pd.DataFrame:
@@ -359,15 +342,9 @@ class Attempt:
         values = self.system.values(self.solution.cohort[None])[0]
         return pd.DataFrame(
             [
-                {
-                    "condition": row.quantity.kind,
-                    "subset": row.quantity.subset,
-                    "variable": row.quantity.variable,
-                    "value": value,
-                    "low": row.low,
-                    "high": row.high,
-                }
+                (*row.quantity[:3], value, row.low, row.high)
                 for row, value in zip(self.system.rows, values, strict=True)
                 if not row.ids
-            ]
+            ],
+            columns=["condition", "subset", "variable", "value", "low", "high"],
         )

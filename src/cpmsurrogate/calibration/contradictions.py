@@ -40,14 +40,7 @@ MOST_EXCLUDED = 0.3
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Printed values that no cohort can have.
-
-    Parameters
-    ----------
-    ids
-        The values concerned.
-    arithmetic
-        Why, with the numbers.
+    """Printed values that no cohort can have, and why, with the numbers.
 
     Examples
     --------
@@ -65,15 +58,7 @@ class Contradiction:
 def find_contradictions(targets: Mapping[str, Target]) -> list[Contradiction]:
     """Check the printed values against each other.
 
-    Parameters
-    ----------
-    targets
-        As `cpmsurrogate.calibration.targets.make_targets` returns them.
-
-    Returns
-    -------
-    list of Contradiction
-        Empty if nothing was found, which does not prove that a cohort exists.
+    That none is found does not prove that a cohort exists.
 
     Examples
     --------
@@ -219,36 +204,35 @@ def _agree(sizes: list[int], low: float, high: float, p: Target, power: float) -
     return not shown, shown
 
 
-def _lines(targets: Mapping[str, Target]) -> Iterator[Contradiction]:
+def _pairs(
+    targets: Mapping[str, Target], name: str, p_name: str
+) -> Iterator[tuple[str, Target, Target]]:
+    """Subset's word, coefficient and p of each line that prints both."""
     for word in SUBSETS:
         for predictor in PREDICTORS:
             stem = f"corr.{word}.{predictor}"
-            r2, p = targets.get(f"{stem}.r2"), targets.get(f"{stem}.b_p")
-            if r2 is None or p is None:
-                continue
-            sizes = {
-                n - k for n in _sizes(targets, word) for k in range(int(MOST_EXCLUDED * n) + 1)
-            }
-            fine, shown = _agree(sorted(sizes), r2.interval.low, r2.interval.high, p, 2)
-            if not fine:
-                text = f"R2 = {r2.printed} cannot go with its p: {shown}"
-                yield Contradiction((r2.id, p.id), text)
+            if f"{stem}.{name}" in targets and f"{stem}.{p_name}" in targets:
+                yield word, targets[f"{stem}.{name}"], targets[f"{stem}.{p_name}"]
+
+
+def _lines(targets: Mapping[str, Target]) -> Iterator[Contradiction]:
+    for word, r2, p in _pairs(targets, "r2", "b_p"):
+        sizes = {n - k for n in _sizes(targets, word) for k in range(int(MOST_EXCLUDED * n) + 1)}
+        fine, shown = _agree(sorted(sizes), r2.interval.low, r2.interval.high, p, 2)
+        if not fine:
+            text = f"R2 = {r2.printed} cannot go with its p: {shown}"
+            yield Contradiction((r2.id, p.id), text)
 
 
 def _correlations(targets: Mapping[str, Target]) -> Iterator[Contradiction]:
-    for word in SUBSETS:
-        for predictor in PREDICTORS:
-            stem = f"corr.{word}.{predictor}"
-            rho, p = targets.get(f"{stem}.rho"), targets.get(f"{stem}.rho_p")
-            if rho is None or p is None:
-                continue
-            ends = abs(rho.interval.low), abs(rho.interval.high)
-            crosses = rho.interval.low <= 0 <= rho.interval.high
-            low, high = (0.0 if crosses else min(ends)), max(ends)
-            fine, shown = _agree(_sizes(targets, word), low, high, p, 1)
-            if not fine:
-                text = f"|rho| = {rho.printed.lstrip('-')} cannot go with its p: {shown}"
-                yield Contradiction((rho.id, p.id), text)
+    for word, rho, p in _pairs(targets, "rho", "rho_p"):
+        ends = abs(rho.interval.low), abs(rho.interval.high)
+        crosses = rho.interval.low <= 0 <= rho.interval.high
+        low, high = (0.0 if crosses else min(ends)), max(ends)
+        fine, shown = _agree(_sizes(targets, word), low, high, p, 1)
+        if not fine:
+            text = f"|rho| = {rho.printed.lstrip('-')} cannot go with its p: {shown}"
+            yield Contradiction((rho.id, p.id), text)
 
 
 def _meng(targets: Mapping[str, Target]) -> Iterator[Contradiction]:

@@ -51,19 +51,10 @@ TRIES = 2000
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A tumour's diagnoses and what follows from them.
+    """A tumour's diagnoses, named as in `cpmlib.study.schemas`, and what follows from them.
 
-    Parameters
-    ----------
-    cns4, cns5
-        Names as in `cpmlib.study.schemas`.
-    idh
-        ``"wild-type"`` or ``"mutant"``; all but glioblastoma are mutant, a NOS tumour too, whose
-        missing 1p/19q status is the reason for its name.
-    codeletion
-        ``"codeleted"``, ``"intact"``, or None if not tested.
-    grade_group
-        ``"HGG"`` for grade 3 and 4, ``"LGG"`` for grade 2.
+    All but glioblastoma are IDH-mutant, a NOS tumour too, whose missing 1p/19q status (None) is the
+    reason for its name. HGG is grade 3 and 4, LGG grade 2.
 
     Examples
     --------
@@ -96,19 +87,7 @@ def draw_diagnoses(
 ) -> list[Diagnosis]:
     """Pair diagnoses of both classifications so that both printed counts hold.
 
-    Parameters
-    ----------
-    n
-        Patients.
-    cns4, cns5
-        Printed counts; empty where they are not printed.
-    rng
-        Source of the choices.
-
-    Returns
-    -------
-    list of Diagnosis
-        One a patient, sorted by CNS5.
+    One for each of n patients, sorted by CNS5; counts are empty where they are not printed.
 
     Raises
     ------

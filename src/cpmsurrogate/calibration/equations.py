@@ -11,8 +11,9 @@ plausibility row : a condition of ours, not printed: how alike a patient's sampl
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,46 +43,26 @@ class Plausibility:
 
 
 def r2_of_p(p: float, n: int) -> float:
-    """R2 of a line through n points whose slope has this two-sided p.
-
-    Examples
-    --------
-    >>> round(r2_of_p(0.05, 20), 3)
-    0.197
-    """
+    """R2 of a line through n points whose slope has this two-sided p."""
     t = stats.t.isf(p / 2, n - 2)
     return float(t * t / (t * t + n - 2))
 
 
-def _decreasing(interval: Interval, function: object) -> Interval:
+def _decreasing(interval: Interval, function: Callable[[float], float]) -> Interval:
     """Interval of a quantity that falls as p rises."""
-    low = 0.0 if interval.high >= 1 else function(interval.high)  # type: ignore[operator]
-    high = math.inf if interval.low <= 0 else function(interval.low)  # type: ignore[operator]
+    low = 0.0 if interval.high >= 1 else function(interval.high)
+    high = math.inf if interval.low <= 0 else function(interval.low)
     return Interval(low, high)
 
 
 def r2_interval(targets: Mapping[str, Target], stem: str, n: int) -> Interval | None:
-    """R2 that agrees with the printed R2 and the printed p of the slope, or None.
-
-    Examples
-    --------
-    >>> from cpmlib.study.published import parse_printed
-    >>> def target(name, text):
-    ...     return Target(name, "", text, "", parse_printed(text))
-    >>> both = {"a.r2": target("a.r2", "0.20"), "a.b_p": target("a.b_p", "0.009")}
-    >>> found = r2_interval(both, "a", 33)
-    >>> round(found.low, 4), round(found.high, 4)
-    (0.1978, 0.203)
-    """
-    interval = Interval(0.0, 1.0)
-    if f"{stem}.r2" not in targets and f"{stem}.b_p" not in targets:
+    """R2 that agrees with the printed R2 and the printed p of the slope, or None."""
+    r2, p = targets.get(f"{stem}.r2"), targets.get(f"{stem}.b_p")
+    if r2 is None and p is None:
         return None
-    if f"{stem}.r2" in targets:
-        interval = interval.intersect(targets[f"{stem}.r2"].interval)
-    if f"{stem}.b_p" in targets:
-        interval = interval.intersect(
-            _decreasing(targets[f"{stem}.b_p"].interval, lambda p: r2_of_p(p, n))
-        )
+    interval = Interval(0.0, 1.0).intersect(r2.interval) if r2 else Interval(0.0, 1.0)
+    if p is not None:
+        interval = interval.intersect(_decreasing(p.interval, lambda value: r2_of_p(value, n)))
     return interval
 
 
@@ -129,7 +110,6 @@ def mann_whitney_interval(p: Interval, n_a: int, n_b: int, sign: int, method: st
     Interval(low=-26.5, high=26.5)
     """
     half = n_a * n_b / 2
-    steps = np.arange(math.floor(half) + 1)
 
     def p_of(u: int) -> float:
         high, rest = divmod(u, n_b)
@@ -141,13 +121,7 @@ def mann_whitney_interval(p: Interval, n_a: int, n_b: int, sign: int, method: st
 
     def first(threshold: float) -> int:
         """Smallest U whose p is at least the threshold; p rises up to the middle."""
-        low, high = 0, len(steps)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (
-                (low, middle) if p_of(int(steps[middle])) >= threshold else (middle + 1, high)
-            )
-        return low
+        return bisect.bisect_left(range(math.floor(half) + 1), threshold, key=p_of)
 
     nearest = half if p.high >= 1 else first(p.high) - 0.5
     farthest = first(p.low) - 0.5
@@ -158,29 +132,12 @@ def mann_whitney_interval(p: Interval, n_a: int, n_b: int, sign: int, method: st
 
 
 def z_of_p(p: float) -> float:
-    """Two-sided p as a standard normal quantile.
-
-    Examples
-    --------
-    >>> round(z_of_p(0.05), 2)
-    1.96
-    """
+    """Two-sided p as a standard normal quantile."""
     return float(stats.norm.isf(p / 2))
 
 
 class Equations:
     """Rows for a frame, from the targets that speak of measurements.
-
-    Parameters
-    ----------
-    targets
-        The printed values.
-    frame
-        Subsets, patients and exclusions.
-    plausibility
-        Our own conditions.
-    mann_whitney_method
-        As in `cpmlib.study.options.AnalysisOptions`.
 
     Examples
     --------

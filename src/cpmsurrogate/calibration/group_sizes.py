@@ -25,23 +25,16 @@ TOUCHING = 1e-6
 def possible_sizes(
     targets: Mapping[str, Target], grouping: str, total: int, *, correlations: bool = True
 ) -> list[int] | None:
-    """Sizes of a grouping's first group that agree with the printed means.
+    """Sizes of a grouping's first group that agree with the printed means; None without them.
 
     Parameters
     ----------
-    targets
-        The printed values.
     grouping
         As in the identifiers: ``"grade"``, ``"idh"``, ``"treatment"``, ``"enhancement"``.
     total
         Samples in both groups.
     correlations
-        Whether a printed rho must go with its p in the group's number of samples.
-
-    Returns
-    -------
-    list of int or None
-        None if the means are not printed.
+        Whether a printed rho must agree with its p in the group's number of samples.
 
     Examples
     --------
@@ -87,13 +80,7 @@ def _rho_fits(targets: Mapping[str, Target], word: str, n: int) -> bool:
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """Numbers of samples with a property of the patient; None where none is printed.
-
-    Parameters
-    ----------
-    high_grade, wild_type, naive
-        Samples of HGG, of IDH wild-type, of treatment-naive patients.
-    """
+    """Samples of HGG, IDH wild-type, treatment-naive patients; None where none is printed."""
 
     high_grade: int | None
     wild_type: int | None

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
+from cpmlib.statistics.correlation import line_of_products
 from cpmsurrogate.calibration.rows import OUTCOME, VARIABLES, Frame, Row
 
 GROUPS = ("treatment-naive", "recurrent")
@@ -44,13 +45,7 @@ OUTLIER_RANGES = ((700.0, 1150.0), (1250.0, 2000.0), (6000.0, 6900.0))
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the core of each treatment group.
-
-    Parameters
-    ----------
-    table
-        Group to (9,), in the order of `USUAL`.
-    """
+    """Moments of the core of each treatment group, (9,) in the order of `USUAL`."""
 
     table: Mapping[str, np.ndarray]
 
@@ -84,20 +79,9 @@ def fit_moments(
 ) -> Moments:
     """Fit the moments to the rows that are functions of them.
 
-    Parameters
-    ----------
-    frame
-        Subsets and exclusions.
-    rows
-        Those of the system; ranks, mixed models and the like are passed over, and so are subsets
-        that are not whole treatment groups.
-    points
-        Measurements of the samples outside the core.
-
-    Returns
-    -------
-    Moments
-        Rounded to four digits, which is far finer than the search needs.
+    Ranks, mixed models and the like are passed over, and so are subsets that are not whole
+    treatment groups. ``points`` holds the measurements of the samples outside the core. The result
+    is rounded to four digits, which is far finer than the search needs.
 
     Examples
     --------
@@ -166,10 +150,9 @@ def _statistic(row: Row, products: np.ndarray) -> float:
         return float(products[0, v] / n)
     if kind == "sd":
         return float(np.sqrt(centred[v, v] / (n - 1)))
-    if kind == "slope":
-        return float(centred[v, h] / centred[v, v])
-    if kind == "r2":
-        return float(centred[v, h] ** 2 / centred[v, v] / centred[h, h])
+    if kind in ("slope", "r2"):
+        slope, r2 = line_of_products(centred[v, v], centred[v, h], centred[h, h])
+        return float(slope if kind == "slope" else r2)
     squared = products[h, h] - 2 * products[v, h] + products[v, v]
     return float(np.sqrt(max(squared, 0.0) / n))
 
@@ -182,15 +165,6 @@ def draw_start(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw measurements with the fitted moments.
-
-    Parameters
-    ----------
-    frame, rows, points
-        As in `fit_moments`.
-    moments
-        Of the groups.
-    rng
-        Source of the measurements.
 
     Returns
     -------

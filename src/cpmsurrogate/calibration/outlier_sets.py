@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cpmlib.statistics.rout import critical_values
 from cpmsurrogate.calibration.equations import r2_interval
 from cpmsurrogate.calibration.moments import Moments
-from cpmsurrogate.calibration.outlier_margin import critical_values
 from cpmsurrogate.calibration.rows import OUTCOME, VARIABLES
 from cpmsurrogate.calibration.targets import PREDICTORS, SUBSETS, Target, select
 
@@ -41,20 +41,8 @@ def forced_by_rmse(
 ) -> Sets:
     """Cases that a printed RMSE cannot contain.
 
-    Parameters
-    ----------
-    targets
-        The printed values.
-    subsets
-        Samples of each subset.
-    points
-        CPM, ADC and H&E of the cases.
-
-    Returns
-    -------
-    dict
-        Outliers by line. The RMSE of a group that has no line of its own leaves out those of the
-        whole cohort.
+    ``points`` holds CPM, ADC and H&E of the cases. The RMSE of a group that has no line of its own
+    leaves out the outliers of the whole cohort.
 
     Examples
     --------
@@ -89,21 +77,8 @@ def beyond_scatter(
 ) -> Sets:
     """Cases farther from the line that the moments imply than ROUT lets pass.
 
-    Parameters
-    ----------
-    moments
-        Of the treatment groups; a line is that of the pooled core.
-    subsets
-        Samples of each subset.
-    cases
-        CPM, ADC and H&E of the cases.
-    q
-        False discovery rate of ROUT.
-
-    Returns
-    -------
-    dict
-        Outliers by line.
+    ``moments`` are those of the treatment groups, a line that of the pooled core; ``cases`` holds
+    CPM, ADC and H&E; ``q`` is ROUT's false discovery rate.
 
     Examples
     --------
@@ -152,20 +127,6 @@ def drop_disagreeing(
 ) -> Sets:
     """Drop the sets that leave a number of samples for which R2 and its p barely agree.
 
-    Parameters
-    ----------
-    sets
-        Outliers by line.
-    targets
-        The printed values.
-    subsets
-        Samples of each subset.
-
-    Returns
-    -------
-    dict
-        The sets that pass.
-
     Examples
     --------
     >>> drop_disagreeing({("whole", "cpm"): {1}}, {}, {"whole": np.ones(9, dtype=bool)})
@@ -195,18 +156,7 @@ def choose_further(
 ) -> list[int]:
     """Choose samples that become outliers of their subset.
 
-    Parameters
-    ----------
-    subset : (N,) bool
-        Where.
-    patient : (N,) int
-        Whose sample each is; the chosen ones are of different patients, who have other samples.
-    taken
-        Samples that may not be chosen.
-    count
-        How many.
-    rng
-        Source of the choice.
+    ``count`` of the subset (N,), of different patients who have other samples, none ``taken``.
 
     Raises
     ------

@@ -26,17 +26,8 @@ AREA_CHOICES = 4000
 def to_grid(values: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Round, and move apart what has become equal.
 
-    Parameters
-    ----------
-    values : (V, N)
-        A candidate cohort.
-    free : (V, N) bool
-        Which numbers may change; the others are kept as they are.
-
-    Returns
-    -------
-    numpy.ndarray
-        (V, N) on the grid, without two equal free values in a row, since ties blur ranks.
+    ``values`` are a candidate cohort (V, N), of which the ``free`` numbers may change; no two of
+    them in a row are left equal, since ties blur ranks.
 
     Examples
     --------
@@ -58,18 +49,8 @@ def to_grid(values: np.ndarray, free: np.ndarray) -> np.ndarray:
 def count_nuclei(density: float, rng: np.random.Generator) -> tuple[int, float]:
     """Find a whole number of nuclei in a plausible area that gives a density.
 
-    Parameters
-    ----------
-    density
-        Nuclei per mm2, on the grid.
-    rng
-        Source of the area.
-
-    Returns
-    -------
-    nuclei : int
-    area : float
-        mm2, with three decimals; nuclei / area rounds to the density.
+    The density is in nuclei per mm2, the area in mm2 with three decimals; nuclei / area rounds to
+    the density.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class Frame:
         Name and (N,) bool of every subset that a row uses.
     kept
         (subset, predictor) and the (N,) bool of the samples left after ROUT.
-    rho_kept, rmse_kept, mixed_kept
+    rho_kept, mixed_kept
         Whether the statistic is taken after ROUT.
     rout_q, reml, mixed_test, meng
         As in `cpmlib.study.options.AnalysisOptions`.
@@ -76,7 +76,6 @@ class Frame:
     subsets: Mapping[str, np.ndarray]
     kept: Mapping[tuple[str, str], np.ndarray]
     rho_kept: bool = False
-    rmse_kept: bool = True
     mixed_kept: bool = False
     rout_q: float = 0.01
     reml: bool = True

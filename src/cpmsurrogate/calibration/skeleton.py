@@ -40,17 +40,7 @@ CASE_NOTE = re.compile(
 
 @dataclass(frozen=True)
 class Case:
-    """A representative case as printed.
-
-    Parameters
-    ----------
-    name
-        Such as ``"fig3a"``.
-    measured
-        CPM, ADC, H&E.
-    age, sex, side, location, cns5, treatment, enhancement
-        From its description.
-    """
+    """A representative case as printed: CPM, ADC, H&E, and what its description says."""
 
     name: str
     measured: tuple[float, float, float]
@@ -72,14 +62,8 @@ class Case:
 class Skeleton:
     """Patients and samples without measurements.
 
-    Parameters
-    ----------
-    diagnosis, treatment, sex, age, location, side
-        One entry a patient.
-    patient, enhancement, case
-        One entry a sample: index of the patient, ``"CET"`` or ``"nCET"``, name or None.
-    cases
-        The representative cases by name.
+    One entry a patient up to ``side``; one a sample for ``patient`` (its index), ``enhancement``
+    and ``case`` (name or None).
     """
 
     diagnosis: list[Diagnosis]
@@ -154,12 +138,7 @@ def read_cases(targets: Mapping[str, Target]) -> dict[str, Case]:
 def draw_skeleton(targets: Mapping[str, Target], rng: np.random.Generator) -> Skeleton:
     """Draw patients and samples that meet every printed count.
 
-    Parameters
-    ----------
-    targets
-        The printed values; what is not printed is drawn freely.
-    rng
-        Source of all choices.
+    What is not printed is drawn freely.
 
     Raises
     ------
@@ -183,23 +162,23 @@ def draw_skeleton(targets: Mapping[str, Target], rng: np.random.Generator) -> Sk
     sample_counts = SampleCounts.choose(targets, total, rng)
     diagnosis = draw_diagnoses(n, counts(targets, "t1.cns4"), counts(targets, "t1.cns5"), rng)
     diagnosis = [diagnosis[int(i)] for i in rng.permutation(n)]
-    owner = _place_cases(cases, diagnosis, rng)
+    owned = _place_cases(cases, diagnosis, rng)
     sizes = _deal_sizes(targets, n, total, diagnosis, sample_counts, rng)
-    treatment = _choose_treatment(targets, sizes, cases, owner, sample_counts, rng)
-    location = _choose_locations(targets, sizes, cases, owner, rng)
-    sex = _choose_sex(targets, n, cases, owner, rng)
-    age = _choose_ages(targets, n, cases, owner, rng)
+    treatment = _choose_treatment(targets, sizes, owned, sample_counts, rng)
+    location = _choose_locations(targets, sizes, owned, rng)
+    sex = _choose_sex(targets, n, owned, rng)
+    age = _choose_ages(targets, n, owned, rng)
     side = [("left", "right")[int(i)] for i in rng.integers(2, size=n)]
-    for name, i in owner.items():
-        side[i] = cases[name].side
+    for i, own in owned.items():
+        side[i] = own.side
     patient = np.repeat(np.arange(n), sizes)
     case: list[str | None] = [None] * total
-    for name, i in owner.items():
-        case[int(np.flatnonzero(patient == i)[0])] = name
+    for i, own in owned.items():
+        case[int(np.flatnonzero(patient == i)[0])] = own.name
     high = np.array([d.grade_group == "HGG" for d in diagnosis])[patient]
     fixed = {i: cases[name].enhancement for i, name in enumerate(case) if name is not None}
-    for name, i in owner.items():
-        if cases[name].tumour_without_enhancement:
+    for i, own in owned.items():
+        if own.tumour_without_enhancement:
             fixed |= dict.fromkeys(np.flatnonzero(patient == i).tolist(), "nCET")
     enhancement = _choose_enhancement(targets, high, fixed, rng)
     return Skeleton(
@@ -209,17 +188,15 @@ def draw_skeleton(targets: Mapping[str, Target], rng: np.random.Generator) -> Sk
 
 def _place_cases(
     cases: Mapping[str, Case], diagnosis: list[Diagnosis], rng: np.random.Generator
-) -> dict[str, int]:
-    """Give every case a patient of its own with its diagnosis."""
-    owner: dict[str, int] = {}
+) -> dict[int, Case]:
+    """Give every case a patient of its own with its diagnosis; cases by patient."""
+    owned: dict[int, Case] = {}
     for name, case in cases.items():
-        fitting = [
-            i for i, d in enumerate(diagnosis) if d.cns5 == case.cns5 and i not in owner.values()
-        ]
+        fitting = [i for i, d in enumerate(diagnosis) if d.cns5 == case.cns5 and i not in owned]
         if not fitting:
             raise ValueError(f"case {name}: no patient with {case.cns5} is left for it")
-        owner[name] = fitting[int(rng.integers(len(fitting)))]
-    return owner
+        owned[fitting[int(rng.integers(len(fitting)))]] = case
+    return owned
 
 
 def _first_fitting(
@@ -269,13 +246,13 @@ def _deal_sizes(
 
 
 def _choose_treatment(
-    targets: Mapping[str, Target], sizes: np.ndarray, cases: Mapping[str, Case],
-    owner: dict[str, int], sample_counts: SampleCounts, rng: np.random.Generator,
+    targets: Mapping[str, Target], sizes: np.ndarray, owned: Mapping[int, Case],
+    sample_counts: SampleCounts, rng: np.random.Generator,
 ) -> list[str]:  # fmt: skip
     n = len(sizes)
     naive = whole_number(targets, "t1.naive")
     naive = n // 2 if naive is None else naive
-    fixed = {i: cases[name].treatment == "treatment-naive" for name, i in owner.items()}
+    fixed = {i: own.treatment == "treatment-naive" for i, own in owned.items()}
     rest = np.array([i for i in range(n) if i not in fixed])
     more = naive - sum(fixed.values())
     if not 0 <= more <= len(rest):
@@ -298,12 +275,12 @@ def _choose_treatment(
 
 
 def _choose_locations(
-    targets: Mapping[str, Target], sizes: np.ndarray, cases: Mapping[str, Case],
-    owner: dict[str, int], rng: np.random.Generator,
+    targets: Mapping[str, Target], sizes: np.ndarray, owned: Mapping[int, Case],
+    rng: np.random.Generator,
 ) -> list[str]:  # fmt: skip
     """One location a patient, so that the printed counts of samples hold."""
     n = len(sizes)
-    fixed = {i: cases[name].location for name, i in owner.items()}
+    fixed = {i: own.location for i, own in owned.items()}
     printed = counts(targets, "t1.location")
     if not printed:
         drawn = [USUAL_LOCATIONS[int(i)] for i in rng.integers(len(USUAL_LOCATIONS), size=n)]
@@ -327,12 +304,11 @@ def _choose_locations(
 
 
 def _choose_sex(
-    targets: Mapping[str, Target], n: int, cases: Mapping[str, Case], owner: dict[str, int],
-    rng: np.random.Generator,
-) -> list[str]:  # fmt: skip
+    targets: Mapping[str, Target], n: int, owned: Mapping[int, Case], rng: np.random.Generator
+) -> list[str]:
     men = whole_number(targets, "t1.sex_m")
     men = n // 2 if men is None else men
-    sex = {i: cases[name].sex for name, i in owner.items()}
+    sex = {i: own.sex for i, own in owned.items()}
     more = men - list(sex.values()).count("M")
     rest = rng.permutation([i for i in range(n) if i not in sex])
     if not 0 <= more <= len(rest):
@@ -343,16 +319,15 @@ def _choose_sex(
 
 
 def _choose_ages(
-    targets: Mapping[str, Target], n: int, cases: Mapping[str, Case], owner: dict[str, int],
-    rng: np.random.Generator,
-) -> list[int]:  # fmt: skip
+    targets: Mapping[str, Target], n: int, owned: Mapping[int, Case], rng: np.random.Generator
+) -> list[int]:
     """Whole years whose mean and SD are printed so; drawn normal, then shifted and stretched."""
     printed = [targets.get(f"t1.age_{kind}") for kind in ("mean", "sd")]
     mean, sd = (
         usual if target is None else target.value.centre
         for usual, target in zip(USUAL_AGE, printed, strict=True)
     )
-    fixed = {i: cases[name].age for name, i in owner.items()}
+    fixed = {i: own.age for i, own in owned.items()}
     known = np.array(list(fixed.values()), dtype=float)
     rest = n - len(known)
     centre = (n * mean - known.sum()) / rest

@@ -80,17 +80,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Progress:
-    """One line of the search's trace.
-
-    Parameters
-    ----------
-    iteration
-        From 0.
-    violated
-        Which rows did not hold, (R,) bool.
-    merit
-        Of the cohort that the iteration ended with.
-    """
+    """One iteration, from 0: which rows did not hold (R,) and the merit at its end."""
 
     iteration: int
     violated: np.ndarray
@@ -99,19 +89,7 @@ class Progress:
 
 @dataclass
 class Solution:
-    """Best cohort of one attempt.
-
-    Parameters
-    ----------
-    cohort : (V, N)
-        On the grid.
-    violated : (R,) bool
-        Rows that do not hold in it.
-    merit
-        At the iteration that found it.
-    trace
-        Every iteration.
-    """
+    """Best cohort of one attempt (V, N), on the grid, with the rows that do not hold (R,)."""
 
     cohort: np.ndarray
     violated: np.ndarray
@@ -130,10 +108,8 @@ class Search:
         Which numbers may change.
     bounds
         Least and greatest value of each variable.
-    rng
-        Source of the displacements.
-    settings
-        How to go about it.
+    rng, settings
+        Source of the displacements, and how to go about it.
 
     Examples
     --------
@@ -240,53 +216,32 @@ class Search:
     ) -> Solution:
         """Search from a start.
 
-        Parameters
-        ----------
-        start : (V, N)
-            Numbers that are not free must have their final values.
-        report
-            Called after every iteration.
-        thorough
-            Never give up before the last iteration.
-
-        Returns
-        -------
-        Solution
-            The cohort with the fewest violated rows, the merit deciding between equals.
+        Numbers of the start (V, N) that are not free must have their final values; ``report`` is
+        called after every iteration; a ``thorough`` search never gives up before the last one. The
+        solution has the fewest violated rows, the merit deciding between equals.
         """
         settings, system = self.settings, self.system
         inside = np.clip(start, self.low + 5, self.high - 5)
         cohort = to_grid(np.where(self.free, inside, start), self.free)
         system.forget()
-        values = system.values(cohort[None])[0]
-        damping = 0.1
+        values, damping = system.values(cohort[None])[0], 0.1
         best: Solution | None = None
         trace: list[Progress] = []
         for iteration in range(settings.iterations):
             warm = iteration < settings.warm_iterations
             dead_zone = 0.0 if warm else settings.dead_zone
-            system.follow(cohort)
-            self._linearise(cohort, values, dead_zone)
-            cohorts, dampings = self._candidates(cohort, damping, warm)
-            tried = system.values(cohorts)
-            merits = self._merit(np.concatenate([tried, values[None]]), dead_zone)
-            chosen = int(np.argmin(merits[:-1]))
-            damping = float(np.clip(dampings[chosen], 1e-5, 1.0))
-            if merits[chosen] >= merits[-1]:
-                damping = min(2 * damping, 1.0)
-            cohort, values = cohorts[chosen], tried[chosen]
+            cohort, values, damping, merit = self._advance(cohort, values, damping, dead_zone, warm)
             violated = self.violated(values)
             if not violated.any():
                 system.follow(cohort, exact=True)
                 values = system.values(cohort[None])[0]
                 violated = self.violated(values)
-            progress = Progress(iteration, violated, float(merits[chosen]))
-            trace.append(progress)
+            trace.append(Progress(iteration, violated, merit))
             if report is not None:
-                report(progress)
-            key = (int(violated.sum()), float(merits[chosen]))
+                report(trace[-1])
+            key = (int(violated.sum()), merit)
             if best is None or key < (int(best.violated.sum()), best.merit):
-                best = Solution(cohort, violated, float(merits[chosen]))
+                best = Solution(cohort, violated, merit)
             if not violated.any() or (not thorough and self._hopeless(iteration, key)):
                 break
             if not warm:
@@ -296,6 +251,21 @@ class Search:
         assert best is not None
         best.trace = trace
         return best
+
+    def _advance(
+        self, cohort: np.ndarray, values: np.ndarray, damping: float, dead_zone: float, warm: bool
+    ) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Take the best of the candidates: the next cohort, its values, damping and merit."""
+        self.system.follow(cohort)
+        self._linearise(cohort, values, dead_zone)
+        cohorts, dampings = self._candidates(cohort, damping, warm)
+        tried = self.system.values(cohorts)
+        merits = self._merit(np.concatenate([tried, values[None]]), dead_zone)
+        chosen = int(np.argmin(merits[:-1]))
+        damping = float(np.clip(dampings[chosen], 1e-5, 1.0))
+        if merits[chosen] >= merits[-1]:
+            damping = min(2 * damping, 1.0)
+        return cohorts[chosen], tried[chosen], damping, float(merits[chosen])
 
     def _hopeless(self, iteration: int, key: tuple[int, float]) -> bool:
         """Whether an attempt that stands so at this iteration is better given up."""

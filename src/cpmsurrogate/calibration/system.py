@@ -1,33 +1,58 @@
 """The equations of the calibration: statistics of a candidate cohort, with their derivatives.
 
-Every row of the system is one statistic of one subset with the interval in which it must lie.
-The statistics are those of the library, evaluated for many candidates at once.
+Every row of the system is one statistic of one subset with the interval in which it must lie. The
+statistics are the library's, evaluated for many candidates at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
+from scipy import stats
 
-from cpmsurrogate.calibration import rank_statistics as ranks
+from cpmlib.statistics.correlation import correlation_matrix, root_mean_square, slope_and_r2
+from cpmlib.statistics.one_per_patient import mean_rank_covariance, rank_kernel
+from cpmsurrogate.calibration import gradients
+from cpmsurrogate.calibration.mixed_models import MixedModels
 from cpmsurrogate.calibration.outlier_margin import EXACT_STEPS, FIRST_STEPS, OutlierMargins
-from cpmsurrogate.calibration.random_intercept import Fits, RandomIntercepts
 from cpmsurrogate.calibration.rows import OUTCOME, VARIABLES, Frame, Quantity, Row
 
 BLUR = (25.0, 25.0, 80.0)
 """Width of the softened comparison for each variable."""
 
+PAIRS = ((0, 2), (1, 2), (0, 1))
+"""Variables of the correlations that Meng's z compares: r1, r2, rx."""
+
+ROUT = ("rout_inside", "rout_outside")
+MIXED = ("mixed_slope", "mixed_z")
+
+
+class Candidates:
+    """A stack of cohorts (B, V, N), with what several rows need of it."""
+
+    def __init__(self, cohorts: np.ndarray) -> None:
+        self.cohorts = cohorts
+        self._correlations: dict[tuple[bytes, str], np.ndarray] = {}
+
+    @cached_property
+    def kernels(self) -> np.ndarray:
+        """Rank kernels, (B, V, N, N)."""
+        return rank_kernel(self.cohorts)
+
+    def correlations(self, mask: np.ndarray, kind: str) -> np.ndarray:
+        """Correlation matrix of the variables in a subset, (B, V, V)."""
+        key = mask.tobytes(), kind
+        if key not in self._correlations:
+            values = self.cohorts[:, :, mask]
+            ranked = stats.rankdata(values, axis=-1) if kind == "spearman" else values
+            self._correlations[key] = correlation_matrix(ranked)
+        return self._correlations[key]
+
 
 class System:
     """Rows over one frame, evaluated for stacks of candidates.
-
-    Parameters
-    ----------
-    frame
-        The fixed part of the cohort.
-    rows
-        What must hold.
 
     Examples
     --------
@@ -46,47 +71,24 @@ class System:
         self.high = np.array([row.high for row in rows])
         self.unit = np.array([row.unit for row in rows])
         self.masks = [frame.mask(row.quantity) for row in rows]
-        mixed = [row.quantity for row in rows if row.quantity.kind.startswith("mixed")]
-        self.mixed = list(dict.fromkeys((q.subset, q.variable) for q in mixed))
-        self.models = (
-            RandomIntercepts(
-                frame.patient,
-                [
-                    (VARIABLES.index(v), frame.mask(Quantity("mixed_z", s, v)))
-                    for s, v in self.mixed
-                ],
-                OUTCOME,
-                reml=frame.reml,
-                test=frame.mixed_test,
-            )
-            if self.mixed
-            else None
-        )
-        self.draws = {
-            q.subset: ranks.OnePerPatient(frame.patient, frame.subsets[q.subset])
-            for q in (row.quantity for row in rows)
-            if q.kind == "one_per_patient"
-        }
-        pairs = [
-            row.quantity for row in rows if row.quantity.kind in ("rout_inside", "rout_outside")
+        self.mixed = self._lines(MIXED)
+        models = [
+            (VARIABLES.index(v), frame.mask(Quantity("mixed_z", s, v))) for s, v in self.mixed
         ]
-        self.lines = list(dict.fromkeys((q.subset, q.variable) for q in pairs))
-        self.margins = (
-            OutlierMargins(
-                [
-                    (VARIABLES.index(v), frame.subsets[s], frame.subsets[s] & ~frame.kept[s, v])
-                    for s, v in self.lines
-                ],
-                OUTCOME,
-                frame.rout_q,
-            )
-            if self.lines
-            else None
-        )
-        self.start: np.ndarray | None = None
-        n_patients = int(frame.patient.max()) + 1
-        self.indicator = (frame.patient[:, None] == np.arange(n_patients)).astype(float)
-        self.sizes = self.indicator.sum(0)
+        self.models = MixedModels(frame.patient, models, reml=frame.reml, test=frame.mixed_test)
+        self.lines = self._lines(ROUT)
+        outliers = [
+            (VARIABLES.index(v), frame.subsets[s], frame.subsets[s] & ~frame.kept[s, v])
+            for s, v in self.lines
+        ]
+        self.margins = OutlierMargins(outliers, frame.rout_q)
+        self.start: list[np.ndarray] | None = None
+        self.size = np.bincount(frame.patient)
+
+    def _lines(self, kinds: Sequence[str]) -> list[tuple[str, str]]:
+        """(subset, predictor) of the rows of some kinds, each once."""
+        found = [row.quantity for row in self.rows if row.quantity.kind in kinds]
+        return list(dict.fromkeys((q.subset, q.variable) for q in found))
 
     def forget(self) -> None:
         """Fit the robust lines of ROUT from the least-squares lines the next time."""
@@ -100,233 +102,159 @@ class System:
         are rounded, so that differences in the last bit do not travel on. ``exact`` goes on until
         they have converged beyond doubt.
         """
-        if self.margins is not None:
-            steps = EXACT_STEPS if exact else FIRST_STEPS
-            _, _, line = self.margins.fit(cohort[None], steps=steps)
-            self.start = np.round(line[0], 6)
+        steps = EXACT_STEPS if exact else FIRST_STEPS
+        fitted = self.margins.fit(cohort[None], steps=steps)
+        self.start = [np.round(line[0], 6) for _, _, line in fitted]
+
+    def _owner(self, mask: np.ndarray) -> np.ndarray:
+        return np.unique(self.frame.patient[mask], return_inverse=True)[1]
 
     # -- values ---------------------------------------------------------------------------------
-    def values(self, cohorts: np.ndarray, *, margins: bool = True) -> np.ndarray:
+    def values(self, cohorts: np.ndarray) -> np.ndarray:
         """Every row's quantity in every candidate.
 
-        Parameters
-        ----------
-        cohorts : (B, V, N)
-            CPM, ADC and H&E of each candidate.
-        margins
-            Whether to compute the ROUT rows, which cost most; else they are NaN.
-
-        Returns
-        -------
-        numpy.ndarray
-            (B, R).
+        From CPM, ADC and H&E of each, (B, V, N), to (B, R).
         """
-        result = np.full((len(cohorts), len(self.rows)), np.nan)
-        kernels = [ranks.rank_kernel(cohorts[:, v]) for v in range(len(VARIABLES))]
-        fits = self.models.fit(cohorts) if self.models is not None else None
-        if margins and self.margins is not None:
-            inside, outside = self.margins.values(cohorts, self.start)
+        result = np.empty((len(cohorts), len(self.rows)))
+        candidates = Candidates(cohorts)
+        mixed = dict(zip(MIXED, self.models.fit(cohorts), strict=True)) if self.mixed else {}
+        rout = (
+            dict(zip(ROUT, self.margins.values(cohorts, self.start), strict=True))
+            if self.lines
+            else {}
+        )
         for r, (row, mask) in enumerate(zip(self.rows, self.masks, strict=True)):
-            q = row.quantity
-            if q.kind in ("rout_inside", "rout_outside"):
-                if margins:
-                    table = inside if q.kind == "rout_inside" else outside
-                    result[:, r] = table[:, self.lines.index((q.subset, q.variable))]
-                continue
-            result[:, r] = self._value(q, mask, cohorts, kernels, fits)
+            kind, subset, variable, _ = row.quantity
+            if kind in rout:
+                result[:, r] = rout[kind][:, self.lines.index((subset, variable))]
+            elif kind in mixed:
+                result[:, r] = mixed[kind][:, self.mixed.index((subset, variable))]
+            else:
+                result[:, r] = self._value(row.quantity, mask, candidates)
         return result
 
-    def _value(
-        self, q: Quantity, mask: np.ndarray, cohorts: np.ndarray, kernels: list, fits: Fits | None
-    ) -> np.ndarray:
-        v = VARIABLES.index(q.variable) if q.variable in VARIABLES else 0
-        y = cohorts[:, OUTCOME]
-        x = cohorts[:, v]
-        if q.kind == "mean":
-            return x[:, mask].mean(-1)
-        if q.kind == "sd":
-            return x[:, mask].std(-1, ddof=1)
-        if q.kind in ("slope", "r2"):
-            dx = x[:, mask] - x[:, mask].mean(-1, keepdims=True)
-            dy = y[:, mask] - y[:, mask].mean(-1, keepdims=True)
-            sxy, sxx = (dx * dy).sum(-1), (dx * dx).sum(-1)
-            return sxy / sxx if q.kind == "slope" else sxy**2 / sxx / (dy * dy).sum(-1)
-        if q.kind == "rmse":
-            return np.sqrt(((y - x)[:, mask] ** 2).mean(-1))
-        if q.kind == "rho":
-            return self._rho(kernels, mask, v, OUTCOME)
-        if q.kind == "mann_whitney":
-            a, b = self.frame.subsets[q.subset], self.frame.subsets[q.other]
-            pairs = a.sum() * b.sum()
-            return kernels[v][:, a][:, :, b].sum((-1, -2)) - pairs / 2
-        if q.kind == "one_per_patient":
-            return self.draws[q.subset].value(kernels[v], kernels[OUTCOME])
-        if q.kind == "mixed_slope":
-            assert fits is not None
-            return fits.slope[:, self.mixed.index((q.subset, q.variable))]
-        if q.kind == "mixed_z":
-            assert fits is not None
-            return fits.z_of_p[:, self.mixed.index((q.subset, q.variable))]
-        if q.kind == "meng_z":
-            r1, r2, rx = self._meng_correlations(cohorts, kernels, mask)
-            return meng_z(r1, r2, rx, int(mask.sum()))
-        if q.kind == "icc":
-            return self._icc(x)
+    def _value(self, q: Quantity, mask: np.ndarray, candidates: Candidates) -> np.ndarray:
+        v = VARIABLES.index(q.variable) if q.variable else 0
+        x, y = candidates.cohorts[:, v, mask], candidates.cohorts[:, OUTCOME, mask]
+        match q.kind:
+            case "mean":
+                return x.mean(-1)
+            case "sd":
+                return x.std(-1, ddof=1)
+            case "slope":
+                return slope_and_r2(x, y)[0]
+            case "r2":
+                return slope_and_r2(x, y)[1]
+            case "rmse":
+                return root_mean_square(y - x)
+            case "rho":
+                return candidates.correlations(mask, "spearman")[:, v, OUTCOME]
+            case "meng_z":
+                r = candidates.correlations(mask, self.frame.meng)
+                return gradients.strength_z(r[:, *np.transpose(PAIRS)], int(mask.sum()))
+            case "mann_whitney":
+                other = self.frame.subsets[q.other]
+                above = candidates.kernels[:, v][:, mask][:, :, other].sum((-1, -2))
+                return above - mask.sum() * other.sum() / 2
+            case "one_per_patient":
+                rows, columns = np.ix_(mask, mask)
+                kx, ky = (candidates.kernels[:, i, rows, columns] for i in (v, OUTCOME))
+                owner = self._owner(mask)
+                n = owner.max() + 1
+                return mean_rank_covariance(kx, ky, owner) / (n * (n**2 - 1) / 12)
+            case "icc":
+                _, between, within, typical = self._mean_squares(x)
+                return (between - within) / (between + (typical - 1) * within)
         raise ValueError(f"quantity {q.kind!r} is not known")
 
-    @staticmethod
-    def _ranks(kernel: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return kernel[:, mask][:, :, mask].sum(-1)
+    def _mean_squares(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Patients' means (..., P), mean squares between and within patients, typical size.
 
-    def _rho(self, kernels: list, mask: np.ndarray, v: int, w: int) -> np.ndarray:
-        return ranks.pearson(self._ranks(kernels[v], mask), self._ranks(kernels[w], mask))
-
-    def _meng_correlations(self, cohorts: np.ndarray, kernels: list, mask: np.ndarray) -> list:
-        if self.frame.meng == "spearman":
-            columns = [self._ranks(kernel, mask) for kernel in kernels]
-        else:
-            columns = [cohorts[:, v][:, mask] for v in range(3)]
-        return [ranks.pearson(columns[i], columns[j]) for i, j in ((0, 2), (1, 2), (0, 1))]
-
-    def _icc(self, x: np.ndarray) -> np.ndarray:
-        """One-way ICC(1) of the samples of a patient, with unequal group sizes."""
-        n, p = self.indicator.shape
+        Of the one-way ICC(1) with unequal group sizes.
+        """
+        n, p = len(self.frame.patient), len(self.size)
         x = x - x.mean(-1, keepdims=True)
-        total = x @ self.indicator
-        between = (total**2 / self.sizes).sum(-1)
+        mean = x @ (self.frame.patient[:, None] == np.arange(p)) / self.size
+        between = (self.size * mean**2).sum(-1)
         within = (x * x).sum(-1) - between
-        typical = (n - (self.sizes**2).sum() / n) / (p - 1)
-        msb, msw = between / (p - 1), within / (n - p)
-        return (msb - msw) / (msb + (typical - 1) * msw)
+        typical = (n - (self.size**2).sum() / n) / (p - 1)
+        return mean, between / (p - 1), within / (n - p), typical
 
     # -- derivatives ----------------------------------------------------------------------------
     def jacobian(self, cohort: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Derivatives of the active rows by every number of one cohort.
-
-        Parameters
-        ----------
-        cohort : (V, N)
-        active : (R,) bool
-            Rows to differentiate; the others are zero.
-
-        Returns
-        -------
-        numpy.ndarray
-            (R, V, N).
-        """
+        """Derivatives of the active rows by every number of one cohort, (R, V, N); else zero."""
         result = np.zeros((len(self.rows), *cohort.shape))
-        kernels = [ranks.rank_kernel(x) for x in cohort]
-        slopes = [ranks.soft_kernel_slope(x, w) for x, w in zip(cohort, BLUR, strict=True)]
-        models: dict = {}
-        margin = None
-        for r, (row, mask) in enumerate(zip(self.rows, self.masks, strict=True)):
-            if not active[r]:
-                continue
-            q = row.quantity
-            v = VARIABLES.index(q.variable) if q.variable in VARIABLES else 0
-            x, y, g = cohort[v], cohort[OUTCOME], result[r]
-            n = mask.sum()
-            if q.kind == "mean":
-                g[v, mask] = 1 / n
-            elif q.kind == "sd":
-                d = x[mask] - x[mask].mean()
-                g[v, mask] = d / ((n - 1) * np.sqrt((d * d).sum() / (n - 1)))
-            elif q.kind in ("slope", "r2"):
-                dx, dy = x[mask] - x[mask].mean(), y[mask] - y[mask].mean()
-                sxx, sxy, syy = dx @ dx, dx @ dy, dy @ dy
-                b = sxy / sxx
-                if q.kind == "slope":
-                    g[v, mask], g[OUTCOME, mask] = (dy - 2 * b * dx) / sxx, dx / sxx
-                else:
-                    r2 = b * sxy / syy
-                    g[v, mask] = 2 * b / syy * (dy - b * dx)
-                    g[OUTCOME, mask] = 2 / syy * (b * dx - r2 * dy)
-            elif q.kind == "rmse":
-                d = (y - x)[mask]
-                d = d / (n * np.sqrt(d @ d / n))
-                g[OUTCOME, mask], g[v, mask] = d, -d
-            elif q.kind == "rho":
-                self._add_rank_correlation(g, kernels, slopes, mask, v, OUTCOME, 1.0)
-            elif q.kind == "mann_whitney":
-                a, b = self.frame.subsets[q.subset], self.frame.subsets[q.other]
-                k = slopes[v]
-                g[v, a] = k[a][:, b].sum(1)
-                g[v, b] = -k[b][:, a].sum(1)
-            elif q.kind == "one_per_patient":
-                g[v], g[OUTCOME] = self.draws[q.subset].gradient(
-                    kernels[v], kernels[OUTCOME], slopes[v], slopes[OUTCOME]
-                )
-            elif q.kind in ("mixed_slope", "mixed_z"):
-                key = self.mixed.index((q.subset, q.variable))
-                if key not in models:
-                    assert self.models is not None
-                    models[key] = self.models.gradients(cohort, key)
-                g[:] = models[key][q.kind == "mixed_z"]
-            elif q.kind == "meng_z":
-                self._add_meng(g, cohort, kernels, slopes, mask)
-            elif q.kind == "icc":
-                g[v] = self._icc_gradient(x)
-            elif q.kind in ("rout_inside", "rout_outside"):
-                if margin is None:
-                    assert self.margins is not None
-                    margin = self.margins.gradients(cohort, self.start)
-                g[:] = margin[q.kind == "rout_outside"][self.lines.index((q.subset, q.variable))]
+        candidates = Candidates(cohort[None])
+        slopes = [gradients.soft_kernel_slope(x, w) for x, w in zip(cohort, BLUR, strict=True)]
+        mixed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        rout: tuple[np.ndarray, ...] = ()
+        for r in np.flatnonzero(active):
+            q, mask = self.rows[r].quantity, self.masks[r]
+            if q.kind in MIXED:
+                line = self.mixed.index((q.subset, q.variable))
+                if line not in mixed:
+                    mixed[line] = self.models.gradients(cohort, line)
+                result[r] = mixed[line][MIXED.index(q.kind)]
+            elif q.kind in ROUT:
+                rout = rout or self.margins.gradients(cohort, self.start)
+                line = self.lines.index((q.subset, q.variable))
+                result[r] = rout[ROUT.index(q.kind)][line]
+            else:
+                self._add_gradient(result[r], q, mask, candidates, slopes)
         return result
 
-    def _add_rank_correlation(
-        self, g: np.ndarray, kernels: list, slopes: list, mask: np.ndarray, v: int, w: int,
-        factor: float,
+    def _add_gradient(
+        self, g: np.ndarray, q: Quantity, mask: np.ndarray, candidates: Candidates,
+        slopes: Sequence[np.ndarray],
     ) -> None:  # fmt: skip
-        grid = np.ix_(mask, mask)
-        by_x, by_y = ranks.pearson_gradient(kernels[v][grid].sum(1), kernels[w][grid].sum(1))
-        g[v, mask] += factor * ranks.through_ranks(slopes[v][grid], by_x)
-        g[w, mask] += factor * ranks.through_ranks(slopes[w][grid], by_y)
+        v = VARIABLES.index(q.variable) if q.variable else 0
+        x, y = candidates.cohorts[0, v, mask], candidates.cohorts[0, OUTCOME, mask]
+        match q.kind:
+            case "mean":
+                g[v, mask] = 1 / len(x)
+            case "sd":
+                g[v, mask] = gradients.sd_gradient(x)
+            case "slope" | "r2":
+                g[v, mask], g[OUTCOME, mask] = gradients.line_gradients(x, y)[q.kind]
+            case "rmse":
+                change = (y - x) / (len(x) * root_mean_square(y - x))
+                g[v, mask], g[OUTCOME, mask] = -change, change
+            case "rho":
+                self._add_correlation(g, mask, candidates, slopes, (v, OUTCOME))
+            case "meng_z":
+                r = candidates.correlations(mask, self.frame.meng)[0]
+                by_r = gradients.strength_z_gradient(r[*np.transpose(PAIRS)], len(x))
+                ranked = slopes if self.frame.meng == "spearman" else None
+                for pair, factor in zip(PAIRS, by_r, strict=True):
+                    self._add_correlation(g, mask, candidates, ranked, pair, factor)
+            case "mann_whitney":
+                pairs = slopes[v][mask][:, self.frame.subsets[q.other]]
+                g[v, mask] = pairs.sum(1)
+                g[v, self.frame.subsets[q.other]] = -pairs.sum(0)
+            case "one_per_patient":
+                grid, owner = np.ix_(mask, mask), self._owner(mask)
+                for own, other in ((v, OUTCOME), (OUTCOME, v)):
+                    kernel = candidates.kernels[0, other][grid]
+                    slope = slopes[own][grid]
+                    g[own, mask] = gradients.one_per_patient_gradient(slope, kernel, owner)
+            case "icc":
+                mean, between, within, typical = self._mean_squares(x)
+                own = mean[self.frame.patient]
+                d_between = 2 * own / (len(self.size) - 1)
+                d_within = 2 * (x - x.mean() - own) / (len(x) - len(self.size))
+                bottom = between + (typical - 1) * within
+                g[v] = typical * (d_between * within - d_within * between) / bottom**2
 
-    def _add_meng(
-        self, g: np.ndarray, cohort: np.ndarray, kernels: list, slopes: list, mask: np.ndarray
-    ) -> None:
-        batched = [kernel[None] for kernel in kernels]
-        r = np.array([float(c[0]) for c in self._meng_correlations(cohort[None], batched, mask)])
-        n = int(mask.sum())
-        for i, (v, w) in enumerate(((0, 2), (1, 2), (0, 1))):
-            step = np.zeros(3)
-            step[i] = 1e-5
-            above, below = r + step, r - step
-            change = meng_z(above[0], above[1], above[2], n) - meng_z(
-                below[0], below[1], below[2], n
-            )
-            by_r = change / 2e-5
-            if self.frame.meng == "spearman":
-                self._add_rank_correlation(g, kernels, slopes, mask, v, w, float(by_r))
-            else:
-                dx, dy = ranks.pearson_gradient(cohort[v, mask], cohort[w, mask])
-                g[v, mask] += by_r * dx
-                g[w, mask] += by_r * dy
-
-    def _icc_gradient(self, x: np.ndarray) -> np.ndarray:
-        n, p = self.indicator.shape
-        x = x - x.mean()
-        mean = (x @ self.indicator) / self.sizes
-        own = self.indicator @ mean
-        between, total = self.sizes @ mean**2, x @ x
-        typical = (n - (self.sizes**2).sum() / n) / (p - 1)
-        msb, msw = between / (p - 1), (total - between) / (n - p)
-        dmsb, dmsw = 2 * own / (p - 1), 2 * (x - own) / (n - p)
-        bottom = msb + (typical - 1) * msw
-        return typical * (dmsb * msw - dmsw * msb) / bottom**2
-
-
-def meng_z(r1: np.ndarray, r2: np.ndarray, rx: np.ndarray, n: int) -> np.ndarray:
-    """Meng's z of two correlations' strength, vectorised (see `cpmlib.statistics.meng`).
-
-    Examples
-    --------
-    >>> round(float(meng_z(np.array(0.63), np.array(0.03), np.array(0.19), 15)), 3)
-    1.827
-    """
-    s1, s2 = np.where(r1 < 0, -1.0, 1.0), np.where(r2 < 0, -1.0, 1.0)
-    r1, r2, rx = s1 * r1, s2 * r2, s1 * s2 * rx
-    mean = (r1**2 + r2**2) / 2
-    f = np.minimum(1.0, (1 - rx) / (2 * (1 - mean)))
-    h = (1 - f * mean) / (1 - mean)
-    return (np.arctanh(r1) - np.arctanh(r2)) * np.sqrt((n - 3) / (2 * (1 - rx) * h))
+    @staticmethod
+    def _add_correlation(
+        g: np.ndarray, mask: np.ndarray, candidates: Candidates,
+        slopes: Sequence[np.ndarray] | None, pair: tuple[int, int], factor: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Add the derivative of a correlation of two variables, of their ranks if with slopes."""
+        values = candidates.cohorts[0][list(pair)][:, mask]
+        if slopes is not None:
+            values = stats.rankdata(values, axis=-1)
+        for v, change in zip(pair, gradients.pearson_gradient(*values), strict=True):
+            if slopes is not None:
+                change = gradients.through_ranks(slopes[v][np.ix_(mask, mask)], change)
+            g[v, mask] += factor * change

@@ -16,19 +16,8 @@ def make_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write skeleton and measurements as the two tables of a dataset.
 
-    Parameters
-    ----------
-    skeleton
-        Patients and samples.
-    cohort : (3, N)
-        CPM, ADC and H&E, on the grid.
-    rng
-        Source of coordinates and tissue areas.
-
-    Returns
-    -------
-    participants, samples : pandas.DataFrame
-        As `cpmlib.study.schemas` says.
+    ``cohort`` (3, N) is CPM, ADC and H&E, on the grid; the tables, participants and samples, are as
+    `cpmlib.study.schemas` says.
 
     Examples
     --------

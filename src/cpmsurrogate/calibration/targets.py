@@ -53,17 +53,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Target:
-    """One printed value.
-
-    Parameters
-    ----------
-    id, subset, printed, note
-        As in the table of printed values.
-    value
-        What the printed text admits.
-    statistic
-        As in the table; a percentage may also be truncated.
-    """
+    """One printed value as in the table, and in ``value`` what the printed text admits."""
 
     id: str
     subset: str
@@ -101,15 +91,7 @@ class Target:
 def make_targets(published: pd.DataFrame) -> dict[str, Target]:
     """Turn the table of printed values into targets.
 
-    Parameters
-    ----------
-    published
-        As `cpmlib.study.published.read_published` returns it.
-
-    Returns
-    -------
-    dict
-        Targets by identifier, in the order of the table.
+    By identifier, in the order of the table that `cpmlib.study.published.read_published` returns.
 
     Examples
     --------

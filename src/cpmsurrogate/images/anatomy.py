@@ -7,11 +7,10 @@ Vocabulary
 ----------
 scanner space : mm, RAS+, in which the targets of a patient are given; close to MNI space.
 template space : mm, RAS+, of the MNI152 2009a symmetric template in nilearn's wheel.
-pull-back : the map from scanner space to template space, x -> A x + u(x).
-tissue : shares of grey matter, white matter and cerebrospinal fluid (CSF), which sum to 1 in the
-    brain, and the distance outwards from its surface, where skull and scalp lie.
-target : biopsy coordinate. The map leaves it where it is, so that a place chosen in the template's
-    parenchyma is in the patient's parenchyma too.
+pull-back : the map from scanner space to template space, x -> A x + u(x); it leaves the targets
+    where they are.
+tissue : shares of grey matter, white matter and cerebrospinal fluid (CSF), and the distance
+    outwards from the brain's surface, where skull and scalp lie.
 """
 
 from __future__ import annotations
@@ -30,25 +29,14 @@ from scipy import ndimage
 CENTRE = np.array([0.0, -17.0, 8.0])
 """About which heads are scaled and turned, mm; the middle of the template's brain."""
 
-SIZE_SD = 0.02
-"""Standard deviation of the logarithm of the size along each axis; cut at two of them. With a
-volume given, it decides on the proportions alone."""
+SIZE_SD, ROTATION_SD, SHIFT_SD = 0.02, 1.5, 1.0
+"""Standard deviations of a head along or about each axis, cut at two of them: of the logarithm of
+its size (of its proportions, if a volume is given), of its rotation, degrees, and its shift, mm."""
 
-ROTATION_SD = 1.5
-"""Standard deviation of the head's rotation about each axis, degrees; cut at two of them."""
-
-SHIFT_SD = 1.0
-"""Standard deviation of the head's shift along each axis, mm; cut at two of them."""
-
-BEND = 1.5
-"""Standard deviation of the smooth displacement along each axis, mm."""
-
-BEND_WIDTH = 18.0
-"""Smoothness of the displacement: standard deviation of the Gaussian filter, mm.
-
-The gradient of such a field has a standard deviation near BEND / (sqrt(2) BEND_WIDTH) = 0.06, far
-from the -1 at which the map would fold.
-"""
+BEND, BEND_WIDTH = 1.5, 18.0
+"""Standard deviation and smoothness (of the Gaussian filter) of the displacement along each axis,
+mm. Its gradient has a standard deviation near BEND / (sqrt(2) BEND_WIDTH) = 0.06, far from the -1
+at which the map would fold."""
 
 PIN_WIDTH = 30.0
 """Width of the correction that puts each target back to where it was, mm."""
@@ -59,40 +47,26 @@ SIZE_ROUNDS = 2
 corrected: what keeps the targets where they are stretches the brain a little."""
 
 GRID_STEP = 6.0
-"""Spacing of the grid that holds the displacement, mm."""
-
 BOX = np.array([[-114.0, 114.0], [-150.0, 120.0], [-96.0, 120.0]])
-"""Scanner space that holds a head, mm; the displacement is constant beyond it."""
+"""Spacing of the grid that holds the displacement, and the scanner space that it covers, mm; the
+displacement is constant beyond it."""
 
 SULCUS = (0.62, 0.28)
-"""T1 of the template at which a voxel has no CSF and at which it is all CSF.
+"""T1 of the template at which a voxel has no CSF and at which it is all CSF: narrow sulci vanish
+in the tissue maps, which are averages over many people, and not in the T1."""
 
-The tissue maps are averages over many people, in which narrow sulci vanish; the T1 still shows
-them."""
-
-CLOSING = 8.0
-"""Fissures narrower than twice this are closed before the skull is put around the brain, mm."""
-
-SHELL_STEP = 3.0
-AROUND = 30.0
-"""Voxel of the distances from the brain, and how far they are known beyond the template, mm."""
+CLOSING, SHELL_STEP, AROUND = 8.0, 3.0, 30.0
+"""Fissures narrower than twice the first are closed before the skull is put around the brain; voxel
+of the distances from it, and how far they are known beyond the template; mm."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """The template's arrays on their 1-mm grid, float32.
+    """The template's arrays, float32, axes R, A, S.
 
-    Parameters
-    ----------
-    grey, white, fluid : (X, Y, Z)
-        Shares of grey matter, white matter and CSF; all 0 outside the brain.
-    origin : (3,)
-        Template coordinate of the first voxel, mm; the axes run R, A, S.
-    outside : (U, V, W)
-        Distance outwards from the brain's smoothed surface, mm, negative inside; voxels of
-        `SHELL_STEP` over a larger box.
-    outside_origin : (3,)
-        Template coordinate of its first voxel, mm.
+    `grey`, `white` and `fluid` are shares in voxels of 1 mm, all 0 outside the brain; `outside` is
+    the distance outwards from the brain's smoothed surface, mm, negative inside, in voxels of
+    `SHELL_STEP` over a larger box. The origins are template coordinates of the first voxels, mm.
     """
 
     grey: np.ndarray
@@ -105,16 +79,11 @@ class Template:
 
 @dataclass(frozen=True)
 class Tissue:
-    """Tissue at N points.
+    """Tissue at N points, (N,) float32.
 
-    Parameters
-    ----------
-    grey, white, fluid : (N,) float32
-        Shares, 0 to 1; their sum is 1 inside the brain and 0 outside.
-    outside : (N,) float32
-        Distance outwards from the brain's surface, mm; negative inside.
-    midline : (N,) float32
-        Distance to the right of the midline, mm.
+    `grey`, `white` and `fluid` are shares; their sum is 1 inside the brain and 0 outside. `outside`
+    is the distance outwards from the brain's surface, negative inside, and `midline` that to the
+    right of the midline, mm.
     """
 
     grey: np.ndarray
@@ -131,14 +100,7 @@ class Tissue:
 
 @cache
 def template() -> Template:
-    """Load the MNI152 tissue maps from nilearn's wheel; nothing is downloaded.
-
-    Examples
-    --------
-    >>> maps = template()
-    >>> maps.grey.shape, maps.origin.tolist()
-    ((197, 233, 189), [-98.0, -134.0, -72.0])
-    """
+    """Load the MNI152 tissue maps from nilearn's wheel; nothing is downloaded."""
     image = _from_nilearn("t1")
     t1, grey, white = (_values(_from_nilearn(name)) for name in ("t1", "gm", "wm"))
     brain = t1 > 0
@@ -165,16 +127,13 @@ def _from_nilearn(name: str) -> nib.Nifti1Image:
 
 
 def _values(image: nib.Nifti1Image) -> np.ndarray:
-    """Scale to a largest value of 1, as nilearn does."""
+    # Scaled to a largest value of 1, as nilearn does.
     values = np.asarray(image.dataobj, dtype=np.float32)
     return values / values.max()
 
 
 def _outside(brain: np.ndarray) -> tuple[np.ndarray, float]:
-    """Signed distance, mm, on coarse voxels of a box that is larger on every side; by how much.
-
-    The shells are smooth, so coarse voxels are enough and take a fraction of the time.
-    """
+    """Signed distance, mm, on coarse voxels of a box that is larger on every side; by how much."""
     step = int(SHELL_STEP)
     pad = int(np.ceil(AROUND / step))
     padded = np.pad(brain[::step, ::step, ::step], pad)
@@ -185,44 +144,21 @@ def _outside(brain: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _distance(inside: np.ndarray) -> np.ndarray:
-    """Distance of each coarse voxel from the nearest one that is not inside, mm."""
     return np.asarray(ndimage.distance_transform_edt(inside, sampling=SHELL_STEP))
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One patient's head: the map from scanner space to template space.
+    """One patient's head: the pull-back, an affine `matrix`, (3, 4), and what is added to it, mm.
 
-    Parameters
-    ----------
-    matrix : (3, 4)
-        Affine part of the pull-back, mm to mm.
-    displacement : (3, U, V, W) float32
-        What is added to it, mm, on a grid of `GRID_STEP` over `BOX` in scanner space.
+    The `displacement` is (3, U, V, W) float32 on a grid of `GRID_STEP` over `BOX`.
     """
 
     matrix: np.ndarray
     displacement: np.ndarray
 
     def to_template(self, points: ArrayLike) -> np.ndarray:
-        """Carry points from scanner space to template space.
-
-        Parameters
-        ----------
-        points : (N, 3) array_like
-            mm, RAS+.
-
-        Returns
-        -------
-        numpy.ndarray
-            (N, 3) float32, mm, RAS+.
-
-        Examples
-        --------
-        >>> head = make_anatomy(np.random.default_rng(0), np.array([[30.0, 20, 10]]))
-        >>> head.to_template([[30.0, 20, 10]]).round(0)
-        array([[30., 20., 10.]], dtype=float32)
-        """
+        """Carry (N, 3) points from scanner space to template space: float32, mm, RAS+."""
         points = np.asarray(points, dtype=np.float32)
         matrix = self.matrix.astype(np.float32)
         result = points @ matrix[:, :3].T + matrix[:, 3]
@@ -231,13 +167,7 @@ class Anatomy:
         return result
 
     def tissue(self, points: ArrayLike) -> Tissue:
-        """Read the tissue at points of scanner space, linear between the template's voxels.
-
-        Parameters
-        ----------
-        points : (N, 3) array_like
-            mm, RAS+.
-        """
+        """Read the tissue at (N, 3) points of scanner space, linear between voxels."""
         there = self.to_template(points)
         maps = template()
         outside = sample(maps.outside, there, maps.outside_origin, SHELL_STEP)
@@ -256,26 +186,10 @@ def sample(
     step: float,
     beyond: float | None = None,
 ) -> np.ndarray:
-    """Read an array at points, linear between its voxels.
+    """Read an array at (N, 3) points, linear between its voxels.
 
-    Parameters
-    ----------
-    array : (X, Y, Z)
-        On an isotropic grid whose axes run R, A, S.
-    points : (N, 3)
-        mm, RAS+.
-    origin : (3,)
-        Coordinate of the first voxel, mm.
-    step
-        Voxel size, mm.
-    beyond
-        Value outside the grid, or None for that of the nearest voxel in it.
-
-    Examples
-    --------
-    >>> ramp = np.arange(3.0).reshape(3, 1, 1).repeat(2, 1).repeat(2, 2)
-    >>> sample(ramp, np.array([[5.0, 0, 0]]), (0, 0, 0), 4.0)
-    array([1.25], dtype=float32)
+    Its axes run R, A, S from the `origin` in steps of `step`, all mm. `beyond` is the value outside
+    it, or None for that of the nearest voxel.
     """
     index = ((points - np.asarray(origin, dtype=np.float32)) / np.float32(step)).T
     mode: Literal["nearest", "constant"] = "nearest" if beyond is None else "constant"
@@ -289,16 +203,7 @@ def smooth_noise(
 ) -> np.ndarray:
     """Gaussian random field of mean 0 and standard deviation 1 over the array, float32.
 
-    Parameters
-    ----------
-    rng
-        Source of the numbers.
-    shape
-        Of the array.
-    width
-        Standard deviation of the Gaussian that smooths it, mm.
-    step
-        Voxel size, mm.
+    `width` is the standard deviation of the Gaussian that smooths it, `step` the voxel size, mm.
 
     Examples
     --------
@@ -315,20 +220,16 @@ def smooth_noise(
 def make_anatomy(
     rng: np.random.Generator, targets: ArrayLike = (), parenchyma: float | None = None
 ) -> Anatomy:
-    """Draw one head.
+    """Draw one head: size, pose and bend.
 
     Parameters
     ----------
     rng
-        Source of size, pose and bend.
+        Source of all three.
     targets : (N, 3) array_like
         Points that the map leaves where they are, mm, RAS+, scanner space.
     parenchyma
         Volume of grey and white matter, ml; about that of the template if None.
-
-    Returns
-    -------
-    Anatomy
 
     Examples
     --------
@@ -367,18 +268,7 @@ def parenchyma_volume(head: Anatomy) -> float:
 
 
 def rotation(degrees: ArrayLike) -> np.ndarray:
-    """Give the matrix that turns about x, then y, then z.
-
-    Parameters
-    ----------
-    degrees : (3,) array_like
-        Angle about each axis.
-
-    Examples
-    --------
-    >>> rotation([0, 0, 90]).round(12) @ [1, 0, 0]
-    array([0., 1., 0.])
-    """
+    """Give the matrix, (3, 3), that turns about x, then y, then z."""
     x, y, z = np.radians(np.asarray(degrees, dtype=float))
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
@@ -390,7 +280,8 @@ def _pinned(free: Anatomy, targets: np.ndarray) -> Anatomy:
     """Add Gaussians about the targets that undo the displacement there."""
     missing = targets - free.to_template(targets)
     # The small diagonal keeps close targets, which move almost alike, from opposing one another.
-    kernel = _gaussian(targets, targets) + 1e-3 * np.eye(len(targets))
+    squared = ((targets[:, None] - targets) ** 2).sum(-1)
+    kernel = np.exp(-0.5 * squared / PIN_WIDTH**2) + 1e-3 * np.eye(len(targets))
     weight = np.linalg.solve(kernel, missing)
     shape = free.displacement.shape[1:]
     axes = [BOX[k, 0] + GRID_STEP * np.arange(shape[k]) for k in range(3)]
@@ -400,8 +291,3 @@ def _pinned(free: Anatomy, targets: np.ndarray) -> Anatomy:
         bump = np.einsum("i,j,k->ijk", *along).astype(np.float32)
         correction += w[:, None, None, None].astype(np.float32) * bump
     return Anatomy(free.matrix, free.displacement + correction)
-
-
-def _gaussian(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    squared = ((a[:, None] - b[None]) ** 2).sum(-1)
-    return np.exp(-0.5 * squared / PIN_WIDTH**2)

@@ -1,9 +1,8 @@
 """The training cohort: slices of brains that were imaged before death and counted after it.
 
 The published model was trained on 93 autopsy samples of 44 patients (Bobholz et al. 2022, AJNR
-43:682). The synthetic cohort has the same numbers. Its patients have glioblastoma; of each, some
-axial slices through the tumour are made with the same anatomy, lesions, contrasts and noise as in
-the synthetic study, and brought to one grid as the study's images are.
+43:682). The synthetic cohort has the same numbers. Of each patient, who has a glioblastoma, axial
+slices through the tumour are made and brought to one grid as the images of the study are.
 
 Vocabulary
 ----------
@@ -34,7 +33,6 @@ from cpmsurrogate.images.profiles import FULL, LIGHT, Profile
 from cpmsurrogate.images.scanner import HEAD, Coils, Grid, acquire, draw_coils
 
 LOBES = ("frontal", "parietal", "temporal", "occipital", "fronto-parietal", "temporo-parietal")
-"""Where the tumours lie."""
 
 N_SEEDS = 5
 """Points about which a tumour is grown, as about the targets of a patient with biopsies; more of
@@ -43,23 +41,16 @@ them, because tumours are large at death. Two to four of them enhance."""
 LESION_STEP = 2.0
 """Voxel of the grid that holds a lesion, mm; fine enough for slices of 2 mm."""
 
-RECURRENT = 0.75
-"""Share of the patients that have been operated on."""
+RECURRENT, AGES = 0.75, (45.0, 80.0)
+"""Share of the patients that have been operated on, and ages, years, from and to."""
 
-AGES = (45.0, 80.0)
-"""Ages of the patients, years, from and to."""
+BLOCK, MISPLACED = (50.0, 80.0), 1.0
+"""Edge of the block, from and to, and standard deviation of the error along each axis with which it
+is put into the image, mm."""
 
-BLOCK = (50.0, 80.0)
-"""Edge of the block, mm, from and to."""
-
-MISPLACED = 1.0
-"""Standard deviation of the error along each axis with which a block is put into the image, mm."""
-
-SECTION_SD = 0.30
-"""Logarithmic standard deviation of a section's density about that of its voxel."""
-
-SECTION_WIDTH = 2.0
-"""Smoothness of that error in the plane, mm."""
+SECTION_SD, SECTION_WIDTH = 0.30, 2.0
+"""Logarithmic standard deviation of a section's density about that of its voxel, and the smoothness
+of that error in the plane, mm."""
 
 SURVEY = (-30.0, 55.0)
 """Levels between which one more slice of each patient is made, mm, on which nothing is counted: the
@@ -68,8 +59,6 @@ slices through the tumour would overstate how much a whole brain varies."""
 
 @dataclass(frozen=True)
 class _Brain:
-    """One patient of the cohort."""
-
     anatomy: Anatomy
     lesion: Lesion
     coils: dict[str, Coils]
@@ -80,10 +69,7 @@ class _Brain:
 
 
 def autopsy_cohort(
-    rng: np.random.Generator,
-    voxel_size: float,
-    n_patients: int = 44,
-    n_slices: int = 93,
+    rng: np.random.Generator, voxel_size: float, n_patients: int = 44, n_slices: int = 93
 ) -> list[AutopsySlice]:
     """Make the training cohort.
 
@@ -95,13 +81,12 @@ def autopsy_cohort(
         Of the reference grid, mm. From 1.5 mm on the slices are made from series of the light
         profile, below it from those of the full one.
     n_patients, n_slices
-        How many; the slices are dealt out evenly, so some patients have one more.
+        The slices are dealt out evenly, so some patients have one more.
 
     Returns
     -------
     list of AutopsySlice
-        In the order of the patients; after the counted slices of each, the one on which nothing
-        is counted.
+        Of each patient the counted slices, then the one on which nothing is counted.
 
     Raises
     ------

@@ -2,8 +2,7 @@
 
 The signals are weighted means of the signals of pure tissues, with corrections for water and cells.
 Density and water pull the ADC in opposite ways, so no contrast alone gives the density; enhancement
-and the T1 and FLAIR signals help to tell them apart, and a texture that is independent of both
-blurs them.
+and the T1 and FLAIR signals help to tell them apart, and an independent texture blurs them.
 
 Vocabulary
 ----------
@@ -37,18 +36,12 @@ class Signals:
 
     Parameters
     ----------
-    white, grey, fluid
-        Normal brain and CSF.
-    solid, necrosis, cavity
-        Solid tumour at `CELLS_REFERENCE` and with water 0.5; necrosis; resection cavity.
+    solid
+        Solid tumour at `CELLS_REFERENCE` and with water 0.5.
     water
         Added per unit of water in infiltrated brain and, about 0.5, in solid tumour.
-    doubling
-        Added when the density doubles.
-    restriction
-        Added by full cytotoxic oedema.
-    texture
-        Added per SD of texture in the lesion.
+    doubling, restriction, texture
+        Added when the density doubles, by full cytotoxic oedema, and per SD of texture.
     shells
         Pairs of distance from the brain's surface, mm, and signal there; 0 in the air.
     """
@@ -99,12 +92,8 @@ the pictures look as they do on a scanner.
 LOST = 0.6
 """Share of the cells that are gone where cytotoxic oedema is full."""
 
-ENHANCED = 470.0
-"""Signal that full enhancement adds to T1w, arbitrary units."""
-
-DURA = 190.0
-SINUS = 620.0
-"""Signals that the enhancing dura and the sagittal sinus add to T1w, arbitrary units."""
+ENHANCED, DURA, SINUS = 470.0, 190.0, 620.0
+"""Signals that full enhancement, the dura and the sagittal sinus add to T1w, arbitrary units."""
 
 DEAD_TEXTURE = 7.0
 """How much more necrosis varies than living tumour: from coagulated to liquid."""
@@ -117,18 +106,7 @@ FLOORS = {"ADC": 350.0, "rCBV": 0.0}
 
 
 def density(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
-    """Give the latent cell density.
-
-    Parameters
-    ----------
-    tissue, lesion
-        At the same N points.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,) float32, cells/mm2; 0 outside the brain and in CSF.
-    """
+    """Give the latent density, (N,) float32, cells/mm2; 0 outside the brain and in CSF."""
     normal = NORMAL_DENSITY["white"] * tissue.white + NORMAL_DENSITY["grey"] * tissue.grey
     share = np.maximum.reduce([lesion.solid, lesion.infiltration * (1 - tissue.fluid)])
     share = np.maximum(share, lesion.cavity)
@@ -137,24 +115,12 @@ def density(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
 
 
 def signal(contrast: str, tissue: Tissue, lesion: LesionFields) -> np.ndarray:
-    """Give the noise-free signal of a contrast.
-
-    Parameters
-    ----------
-    contrast
-        ``"T1w"``, ``"T1wGd"``, ``"FLAIR"``, ``"ADC"``, ``"b0"``, ``"rCBV"`` or ``"leakage"``.
-    tissue, lesion
-        At the same N points.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,) float32, in the contrast's unit; 0 in the air.
+    """Give the noise-free signal of a contrast, (N,) float32, in its unit; 0 in the air.
 
     Raises
     ------
     ValueError
-        For a contrast that there is not.
+        For a contrast that is not in `SIGNALS`, ``"T1wGd"`` or ``"leakage"``.
 
     Examples
     --------
@@ -200,7 +166,6 @@ def signal(contrast: str, tissue: Tissue, lesion: LesionFields) -> np.ndarray:
 
 
 def _outside_brain(pure: Signals, tissue: Tissue) -> np.ndarray:
-    """Signal of the shells around the brain."""
     distance, level = np.array(pure.shells).T
     return (1 - tissue.brain) * np.interp(tissue.outside, distance, level).astype(np.float32)
 
@@ -219,9 +184,6 @@ def _agent(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
 
 
 def anisotropy(tissue: Tissue, lesion: LesionFields) -> np.ndarray:
-    """Give the share of the diffusion tensor that is along the fibres, (N,), 0 to 0.75.
-
-    White matter has most; water and tumour destroy it.
-    """
+    """Give the share of the diffusion tensor that is along the fibres, (N,), 0 to 0.75."""
     whole = (1 - lesion.solid) * (1 - lesion.cavity) * (1 - 0.6 * lesion.water)
     return (0.75 * tissue.white * whole).astype(np.float32)

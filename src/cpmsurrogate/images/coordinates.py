@@ -1,13 +1,11 @@
 """Where in the head each sample was taken.
 
-The regions are boxes in a head of the size and orientation of the MNI template, given for the
-right side and mirrored for the left. They are coarse on purpose: a surrogate needs a place that a
-reader accepts for the lobe's name, not an atlas. Within its box a sample lies in brain tissue of
-the MNI152 template, away from the ventricles, the sulci and the surface.
+The regions are boxes in the MNI152 template, given for the right side and mirrored for the left:
+places that a reader accepts for the lobe's name, no atlas. Within its box a sample lies in brain
+tissue, away from the ventricles, the sulci and the surface.
 
 Vocabulary
 ----------
-RAS+ : x to the right, y forwards, z upwards, in mm, from a point between the hemispheres.
 lesion centre : point around which a patient's samples lie.
 parenchyma : grey and white matter.
 depth : distance of a point of the parenchyma from the nearest fluid or the brain's surface, mm.
@@ -58,11 +56,8 @@ enhancing tumour to end between two of them."""
 DEPTH = 4.0
 """Least depth of a sample in the parenchyma, mm: the 5-mm sphere and 1.5 mm more hold no fluid."""
 
-TRIES = 2000
-"""Places tried about one lesion centre."""
-
-CENTRES = 50
-"""Lesion centres tried."""
+TRIES, CENTRES = 2000, 50
+"""Places tried about one lesion centre, and centres tried."""
 
 
 @cache
@@ -72,23 +67,13 @@ def _depths() -> np.ndarray:
     tissue = maps.grey + maps.white > 0.5
     box = ndimage.find_objects(tissue.astype(np.uint8))[0]
     result = np.zeros(tissue.shape, dtype=np.float32)
-    # Only the box of the brain: half the time. It touches no edge, so the distances are the same.
+    # Only the brain's box, which takes half the time.
     result[box] = ndimage.distance_transform_edt(np.pad(tissue[box], 1))[1:-1, 1:-1, 1:-1]
     return result
 
 
 def depth(points: ArrayLike) -> np.ndarray:
-    """How deep points lie in the parenchyma of the MNI152 template.
-
-    Parameters
-    ----------
-    points : (..., 3) array_like
-        mm, RAS+.
-
-    Returns
-    -------
-    numpy.ndarray
-        (...,), mm; 0 in ventricles and sulci and outside the brain.
+    """How deep (..., 3) points lie in the template's parenchyma, mm; 0 in fluid and outside.
 
     Examples
     --------
@@ -101,27 +86,17 @@ def depth(points: ArrayLike) -> np.ndarray:
 
 
 def inside_region(points: np.ndarray, region: str, side: str) -> np.ndarray:
-    """Whether points lie in a region's box on one side.
-
-    Parameters
-    ----------
-    points : (..., 3)
-        mm, RAS+.
-    region, side
-        A key of `REGIONS`; ``"left"`` or ``"right"``.
-
-    Examples
-    --------
-    >>> inside_region(np.array([[-20.0, 30, 20]]), "frontal", "left")
-    array([ True])
-    """
+    """Whether (..., 3) points lie in a region's box on the ``"left"`` or ``"right"`` side."""
     box = np.array(REGIONS[region])
     mirrored = points * np.array([-1.0 if side == "left" else 1.0, 1, 1])
     return ((mirrored >= box[:, 0]) & (mirrored <= box[:, 1])).all(-1)
 
 
 def place_targets(location: str, side: str, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Place the samples of one patient.
+    """Place the samples of one patient, (n_samples, 3), mm, RAS+, one decimal.
+
+    They lie in the region, at least `DEPTH` deep in the template's parenchyma and at least `APART`
+    from one another.
 
     Parameters
     ----------
@@ -129,16 +104,6 @@ def place_targets(location: str, side: str, n_samples: int, rng: np.random.Gener
         A key of `REGIONS`, or ``"multifocal"``.
     side
         ``"left"`` or ``"right"``.
-    n_samples
-        How many.
-    rng
-        Source of the places.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_samples, 3), mm, RAS+, one decimal; in the region, at least `DEPTH` deep in the
-        template's parenchyma and at least `APART` from one another.
 
     Raises
     ------
@@ -187,7 +152,7 @@ def _place(names: list[str], side: str, rng: np.random.Generator) -> list[np.nda
 
 
 def _uniform(region: str, rng: np.random.Generator) -> np.ndarray:
-    """Lesion centre on the right, in the inner part of the region."""
+    """Draw a lesion centre on the right, in the inner part of the region."""
     box = np.array(REGIONS[region], dtype=float)
     inset = 0.15 * (box[:, 1] - box[:, 0])
     return rng.uniform(box[:, 0] + inset, box[:, 1] - inset)

@@ -17,12 +17,7 @@ GOLDEN = (1 + 5**0.5) / 2
 
 
 def directions(count: int) -> np.ndarray:
-    """Spread directions over a hemisphere along a golden-angle spiral.
-
-    Returns
-    -------
-    (count, 3)
-        Unit vectors.
+    """Spread directions, (count, 3), over a hemisphere along a golden-angle spiral.
 
     Examples
     --------
@@ -46,6 +41,8 @@ def simulate_diffusion(
 ) -> np.ndarray:
     """Simulate a series: one volume without weighting, then one along each direction.
 
+    The signal is ``S0 exp(-b g' D g)`` with ``D = MD ((1 - a) I + 3 a v v')``, Rician noise added.
+
     Parameters
     ----------
     diffusivity, b0, anisotropy : (X, Y, Z)
@@ -55,13 +52,10 @@ def simulate_diffusion(
         Directions.
     noise
         Standard deviation of the noise in one channel, in the unit of `b0`.
-    rng
-        Source of the noise.
 
     Returns
     -------
     (X, Y, Z, N + 1) float32
-        ``S0 exp(-b g' D g)`` with ``D = MD ((1 - a) I + 3 a v v')``, Rician noise added.
 
     Examples
     --------

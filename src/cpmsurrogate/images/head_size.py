@@ -35,12 +35,7 @@ That of all volunteers of one sex is 0.09, their ages included."""
 def expected_parenchyma(sex: str, age: float) -> float:
     """Return the mean volume of the parenchyma, ml.
 
-    Parameters
-    ----------
-    sex
-        ``"M"`` or ``"F"``; the mean of both for anything else, such as not known.
-    age
-        Years; the reference age where it is NaN.
+    Of both sexes where `sex` is not ``"M"`` or ``"F"``; at the reference age where `age` is NaN.
 
     Examples
     --------

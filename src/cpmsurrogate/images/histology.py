@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from skimage import io
@@ -26,17 +26,8 @@ from cpmsurrogate.images.stained_tile import (
 )
 
 
-@dataclass(frozen=True)
-class ExportPaths:
-    """What was written for a sample; None for what was not.
-
-    Parameters
-    ----------
-    annotation, detections, geojson
-        As `cpmlib.histology.cellularity.count_cells` takes them.
-    tile, sidecar
-        The H&E tile and the JSON file with its pixel size.
-    """
+class ExportPaths(NamedTuple):
+    """What was written for a sample; the sidecar has the tile's pixel size."""
 
     annotation: Path
     detections: Path | None = None
@@ -58,14 +49,10 @@ def write_qupath_exports(
 
     Parameters
     ----------
-    folder
-        Where to write; must exist.
-    stem
-        Start of each file's name.
+    folder, stem
+        Where to write, and the start of each file's name.
     n_cells, tissue_area_mm2
         What the exports say.
-    rng
-        Source of every random number.
     detailed
         Whether to add the detection table, the outline, and a tile at the sample's density.
 

@@ -1,10 +1,9 @@
 """The tumour of a synthetic patient, grown around the biopsy targets.
 
-An enhancing tumour is a union of balls with a ragged surface: one around the necrotic core, which
-is kept away from the targets, and one around each contrast-enhancing target. Oedema with
-infiltrating tumour spreads from it along the white matter and holds the non-enhancing targets. A
-low-grade glioma without enhancement is a homogeneous mass. A recurrent tumour has a resection
-cavity beside it.
+An enhancing tumour is a union of balls with a ragged surface, around the necrotic core and each
+contrast-enhancing target. Oedema with infiltrating tumour spreads from it along the white matter
+and holds the non-enhancing targets. A low-grade glioma without enhancement is a homogeneous mass. A
+recurrent tumour has a resection cavity beside it.
 
 Vocabulary
 ----------
@@ -26,11 +25,8 @@ from scipy.cluster import hierarchy
 from cpmsurrogate.images.anatomy import Anatomy, sample
 from cpmsurrogate.images.tumour import Bed, Focus, grow, inside_share, ramp
 
-STEP = 1.5
-"""Usual voxel of the grid that holds the fields, mm."""
-
-REACH = 42.0
-"""How far the grid extends beyond the outermost target, mm."""
+STEP, REACH = 1.5, 42.0
+"""Usual voxel of the grid that holds the fields, and how far it extends beyond the targets, mm."""
 
 FOCUS_GAP = 32.0
 """Targets of a multifocal patient that are farther apart than this, mm, belong to two tumours."""
@@ -38,44 +34,35 @@ FOCUS_GAP = 32.0
 VIABLE_DENSITY = {"HGG": (2400.0, 0.60), "LGG": (1500.0, 0.30)}
 """Median and logarithmic SD of the density of solid tumour, cells/mm2."""
 
-NECROSIS_DENSITY = 180.0
-"""Cells/mm2 of what is left of dead tumour."""
+DENSITY_RANGE, NECROSIS_DENSITY = (300.0, 7000.0), 180.0
+"""Of solid tumour and of what is left of dead tumour, cells/mm2."""
 
 DILUTION = 0.6
 """Share by which full oedema lowers the density of brain; the tissue swells."""
 
-DENSITY_RANGE = (300.0, 7000.0)
-"""Of solid tumour, cells/mm2."""
-
 ENHANCEMENT = {"HGG": 1.0, "LGG": 0.85}
 """Of solid enhancing tumour at its brightest."""
 
-OEDEMA = (12.0, 22.0)
-"""How far oedema spreads in white matter, mm, from and to."""
-
-ISCHAEMIA = 7.0
-"""How far the injury of an operation reaches from the cavity's wall, mm."""
+OEDEMA, ISCHAEMIA = (12.0, 22.0), 7.0
+"""How far oedema spreads in white matter, from and to, and the injury of an operation from the
+cavity's wall, mm."""
 
 
 @dataclass(frozen=True)
 class LesionFields:
-    """The lesion at N points, all (N,) float32.
+    """The lesion at N points, all (N,) float32; shares and amounts from 0 to 1.
 
     Parameters
     ----------
-    solid
-        Share of solid tumour, its necrosis included, 0 to 1.
+    solid, necrosis, cavity
+        Shares of solid tumour (its necrosis included), of necrosis and of resection cavity.
     infiltration
-        Share of brain with infiltrating tumour or oedema, 0 to 1.
-    enhancement
-        Leakage of contrast agent, 0 to 1.
-    water
-        Extracellular water above normal (oedema), 0 to 1.
-    necrosis, cavity
-        Share of necrosis and of resection cavity, 0 to 1.
+        Share of brain with infiltrating tumour or oedema.
+    enhancement, water
+        Leakage of contrast agent; extracellular water above normal (oedema).
     restriction
-        Cytotoxic oedema at the edge of a cavity: water that moved into cells, 0 to 1. It lowers the
-        ADC without more cells.
+        Cytotoxic oedema at the edge of a cavity: water that moved into cells, which lowers the ADC
+        without more cells.
     cells
         Density where lesion is, cells/mm2.
     texture
@@ -98,16 +85,9 @@ FIELDS = tuple(field.name for field in fields(LesionFields))
 
 @dataclass(frozen=True)
 class Lesion:
-    """A patient's lesion as fields over scanner space.
+    """The members of `LesionFields`, (X, Y, Z) float32, on a grid over scanner space.
 
-    Parameters
-    ----------
-    arrays : dict of (X, Y, Z) float32
-        The members of `LesionFields` on an isotropic grid whose axes run R, A, S.
-    origin : (3,)
-        Scanner coordinate of the grid's first voxel, mm.
-    step
-        Voxel of the grid, mm.
+    Its axes run R, A, S from the `origin` in steps of `step`, mm.
     """
 
     arrays: dict[str, np.ndarray]
@@ -115,13 +95,7 @@ class Lesion:
     step: float
 
     def at(self, points: ArrayLike) -> LesionFields:
-        """Read the fields at points.
-
-        Parameters
-        ----------
-        points : (N, 3) array_like
-            mm, RAS+, scanner space. All fields are 0 beyond the grid.
-        """
+        """Read the fields at (N, 3) points of scanner space; they are 0 beyond the grid."""
         points = np.asarray(points, dtype=np.float32)
         shape = np.array(self.arrays["solid"].shape)
         upper = self.origin + self.step * (shape - 1)
@@ -149,10 +123,6 @@ def make_lesion(
 
     Parameters
     ----------
-    rng
-        Source of its shape and texture.
-    anatomy
-        The patient's head.
     targets : (N, 3) array_like
         mm, RAS+, scanner space; at least one.
     enhancing : (N,) array_like of bool
@@ -161,17 +131,11 @@ def make_lesion(
         ``"HGG"`` (grade 3-4: necrotic core, enhancement) or ``"LGG"``.
     treatment
         ``"recurrent"`` adds a resection cavity; or ``"treatment-naive"``.
-    step
-        Voxel of the grid that holds the fields, mm.
     multifocal
         Whether targets farther apart than `FOCUS_GAP` have tumours of their own.
     idh
         A high-grade tumour that is not ``"mutant"`` enhances somewhere even if no biopsy was taken
         there; one that is enhances only where a biopsy says so.
-
-    Returns
-    -------
-    Lesion
 
     Raises
     ------
@@ -268,10 +232,7 @@ def _fields(bed: Bed, foci: list[Focus], grade_group: str) -> dict[str, np.ndarr
 
 
 def _water(bed: Bed, source: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Oedema: it spreads farther in white matter than in grey, and its edge is ragged.
-
-    A mass without enhancement has hardly any around it and is evenly wet itself.
-    """
+    """Oedema, farther in white matter than in grey; a mass without enhancement is evenly wet."""
     white = ndimage.gaussian_filter(bed.tissue.white.reshape(bed.shape), 1.5 / bed.step).ravel()
     spread = bed.rng.uniform(*OEDEMA) if (source > mass).any() else 1.5
     reach = spread * (0.15 + 0.85 * white) * (1 + 0.35 * bed.noise(8.0))

@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike
 
 from cpmlib.mri.images import CONTRASTS
 from cpmsurrogate.images.anatomy import Anatomy, Tissue, make_anatomy
-from cpmsurrogate.images.contrasts import density, signal
+from cpmsurrogate.images.contrasts import signal
 from cpmsurrogate.images.lesion import Lesion, LesionFields, make_lesion
 from cpmsurrogate.images.profiles import LIGHT, Profile
-from cpmsurrogate.images.scanner import Grid, acquire, draw_coils, expose, native_grid
+from cpmsurrogate.images.scanner import Grid, acquire, by_plane, draw_coils, expose, native_grid
 
 MULTIFOCAL = "multifocal"
 
@@ -37,14 +37,10 @@ class SyntheticPatient:
 
     Parameters
     ----------
-    anatomy, lesion
-        The latent patient; see their modules.
     grids
         Native grid by contrast, ``"DSC"`` included.
     images
         Image by contrast, float32 whole numbers, in the native grids.
-    profile
-        How finely it was sampled.
     blood_volume : tuple of ((3,), float)
         Targets, mm, and the rCBV of the tissue around them, whatever the lesion's would be.
     """
@@ -61,20 +57,7 @@ class SyntheticPatient:
         return self.anatomy.tissue(points), self.lesion.at(points)
 
     def signal(self, contrast: str, points: ArrayLike) -> np.ndarray:
-        """Give a noise-free contrast at points of scanner space.
-
-        Parameters
-        ----------
-        contrast
-            As in `contrasts.signal`.
-        points : (N, 3) array_like
-            mm, RAS+.
-
-        Returns
-        -------
-        numpy.ndarray
-            (N,) float32.
-        """
+        """Give a noise-free contrast at (N, 3) points of scanner space: (N,) float32."""
         tissue, lesion = self.latents(points)
         values = signal(contrast, tissue, lesion)
         if contrast == "rCBV":
@@ -84,32 +67,16 @@ class SyntheticPatient:
                 values += (share * tissue.brain * (level - values)).astype(np.float32)
         return values
 
-    def density(self, points: ArrayLike) -> np.ndarray:
-        """Give the latent density at (N, 3) points of scanner space: (N,) float32, cells/mm2."""
-        return density(*self.latents(points))
-
     def map(self, contrast: str, grid: Grid) -> nib.Nifti1Image:
-        """Give a noise-free contrast (b0, rCBV, leakage, ...) on a grid, float32."""
+        """Give a noise-free contrast on a grid, float32."""
         data = expose(partial(self.signal, contrast), grid)
         return nib.Nifti1Image(data, grid.affine)
 
     def brain_mask(self, image: nib.Nifti1Image) -> nib.Nifti1Image:
-        """Give the true brain, ventricles and sulci included, on an image's grid: 1 or 0.
-
-        Parameters
-        ----------
-        image
-            Whose grid it is made on.
-        """
+        """Give the true brain, ventricles and sulci included, on an image's grid: 1 or 0."""
         shape = image.shape
         grid = Grid(np.asarray(image.affine), (shape[0], shape[1], shape[2]), 2)
-        share = np.concatenate(
-            [
-                self.anatomy.tissue(grid.points(k, k + 1)).brain.reshape(*grid.shape[:2], 1)
-                for k in range(grid.shape[2])
-            ],
-            axis=2,
-        )
+        share = by_plane(lambda points: self.anatomy.tissue(points).brain, grid)
         return nib.Nifti1Image((share > 0.5).astype(np.float32), grid.affine)
 
 
@@ -130,37 +97,23 @@ def make_patient(
 
     Parameters
     ----------
-    targets : (N, 3) array_like
-        Biopsy targets, mm, RAS+, scanner space.
+    targets, enhancing, grade_group, treatment, idh
+        See `lesion.make_lesion`.
     locations
         Location of each target as the table has it; ``"multifocal"`` allows more than one
         tumour, around targets that are far apart.
-    enhancing : (N,) array_like of bool
-        True for CET.
-    grade_group
-        ``"HGG"`` or ``"LGG"``.
-    treatment
-        ``"treatment-naive"`` or ``"recurrent"``.
     rng
         Source of everything random. Head, lesion, grids and noise have their own streams, so that a
         head does not depend on the profile.
-    profile
-        Voxel sizes.
-    idh
-        ``"mutant"`` or not; see `lesion.make_lesion`.
     parenchyma
         Volume of grey and white matter, ml; about that of the template if None.
     rcbv
         Blood volume around targets, relative to white matter, by the number of the target.
 
-    Returns
-    -------
-    SyntheticPatient
-
     Raises
     ------
     ValueError
-        For arguments that do not fit together; see `lesion.make_lesion`.
+        For arguments that do not fit together.
     """
     targets = np.asarray(targets, dtype=float).reshape(-1, 3)
     if len(locations) != len(targets):

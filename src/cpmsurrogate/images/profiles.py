@@ -23,8 +23,6 @@ class Profile:
 
     Parameters
     ----------
-    name
-        ``"light"`` or ``"full"``.
     t1, flair, diffusion, perfusion
         Voxel of T1w and T1wGd, FLAIR, ADC and the diffusion series, DSC; mm.
     directions
@@ -44,18 +42,7 @@ class Profile:
         return self.t1[0]
 
     def voxel(self, contrast: str) -> np.ndarray:
-        """Give the (3,) native voxel of a contrast, mm.
-
-        Raises
-        ------
-        ValueError
-            For a contrast that there is not.
-
-        Examples
-        --------
-        >>> FULL.voxel("FLAIR").tolist()
-        [0.9, 0.9, 3.0]
-        """
+        """Give the (3,) native voxel of a contrast, mm."""
         voxels = {"T1w": self.t1, "T1wGd": self.t1, "FLAIR": self.flair, "ADC": self.diffusion}
         voxels["DSC"] = self.perfusion
         if contrast not in voxels:

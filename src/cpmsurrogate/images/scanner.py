@@ -51,15 +51,11 @@ NOISE: Mapping[str, float] = {
 """Standard deviation of the noise in one channel, in the contrast's unit (SNR 30 to 45)."""
 
 BIAS: Mapping[str, float] = {"T1w": 0.035, "T1wGd": 0.035, "FLAIR": 0.035, "ADC": 0.0}
-"""Standard deviation of the bias field; its extremes are near four of them.
+"""Standard deviation of the bias field; a quantitative map has none."""
 
-A quantitative map has none."""
-
-BIAS_WIDTH = 45.0
-BIAS_STEP = 15.0
-"""Smoothness and grid of the bias field, mm."""
-
+BIAS_WIDTH, BIAS_STEP = 45.0, 15.0
 BIAS_ORIGIN = HEAD[:, 0] - 2 * BIAS_STEP
+"""Smoothness and grid of the bias field, mm."""
 
 GAIN_SD = 0.025
 """Standard deviation of a series' gain; scanners are taken to be calibrated to a few per cent."""
@@ -76,17 +72,7 @@ MagnitudeOfContrast = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of a series lie.
-
-    Parameters
-    ----------
-    affine : (4, 4)
-        Voxel indices to scanner space, mm, RAS+.
-    shape
-        Voxels along each array axis.
-    slice_axis
-        Array axis that runs through the slices.
-    """
+    """Where the voxels of a series lie in scanner space (RAS+, mm), and its axis through slices."""
 
     affine: np.ndarray
     shape: tuple[int, int, int]
@@ -98,19 +84,10 @@ class Grid:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     def points(self, start: int, stop: int, shift: float = 0.0) -> np.ndarray:
-        """Give the voxel centres of some planes of the last array axis.
+        """Give the voxel centres of planes `start` to before `stop` of the last array axis.
 
-        Parameters
-        ----------
-        start, stop
-            From which plane to before which.
-        shift
-            How far along the slice axis from the voxel centres, in voxels.
-
-        Returns
-        -------
-        numpy.ndarray
-            (N, 3) float32, mm, RAS+; last array axis fastest.
+        They are (N, 3) float32, mm, RAS+, the last axis fastest, moved along the slice axis by
+        `shift` voxels.
         """
         axes = [np.arange(n, dtype=np.float32) for n in self.shape]
         axes[2] = axes[2][start:stop]
@@ -126,28 +103,7 @@ class Grid:
 
 
 def native_grid(contrast: str, profile: Profile, rng: np.random.Generator) -> Grid:
-    """Place a contrast's native grid over the head.
-
-    Parameters
-    ----------
-    contrast
-        A key of `ORIENTATIONS`.
-    profile
-        Voxel sizes.
-    rng
-        Source of the tilt.
-
-    Returns
-    -------
-    Grid
-
-    Examples
-    --------
-    >>> from cpmsurrogate.images.profiles import LIGHT
-    >>> grid = native_grid("T1w", LIGHT, np.random.default_rng(0))
-    >>> "".join(nib.aff2axcodes(grid.affine)), grid.voxel.round(6).tolist()
-    ('PIR', [2.0, 2.0, 2.0])
-    """
+    """Place a contrast's native grid over the head, with a random tilt."""
     # The slices of a sagittal series run through R; of the others, through S.
     codes = ORIENTATIONS[contrast]
     slice_axis = codes.index("R") if contrast == "T1w" else codes.index("S")
@@ -182,20 +138,7 @@ def sub_slices(thickness: float) -> np.ndarray:
 
 
 def expose(magnitude: MagnitudeOfContrast, grid: Grid) -> np.ndarray:
-    """Sample a noise-free contrast on a grid, thick slices averaged over sub-slices.
-
-    Parameters
-    ----------
-    magnitude
-        Signal at points of scanner space.
-    grid
-        Where.
-
-    Returns
-    -------
-    numpy.ndarray
-        Float32, of the grid's shape.
-    """
+    """Sample a noise-free contrast on a grid, float32; thick slices averaged over sub-slices."""
     result = np.empty(grid.shape, dtype=np.float32)
     step = max(1, POINTS_AT_ONCE // (grid.shape[0] * grid.shape[1]))
     shifts = sub_slices(float(grid.voxel[grid.slice_axis]))
@@ -209,17 +152,15 @@ def expose(magnitude: MagnitudeOfContrast, grid: Grid) -> np.ndarray:
     return result
 
 
+def by_plane(read: MagnitudeOfContrast, grid: Grid) -> np.ndarray:
+    """Read something at the voxel centres of a grid, a plane at a time to bound the memory."""
+    planes = [read(grid.points(k, k + 1)).reshape(*grid.shape[:2], 1) for k in range(grid.shape[2])]
+    return np.concatenate(planes, axis=2)
+
+
 @dataclass(frozen=True)
 class Coils:
-    """What gain and coil sensitivity do to one series.
-
-    Parameters
-    ----------
-    gain
-        Factor for the whole series.
-    field : (X, Y, Z) float32 or None
-        Bias field on a grid of `BIAS_STEP` from `BIAS_ORIGIN`; None for a map, which has none.
-    """
+    """Gain of a series, and its bias field on a grid of `BIAS_STEP`; None for a map."""
 
     gain: float
     field: np.ndarray | None
@@ -233,20 +174,7 @@ class Coils:
 
 
 def draw_coils(contrast: str, rng: np.random.Generator) -> Coils:
-    """Draw gain and bias field of a series.
-
-    Parameters
-    ----------
-    contrast
-        A key of `BIAS`.
-    rng
-        Source of both.
-
-    Examples
-    --------
-    >>> draw_coils("ADC", np.random.default_rng(0))
-    Coils(gain=1.0, field=None)
-    """
+    """Draw gain and bias field of a series."""
     if BIAS[contrast] == 0:
         return Coils(1.0, None)
     gain = float(np.exp(GAIN_SD * rng.standard_normal(1).clip(-2, 2)[0]))
@@ -255,31 +183,10 @@ def draw_coils(contrast: str, rng: np.random.Generator) -> Coils:
 
 
 def noisy(contrast: str, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add the noise of a scanner and round to whole numbers, as a scanner stores them.
+    """Add the noise of a scanner and round to whole numbers, 0 to 32767, as a scanner stores them.
 
-    Magnitude images get Rician noise: the length of a vector whose two parts have Gaussian noise
-    (Gudbjartsson & Patz 1995, Magn Reson Med 34:910). A map that was computed from such images gets
-    Gaussian noise, where it has a signal.
-
-    Parameters
-    ----------
-    contrast
-        A key of `NOISE`.
-    image
-        Noise-free, not negative.
-    rng
-        Source of the noise.
-
-    Returns
-    -------
-    numpy.ndarray
-        Float32 whole numbers from 0 to 32767.
-
-    Examples
-    --------
-    >>> air = noisy("T1w", np.zeros((50, 50, 50)), np.random.default_rng(0))
-    >>> bool(abs(air.mean() / (NOISE["T1w"] * np.sqrt(np.pi / 2)) - 1) < 0.01)
-    True
+    Magnitude images get Rician noise (Gudbjartsson & Patz 1995, Magn Reson Med 34:910), a map that
+    was computed from such images Gaussian noise, where it has a signal.
     """
     sd = np.float32(NOISE[contrast])
     image = np.asarray(image, dtype=np.float32)
@@ -298,26 +205,7 @@ def acquire(
     coils: Coils,
     rng: np.random.Generator,
 ) -> nib.Nifti1Image:
-    """Make a series: exposed, weighted by the coils, noisy, whole numbers.
-
-    Parameters
-    ----------
-    contrast
-        Decides on the noise.
-    magnitude
-        Noise-free signal at points of scanner space.
-    grid
-        Where.
-    coils
-        Gain and bias field.
-    rng
-        Source of the noise.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        Float32, in the native grid.
-    """
+    """Make a series in its native grid: exposed, weighted by the coils, noisy; whole float32."""
     data = noisy(contrast, expose(magnitude, grid) * coils.factor(grid), rng)
     image = nib.Nifti1Image(data.astype(np.float32), grid.affine)
     image.set_sform(grid.affine, code="scanner")

@@ -55,20 +55,9 @@ class Extraction:
 
 
 def bump(image: nib.Nifti1Image, centre: np.ndarray, radius: float = 7.0) -> np.ndarray:
-    """Evaluate the bump around a target at the voxels of an image.
+    """Evaluate the bump around a centre, (3,) mm, at the voxels of an image: (X, Y, Z) float32.
 
-    Parameters
-    ----------
-    image
-        Whose first three axes and affine are used.
-    centre : (3,)
-        mm, RAS+.
-    radius
-        Where it has fallen to exp(-1), mm.
-
-    Returns
-    -------
-    (X, Y, Z) float32
+    It has fallen to exp(-1) at the radius, mm.
 
     Examples
     --------
@@ -110,23 +99,12 @@ def grains(values: np.ndarray) -> np.ndarray:
 class Scene:
     """A patient's native images, and the reference grid on which they are read.
 
-    Parameters
-    ----------
-    images
-        The contrasts in their native grids.
-    targets
-        ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm``, ``adc``, ``enhancement``.
-    model
-        The forest.
-    series
-        Diffusion series from which the analysis makes the ADC; None where it finds the map.
+    The arguments are those of `cpmsurrogate.images.solve.solve_targets`.
 
     Attributes
     ----------
-    images : dict
-        The images as they stand, in whole grains.
-    series : DiffusionSeries or None
-        As it stands, in whole grains.
+    images, series
+        As they stand, in whole grains.
     means : (4,)
         Of each contrast over the brighter part of the head.
     gain
@@ -148,6 +126,7 @@ class Scene:
             for kind in CONTRASTS
         }
         self.affine, self.shape = reference_grid(self.images["T1wGd"], model.card.voxel_size)
+        self._masked: tuple[nib.Nifti1Image, nib.Nifti1Image] | None = None
         if series is not None:
             self._shift = np.zeros(series.image.shape[:3], np.float32)
             self.add("ADC", self._shift)
@@ -159,7 +138,6 @@ class Scene:
             _Box(self, centre, voxels, self._radius(centre))
             for centre, (voxels, _) in zip(self.centres, self.spheres, strict=True)
         ]
-        self._mask: nib.Nifti1Image | None = None
         heads = [np.nan_to_num(np.asarray(self.images[kind].dataobj)) for kind in CONTRASTS]
         inside = [head[head > head.mean()] for head in heads]
         self.means = np.array([float(values.mean()) for values in inside])
@@ -189,18 +167,17 @@ class Scene:
             image = without_background(image)
         return resample_to(image, self.affine, self.shape)
 
-    def extract(self, new_mask: bool = True) -> Extraction:
-        """Read both maps at the targets, as the analysis does.
+    def mask(self) -> nib.Nifti1Image:
+        """Return the brain mask, made anew only if T1w is another image than before."""
+        image = self.images["T1w"]
+        if self._masked is None or self._masked[0] is not image:
+            self._masked = image, brain_mask(self.on_grid("T1w"))
+        return self._masked[1]
 
-        Parameters
-        ----------
-        new_mask
-            Whether the brain mask is made anew; it hardly changes while the images are solved.
-        """
+    def extract(self) -> Extraction:
+        """Read both maps at the targets, as the analysis does."""
         aligned = {kind: self.on_grid(kind) for kind in CONTRASTS}
-        if new_mask or self._mask is None:
-            self._mask = brain_mask(aligned["T1w"])
-        inside = np.asarray(self._mask.dataobj) > 0
+        inside = np.asarray(self.mask().dataobj) > 0
         for kind in CONTRASTS:
             inside &= np.isfinite(np.asarray(aligned[kind].dataobj))
         for kind in CONTRASTS:
@@ -223,7 +200,7 @@ class Scene:
             values = grains(np.asarray(self._drawn.image.dataobj) * np.exp(-weights))
             image = nib.Nifti1Image(values, self._drawn.image.affine)
             self.series = DiffusionSeries(image, self._drawn.bvals, self._drawn.bvecs)
-            self.images["ADC"] = adc_from_series(self.series, brain_mask(self.on_grid("T1w")))
+            self.images["ADC"] = adc_from_series(self.series, self.mask())
             return
         image = self.images[kind]
         values = grains(np.asarray(image.dataobj) + change)

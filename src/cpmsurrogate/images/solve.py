@@ -3,17 +3,19 @@
 The anatomy, lesion and noise of a synthetic patient are drawn; what the analysis then reads at a
 target would be some value of the right kind. Here it becomes the calibrated one. The diffusion
 image is changed first, through a smooth bump around each target, which is a linear problem; then
-T1w, T1wGd and FLAIR, through which the forest's answer moves at a given ADC.
+T1w, T1wGd and FLAIR, through which the forest's answer moves at a given ADC: whole surroundings,
+then single voxels. What was drawn is returned, so that the next time it need only be checked.
 
 Vocabulary
 ----------
 - *bump*, *grain*, *box*, *extraction*: see `cpmsurrogate.images.scene`.
-- *to draw towards a level*: to mix an image with a constant, by the bump around a target.
+- *round*: the surroundings of some targets are drawn, then the ADC is solved again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import nibabel as nib
 import numpy as np
@@ -22,60 +24,24 @@ import pandas as pd
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.mri.patient import DiffusionSeries
-from cpmsurrogate.images.contrasts import SIGNALS
-from cpmsurrogate.images.scene import GRAIN, Scene, bump
+from cpmsurrogate.images.levels import Drawing, UnreachableError, draw, smallest_drawing
+from cpmsurrogate.images.scene import GRAIN, Extraction, Scene, bump
 
 TOLERANCE = {"adc": 0.04, "cpm": 0.02}
 """Largest difference between extracted and calibrated value: less than half of the tenth to which
 extracted values are kept. The CPM hangs on the SD of the whole brain, and the edge of the brain
 mask on the last bits of an interpolation: a voxel more or less moves a CPM by 0.02."""
 
-ADC_SETTLED = 0.013
-"""Difference of the ADC at which its correction stops: a third of what is tolerated."""
+SETTLED = {"adc": 0.013, "cpm": 0.01}
+"""Differences at which a correction stops."""
 
 SERIES_TRIES = 8
 """Solutions of a series at most; each rounds its volumes anew."""
 
-SETTLED = 0.01
-"""Difference at which the last correction of a target stops."""
-
-LEVELS: Mapping[str, tuple[float, float, int]] = {"FLAIR": (0.6, 2.4, 10), "T1w": (0.4, 1.2, 9)}
-"""Contrast, and levels towards which its surroundings of a target are drawn: from and to, as shares
-of the contrast's mean in the head, and how many."""
-
-ENHANCEMENT: Mapping[str, tuple[float, float, int]] = {
-    "CET": (1.32, 2.3, 8),
-    "nCET": (0.96, 1.08, 4),
-}
-"""Ratio of the T1-weighted image after gadolinium to that before it, in units of the head's, by the
-kind of tissue that was sampled: from and to, and how many. What is drawn of one is drawn of the
-other, so that tissue which does not enhance never does so for the sake of a number. The head's is
-one to four per cent above that of white matter: grey matter and vessels take up some agent."""
-
-SPLITS = (*np.eye(3), *-np.eye(3))
-SPLIT_WIDTH, SPLIT_RANGE = 1.5, (600.0, 3000.0)
-"""Directions in which the ADC may rise through a target of which it is the mean, mm over which it
-does, and its least and highest value, 1e-6 mm2/s: the border of a cyst, or of water, with solid
-tumour. The forest takes even tissue of a high ADC for sparse whatever else it sees, unless it
-enhances; a border holds dense tissue."""
-
-T1_BRIGHT, AVERSION = 0.85, 100.0
-"""T1 of tumour, as a share of that of white matter, above which a reader would wonder, and how much
-the square of what is above it counts among the changes: such levels are a last resort."""
-
-ENHANCED, DISBELIEF = 0.99, 150.0
-"""The same for the ratio of tissue that does not enhance."""
-
-SLACK = 0.05
-"""By how much a ratio that was drawn with noise may leave these limits and be left as it is."""
-
 FINE = ("FLAIR", "T1wGd")
 """Contrasts of the last correction; not T1w, from which the brain mask is made."""
 
-ROUNDS = 20
-SWEEPS = 2
-BISECTIONS = 24
-FINE_TRIES = 6000
+ROUNDS, SWEEPS, FINE_TRIES = 20, 2, 6000
 
 SIZES = (np.log(5.0), np.log(100.0))
 """Logarithm of the size of the changes that are tried, in the image's unit."""
@@ -84,8 +50,9 @@ MOST_CHANGED = 60.0
 """Largest change of a voxel by the last correction: a few times the noise, so that no voxel stands
 out. Each time that it does not suffice, as much again is allowed."""
 
-MOST_STUCK = 2
-"""Corrections that may fail before a target's surroundings are drawn anew."""
+MOST_STUCK, FREE_TRIES = 2, 10
+"""Corrections that may fail before a target's surroundings are drawn anew; and the first changes of
+a correction after one that failed, which are made wherever they lead: out of a dead end."""
 
 NARROWER, NARROWEST = 0.8, 4.5
 """Share to which a bump shrinks each time that its target is drawn again, and its least radius in
@@ -98,13 +65,17 @@ COARSE_ENOUGH = 40.0
 """Error in cells/mm2 up to which single voxels suffice. To draw whole surroundings for less would
 go on for ever where targets are near each other: what brings one closer takes another away."""
 
-_Levels = tuple[float | None, ...]
-"""Level of each contrast, in the order of `cpmlib.mri.images.CONTRASTS`, and the number of a split
-of the ADC or None."""
+
+Grains = dict[str, dict[int, int]]
+"""Contrast, place of a voxel in the flattened image, and its change in grains."""
 
 
-class UnreachableError(ValueError):
-    """A calibrated value that no allowed change of the images gives."""
+@dataclass(frozen=True)
+class Round:
+    """What was done to the images at once: surroundings were drawn, or single voxels corrected."""
+
+    drawn: Sequence[Drawing] = ()
+    corrected: Grains = field(default_factory=dict)
 
 
 def solve_targets(
@@ -113,7 +84,8 @@ def solve_targets(
     model: CpmModel,
     rng: np.random.Generator,
     series: DiffusionSeries | None = None,
-) -> tuple[dict[str, nib.Nifti1Image], DiffusionSeries | None]:
+    kept: Sequence[Round] | None = None,
+) -> tuple[dict[str, nib.Nifti1Image], DiffusionSeries | None, list[Round]]:
     """Change a patient's images so that the extracted CPM and ADC are the calibrated ones.
 
     Parameters
@@ -123,19 +95,19 @@ def solve_targets(
     targets
         ``target_x``, ``target_y``, ``target_z`` (mm, RAS+), ``cpm`` (cells/mm2), ``adc``
         (1e-6 mm2/s), ``enhancement`` (``"CET"`` or ``"nCET"``).
-    model
-        The forest that the analysis uses.
     rng
         Chooses voxels for the last correction.
     series
         Diffusion series from which the analysis makes the ADC; None where it finds the map.
+    kept
+        What was done before, to start from; left aside if it does not come close.
 
     Returns
     -------
-    images : dict
-        The contrasts, in whole grains.
-    series : DiffusionSeries or None
-        The series, in whole grains.
+    images, series
+        In whole grains.
+    rounds : list of Round
+        What was done to both. Done again it gives the same images.
 
     Raises
     ------
@@ -144,24 +116,35 @@ def solve_targets(
     """
     scene = Scene(images, targets, model, series)
     solve_adc(scene)
-    pulled, stuck = True, np.zeros(len(scene.boxes), dtype=int)
+    for one in kept or ():
+        _draw(scene, one.drawn) if one.drawn else _add_grains(scene, one.corrected)
+    found = scene.extract()
+    if kept and np.abs(found.cpm - scene.wanted[:, 0]).max() > COARSE_ENOUGH:
+        return solve_targets(images, targets, model, rng, series)
+    rounds = [*(kept or ()), *_solve(scene, found, rng)]
+    return scene.images, scene.series, rounds
+
+
+def _solve(scene: Scene, found: Extraction, rng: np.random.Generator) -> Iterator[Round]:
+    """Draw and correct until all targets are met; `found` is what the analysis reads now."""
+    stuck = np.zeros(len(scene.boxes), dtype=int)
     for _ in range(ROUNDS):
-        found = scene.extract(new_mask=pulled)
         error = np.abs(found.cpm - scene.wanted[:, 0])
         if error.max() < TOLERANCE["cpm"]:
             break
         raw = scene.wanted[:, 0] / found.factor
         coarse = (error > COARSE_ENOUGH) | (stuck > MOST_STUCK)
-        pulled = bool(coarse.any())
-        if pulled:
-            _pull(scene, raw, np.flatnonzero(coarse))
+        if coarse.any():
+            which = np.flatnonzero(coarse)
+            yield Round(_draw(scene, (smallest_drawing(scene, int(i), raw[i]) for i in which)))
             stuck[coarse] = 0
-            continue
-        for i in np.flatnonzero(error >= TOLERANCE["cpm"] / 2):
-            limit = MOST_CHANGED * (1 + stuck[i])
-            done = _correct(scene, int(i), raw[i], found.factor, limit, rng)
-            stuck[i] = 0 if done else stuck[i] + 1
-    else:
+        else:
+            changes: Grains = {}
+            for i in np.flatnonzero(error >= TOLERANCE["cpm"] / 2):
+                limit = MOST_CHANGED * (1 + stuck[i])
+                done = _correct(scene, int(i), raw[i], found.factor, limit, rng, changes)
+                stuck[i] = 0 if done else stuck[i] + 1
+            yield Round(corrected=changes)
         found = scene.extract()
     errors = np.abs(np.stack([found.cpm, found.adc], axis=1) - scene.wanted)
     limits = np.array([TOLERANCE["cpm"], TOLERANCE["adc"]])
@@ -172,18 +155,17 @@ def solve_targets(
             f"target {i + 1}: {name} is {(found.cpm, found.adc)[j][i]:.2f} after {ROUNDS} rounds;"
             f" expected {scene.wanted[i, j]:.1f}"
         )
-    return scene.images, scene.series
 
 
 def solve_adc(scene: Scene) -> None:
     """Bring the ADC at all targets to its calibrated values: a linear problem.
 
-    Solving it again mends what rounding to whole grains has left; of a map, single voxels do the
-    rest, while the noise of a series makes each try another one.
+    Solving it again makes up for rounding to whole grains; of a map, single voxels do the rest,
+    while the noise of a series makes each try another one.
     """
     for _ in range(2 if scene.series is None else SERIES_TRIES):
         lacking = _lacking_adc(scene)
-        if np.abs(lacking).max() < ADC_SETTLED:
+        if np.abs(lacking).max() < SETTLED["adc"]:
             return
         image = scene.images["ADC"]
         bumps = [bump(image, box.centre, box.radius) for box in scene.boxes]
@@ -211,150 +193,38 @@ def _means(scene: Scene, values: np.ndarray) -> np.ndarray:
     return np.array(means)
 
 
-def _pull(scene: Scene, wanted: np.ndarray, targets: np.ndarray) -> None:
-    """Draw the surroundings of targets in turn towards what gives the wanted raw mean."""
-    for i in targets:
-        for kind, change in _change(scene, int(i), wanted[i]).items():
-            scene.add(kind, change)
-        scene.boxes[i].radius = max(NARROWER * scene.boxes[i].radius, NARROWEST)
+def _draw(scene: Scene, drawings: Iterable[Drawing]) -> list[Drawing]:
+    """Draw one after another, each of which may depend on the last, and solve the ADC again."""
+    done = []
+    for drawing in drawings:
+        draw(scene, drawing)
+        box = scene.boxes[drawing.target]
+        box.radius = max(NARROWER * box.radius, NARROWEST)
+        done.append(drawing)
     solve_adc(scene)
+    return done
 
 
-def _change(scene: Scene, i: int, wanted: float) -> dict[str, np.ndarray]:
-    """Return the smallest change of the images that gives the wanted raw mean at a target.
-
-    Candidates draw the contrasts towards levels. The best on either side of what is wanted are
-    mixed, which the forest answers step by step.
-    """
-    box, weights = scene.boxes[i], scene.spheres[i][1]
-    sphere, start = tuple(box.voxels.T), box.contrasts()
-    shapes = [_shape(scene, i, kind) for kind in CONTRASTS]
-    native = tuple(box.native("ADC").T)
-    splits = [_split(scene, i, direction) for direction in SPLITS]
-    shown = [box.resample(split[native].astype(float), "ADC") for split in splits]
-
-    def shift(levels: _Levels) -> np.ndarray:
-        pairs = zip(shapes, levels, strict=False)
-        change = [0 * own if v is None else np.float32(v) * even - own for (even, own), v in pairs]
-        if levels[-1] is not None:
-            change[CONTRASTS.index("ADC")] += shown[int(levels[-1])]
-        return np.stack(change)
-
-    found = []
-    for levels in _candidates(scene, i, start):
-        change = shift(levels)
-        size = np.abs(change[(slice(None), *sphere)]).mean(axis=1) / scene.means
-        cost = float(size @ size) + _implausible(scene, i, (start + change)[(slice(None), *sphere)])
-        found.append((cost, levels, box.raw(start + change, weights)))
-    found.sort(key=lambda candidate: candidate[0])
-    below = next((levels for _, levels, value in found if value <= wanted), None)
-    above = next((levels for _, levels, value in found if value > wanted), None)
-    if below is None or above is None:
-        values = [value for _, _, value in found]
-        raise UnreachableError(
-            f"target {i + 1}: raw values from {min(values):.0f} to {max(values):.0f} can be"
-            f" reached; wanted {wanted:.0f}"
-        )
-    ends = shift(below), shift(above)
-    low, high, best, closest = 0.0, 1.0, 0.0, np.inf
-    for _ in range(BISECTIONS):
-        share = (low + high) / 2
-        value = box.raw(start + (1 - share) * ends[0] + share * ends[1], weights)
-        if abs(value - wanted) < closest:
-            best, closest = share, abs(value - wanted)
-        low, high = (share, high) if value <= wanted else (low, share)
-    changes = {}
-    shares = (1 - best, best)
-    for kind, *pair in zip(CONTRASTS, below, above, strict=False):
-        mixed = zip(shares, pair, strict=True)
-        chosen = [(share, level) for share, level in mixed if level is not None]
-        if chosen:
-            values = np.nan_to_num(np.asarray(scene.images[kind].dataobj))
-            towards = sum(share * (level - values) for share, level in chosen)
-            changes[kind] = bump(scene.images[kind], box.centre, box.radius) * towards
-    for share, levels in zip(shares, (below, above), strict=True):
-        if levels[-1] is not None:
-            changes["ADC"] = changes["ADC"] + np.float32(share) * splits[int(levels[-1])]
-    return changes
-
-
-def _split(scene: Scene, i: int, direction: np.ndarray) -> np.ndarray:
-    """Return what makes the ADC around a target rise in a direction, without a change of its mean.
-
-    Parameters
-    ----------
-    direction : (3,)
-        Unit vector, scanner space.
-
-    Returns
-    -------
-    (X, Y, Z)
-        On the ADC's own grid, 1e-6 mm2/s.
-    """
-    image, box = scene.images["ADC"], scene.boxes[i]
-    low, high = SPLIT_RANGE
-    most = max(min(high - scene.wanted[i, 1], scene.wanted[i, 1] - low), 0.0)
-    along = direction @ image.affine[:3, :3]
-    axes = np.ogrid[tuple(slice(n) for n in image.shape[:3])]
-    offset = direction @ (image.affine[:3, 3] - box.centre)
-    distance = sum(a * axis for a, axis in zip(along, axes, strict=True)) + offset
-    return most * np.tanh(distance / SPLIT_WIDTH) * bump(image, box.centre, box.radius)
-
-
-def _implausible(scene: Scene, i: int, values: np.ndarray) -> float:
-    """Return what it counts that tumour is bright before gadolinium, or wrongly brighter after it.
-
-    Parameters
-    ----------
-    values : (4, N)
-        The contrasts in the sphere.
-    """
-    before, after = (float(values[CONTRASTS.index(kind)].mean()) for kind in ("T1w", "T1wGd"))
-    white = SIGNALS["T1w"].white
-    cost = AVERSION * max(before / white - T1_BRIGHT, 0.0) ** 2
-    if scene.enhancement[i] == "nCET" and before > 0:
-        cost += DISBELIEF * max(after / before / scene.gain - ENHANCED, 0.0) ** 2
-    return cost
-
-
-def _shape(scene: Scene, i: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a target's bump on its box, and what a contrast has under it."""
-    box = scene.boxes[i]
-    places = tuple(box.native(kind).T)
-    shape = bump(scene.images[kind], box.centre, box.radius)[places].astype(float)
-    return box.resample(shape, kind), box.resample(shape * box.values(kind), kind)
-
-
-def _candidates(scene: Scene, i: int, start: np.ndarray) -> Iterator[_Levels]:
-    """Yield levels of the contrasts around a target, in their order; None leaves one as it is."""
-    now = [float(weight) for weight in start[(slice(None), *scene.boxes[i].voxels.T)].mean(axis=1)]
-    before, after = CONTRASTS.index("T1w"), CONTRASTS.index("T1wGd")
-    least, most, count = ENHANCEMENT[scene.enhancement[i]]
-    least, most = least * scene.gain, most * scene.gain
-    ratios = np.linspace(least, most, count)
-    as_it_should = least - SLACK <= now[after] / now[before] <= most + SLACK
-    t1 = _levels(scene, "T1w")
-    even = scene.wanted[i, 1]
-    ways: list[tuple[float | None, int | None]] = [(None, None), (even, None)]
-    if scene.enhancement[i] == "nCET":
-        ways += [(even, number) for number in range(len(SPLITS))]
-    for flair in (None, *_levels(scene, "FLAIR")):
-        for adc in ways:
-            if as_it_should:
-                yield None, None, flair, *adc
-            yield from ((None, ratio * now[before], flair, *adc) for ratio in ratios)
-            yield from ((level, level * ratio, flair, *adc) for level in t1 for ratio in ratios)
-
-
-def _levels(scene: Scene, kind: str) -> np.ndarray:
-    low, high, count = LEVELS[kind]
-    return np.linspace(low, high, count) * scene.means[CONTRASTS.index(kind)]
+def _add_grains(scene: Scene, changes: Grains) -> None:
+    for kind, grains in changes.items():
+        values = np.asarray(scene.images[kind].dataobj)
+        at = np.unravel_index(np.array(list(grains), int), values.shape)
+        values[at] += GRAIN * np.array(list(grains.values()), np.float32)
 
 
 def _correct(
-    scene: Scene, i: int, wanted: float, factor: float, limit: float, rng: np.random.Generator
+    scene: Scene,
+    i: int,
+    wanted: float,
+    factor: float,
+    limit: float,
+    rng: np.random.Generator,
+    changes: Grains,
 ) -> bool:
-    """Change single voxels near a target until its mean is met; say whether it nearly is."""
+    """Change single voxels near a target until its mean is met; say whether it nearly is.
+
+    What is changed is added to `changes`.
+    """
     box, weights, kinds = scene.boxes[i], scene.spheres[i][1], FINE
     values = {kind: box.values(kind) for kind in kinds}
     least = {kind: np.maximum(drawn - limit, 0) for kind, drawn in values.items()}
@@ -365,8 +235,9 @@ def _correct(
         near[kind] = np.flatnonzero(np.linalg.norm(world - box.centre, axis=1) < NEAR)
     shown = box.contrasts()
     found = box.raw(shown, weights)
-    for _ in range(FINE_TRIES):
-        if abs(found - wanted) * factor < SETTLED:
+    free = FREE_TRIES if limit > MOST_CHANGED else 0
+    for tries in range(FINE_TRIES):
+        if abs(found - wanted) * factor < SETTLED["cpm"]:
             break
         kind = kinds[rng.integers(len(kinds))]
         # Small changes cross few thresholds of the forest, large ones many: what is needed differs.
@@ -378,8 +249,16 @@ def _correct(
         trial = shown.copy()
         trial[CONTRASTS.index(kind)] = box.resample(changed, kind)
         value = box.raw(trial, weights)
-        if abs(value - wanted) < abs(found - wanted):
+        if tries < free or abs(value - wanted) < abs(found - wanted):
             values[kind], shown, found = changed, trial, value
+    own: Grains = {}
     for kind in kinds:
-        np.asarray(scene.images[kind].dataobj)[tuple(box.native(kind).T)] = values[kind]
+        grains = np.rint((values[kind] - box.values(kind)) / GRAIN).astype(int)
+        moved = np.flatnonzero(grains)
+        flat = np.ravel_multi_index(box.native(kind)[moved].T, scene.images[kind].shape)
+        own[kind] = dict(zip(flat.tolist(), grains[moved].tolist(), strict=True))
+        total = changes.setdefault(kind, {})
+        for at, grain in own[kind].items():
+            total[at] = total.get(at, 0) + grain
+    _add_grains(scene, own)
     return abs(found - wanted) * factor < TOLERANCE["cpm"]

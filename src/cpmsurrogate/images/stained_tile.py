@@ -15,7 +15,7 @@ Vocabulary
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -42,22 +42,20 @@ NUCLEUS_RADIUS_LOG_SD = 0.17
 """Glial nuclei measure about 6 to 10 µm across (Louis et al., WHO Classification 2021)."""
 
 
-@dataclass(frozen=True)
-class _Nuclei:
-    """Centres (row, column), semi-axes (long, short) and angle of nuclei; µm, radians."""
-
-    centre: np.ndarray
-    axes: np.ndarray
-    angle: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Vessel:
+class _Vessel(NamedTuple):
     """A capillary cut across or aslant: centre, semi-axes of the lumen, angle; µm, radians."""
 
     centre: np.ndarray
     axes: np.ndarray
     angle: float
+
+
+class _Nuclei(NamedTuple):
+    """Centres (row, column), semi-axes (long, short) and angle of nuclei; µm, radians."""
+
+    centre: np.ndarray
+    axes: np.ndarray
+    angle: np.ndarray
 
 
 def he_tile(
@@ -72,8 +70,6 @@ def he_tile(
     ----------
     density
         Nuclei per mm2, 0 to 12,000.
-    rng
-        Source of every random number.
     size_um, pixel_size_um
         Side of the tile and of a pixel, µm.
 
@@ -164,19 +160,21 @@ def _place_nuclei(
     return _Nuclei(centre, axes, angle)
 
 
+def _rotation(angle: float) -> np.ndarray:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
+
+
 def _on_wall(vessel: _Vessel, turn: float) -> tuple[np.ndarray, float]:
     """Return a point on a vessel's wall and the direction of the wall there."""
-    cos, sin = math.cos(vessel.angle), math.sin(vessel.angle)
-    rotate = np.array([[cos, -sin], [sin, cos]])
-    wall = vessel.axes + 1.6
+    rotate, wall = _rotation(vessel.angle), vessel.axes + 1.6
     point = vessel.centre + rotate @ (wall * [math.cos(turn), math.sin(turn)])
     tangent = rotate @ (wall * [-math.sin(turn), math.cos(turn)])
     return point, math.atan2(tangent[1], tangent[0])
 
 
 def _in_lumen(vessel: _Vessel, point: np.ndarray) -> bool:
-    cos, sin = math.cos(vessel.angle), math.sin(vessel.angle)
-    along, across = np.array([[cos, sin], [-sin, cos]]) @ (point - vessel.centre)
+    along, across = _rotation(-vessel.angle) @ (point - vessel.centre)
     wall = vessel.axes + 5.5
     return bool((along / wall[0]) ** 2 + (across / wall[1]) ** 2 < 1)
 
@@ -259,8 +257,7 @@ def _draw_vessel(
     eosin *= 1 - 0.93 * lumen
     for _ in range(int(rng.integers(2, 9))):
         inside = rng.uniform(-0.62, 0.62, 2) * vessel.axes
-        cos, sin = math.cos(vessel.angle), math.sin(vessel.angle)
-        centre = vessel.centre + np.array([[cos, -sin], [sin, cos]]) @ inside
+        centre = vessel.centre + _rotation(vessel.angle) @ inside
         at, r, c = _window(centre, 6.0, side, pixel)
         axes = np.array([rng.uniform(2.4, 3.3), rng.uniform(2.0, 2.8)])
         cell = _soft(_ellipse(r, c, axes, rng.uniform(0, math.pi), _wobble(rng, 0.05)), 0.35)

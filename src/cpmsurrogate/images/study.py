@@ -35,17 +35,8 @@ def study_tables(
 ) -> dict[str, str]:
     """Return the text files of the synthetic study, by path from its folder.
 
-    Parameters
-    ----------
-    participants, samples
-        The calibrated tables.
-    description
-        Content of their ``dataset_description.json``.
-
-    Returns
-    -------
-    dict
-        Tables without measured columns, sidecars, descriptions, a README.
+    They are the calibrated tables without measured columns, sidecars, descriptions, a README;
+    `description` is what the ``dataset_description.json`` of the tables holds.
     """
     described = description | {"DatasetType": "raw", "Acknowledgements": "Synthetic data."}
     drop = [name for name in (*MEASURED, *COUNTED) if name in samples.columns]

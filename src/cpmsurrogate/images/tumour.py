@@ -41,7 +41,7 @@ class Focus:
 
 @dataclass(frozen=True)
 class Bed:
-    """The grid, and what grows on it is drawn from."""
+    """The grid, and the source of what grows on it."""
 
     rng: np.random.Generator
     axes: list[np.ndarray]

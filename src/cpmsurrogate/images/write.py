@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -17,11 +18,12 @@ from cpmsurrogate.images.diffusion import B_VALUE, directions, simulate_diffusio
 from cpmsurrogate.images.dsc import simulate_dsc
 from cpmsurrogate.images.head_size import draw_parenchyma
 from cpmsurrogate.images.histology import write_qupath_exports
+from cpmsurrogate.images.kept import Kept, digest
 from cpmsurrogate.images.patient import SyntheticPatient, make_patient
 from cpmsurrogate.images.profiles import LIGHT, PROFILES, Profile
-from cpmsurrogate.images.scanner import NOISE, Grid
+from cpmsurrogate.images.scanner import NOISE, Grid, by_plane
 from cpmsurrogate.images.scene import GRAIN
-from cpmsurrogate.images.solve import UnreachableError, solve_targets
+from cpmsurrogate.images.solve import Round, UnreachableError, solve_targets
 
 SEED = 152
 """Of everything that is drawn for the images."""
@@ -49,53 +51,52 @@ NAMES = {
 
 
 def write_patient(
-    folder: Path, name: str, rows: pd.DataFrame, model: CpmModel, profile: str = "light"
-) -> None:
-    """Make and write everything of one synthetic patient.
+    folder: Path,
+    name: str,
+    rows: pd.DataFrame,
+    model: CpmModel,
+    profile: str = "light",
+    kept: Kept | None = None,
+) -> Kept:
+    """Make and write everything of one synthetic patient: what is to be kept of its solution.
 
     Parameters
     ----------
-    folder
-        Gets ``<name>/`` and ``derivatives/qupath/<name>/``.
-    name
-        ``sub-<label>``.
+    folder, name
+        Where ``<name>/`` and ``derivatives/qupath/<name>/`` are made; ``sub-<label>``.
     rows
         The patient's rows of the calibrated table, the patient's columns joined.
     model
         The forest through which the images are solved.
-    profile
-        A key of `cpmsurrogate.images.profiles.PROFILES`.
+    kept
+        What was returned before; used if it belongs to these rows.
 
     Raises
     ------
     UnreachableError
         If no head was found in which the calibrated values can be met.
     """
+    own = digest(rows)
+    if kept is not None and kept.rows != own:
+        kept = None
     streams = np.random.default_rng([SEED, *name.encode()]).spawn(ATTEMPTS)
-    for attempt, rng in enumerate(streams, start=1):
+    heads = sorted(range(ATTEMPTS), key=lambda head: kept is not None and head != kept.head)
+    for head in heads:
+        rng, start = streams[head], kept.rounds if kept and kept.head == head else None
         try:
-            _write_images(folder / name, name, rows, model, profile, rng)
+            rounds = _write_images(folder / name, rows, model, profile, rng, start)
             break
         except UnreachableError:
-            if attempt == ATTEMPTS:
+            if head == heads[-1]:
                 raise
     _write_exports(folder / "derivatives" / "qupath" / name, name, rows, rng)
+    return Kept(own, head, rounds)
 
 
 def draw_patient(
     rows: pd.DataFrame, rng: np.random.Generator, profile: Profile = LIGHT
 ) -> SyntheticPatient:
-    """Draw a patient of the calibrated table, before the images are solved for its values.
-
-    Parameters
-    ----------
-    rows
-        As in `write_patient`.
-    rng
-        Source of everything random.
-    profile
-        Voxel sizes.
-    """
+    """Draw a patient of the calibrated table, before the images are solved for its values."""
     first = rows.iloc[0]
     return make_patient(
         rows[["target_x", "target_y", "target_z"]].to_numpy(dtype=float),
@@ -113,18 +114,22 @@ def draw_patient(
 
 def _write_images(
     folder: Path,
-    name: str,
     rows: pd.DataFrame,
     model: CpmModel,
     profile: str,
     rng: np.random.Generator,
-) -> None:
+    start: Sequence[Round] | None,
+) -> list[Round]:
     patient = draw_patient(rows, rng, PROFILES[profile])
     series = None
     cases = set(rows["case"].dropna())
     if SERIES_CASE in cases:
         series = _diffusion(patient, rng)
-    images, series = solve_targets(patient.images, rows, model, rng, series)
+    # A generator of its own, so that what is drawn later does not depend on how the solving went.
+    images, series, rounds = solve_targets(
+        patient.images, rows, model, rng.spawn(1)[0], series, start
+    )
+    name = folder.name
     for kind, path in NAMES.items():
         if kind != "ADC" or series is None:
             write_image(folder / path.format(name), images[kind], slope=GRAIN)
@@ -132,19 +137,16 @@ def _write_images(
         _write_diffusion(folder / "dwi" / f"{name}_dwi", series)
     if cases:
         _write_perfusion(folder / "perf" / f"{name}_dsc", patient, rng)
+    return rounds
 
 
 def _diffusion(patient: SyntheticPatient, rng: np.random.Generator) -> DiffusionSeries:
     grid = patient.grids["ADC"]
-    along = [
-        anisotropy(*patient.latents(grid.points(k, k + 1))).reshape(*grid.shape[:2], 1)
-        for k in range(grid.shape[2])
-    ]
     bvecs = directions(patient.profile.directions)
     values = simulate_diffusion(
         np.asarray(patient.map("ADC", grid).dataobj),
         np.asarray(patient.map("b0", grid).dataobj),
-        np.concatenate(along, axis=2),
+        by_plane(lambda points: anisotropy(*patient.latents(points)), grid),
         bvecs,
         NOISE["b0"],
         rng,

@@ -1,4 +1,4 @@
-"""The fast evaluators against the library's statistics, and their gradients against differences."""
+"""Each row is the statistic that the library gives, and its gradient goes with differences."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cpmlib.statistics.meng import compare_strength
 from cpmlib.statistics.mixed_model import mixed_model_slope
 from cpmlib.statistics.one_per_patient import exact_mean
 from cpmlib.statistics.rout import rout_line
+from cpmsurrogate.calibration.mixed_models import MixedModels
 from cpmsurrogate.calibration.outlier_margin import OutlierMargins
-from cpmsurrogate.calibration.random_intercept import RandomIntercepts
 from cpmsurrogate.calibration.rows import Frame, Quantity, Row
 from cpmsurrogate.calibration.system import System
 
@@ -136,14 +136,14 @@ def test_jacobian_leaves_inactive_rows_out(system, measured):
 def test_mixed_models_equal_the_library(reml, test):
     rng = np.random.default_rng(11)
     patient = np.repeat(np.arange(9), [1, 2, 3, 4, 3, 2, 1, 4, 3])
-    models = RandomIntercepts(
-        patient, [(0, np.ones(23, dtype=bool)), (0, patient > 2)], 1, reml=reml, test=test
+    models = MixedModels(
+        patient, [(0, np.ones(23, dtype=bool)), (0, patient > 2)], reml=reml, test=test
     )
     for spread in (0.0, 0.5, 3.0):
         x = rng.normal(1300, 300, (4, 23))
         shared = 900 * spread * rng.normal(size=(4, 9))[:, patient]
         y = 2000 + 1.2 * (x - 1300) + shared + rng.normal(0, 900, (4, 23))
-        fits = models.fit(np.stack([x, y], axis=1))
+        slope, z_of_p = models.fit(np.stack([x, x, y], axis=1))
         for k in range(4):
             for line, mask in enumerate((patient > -1, patient > 2)):
                 row = mixed_model_slope(
@@ -154,8 +154,8 @@ def test_mixed_models_equal_the_library(reml, test):
                     test=test,
                 ).iloc[0]
                 z = np.sign(row["estimate"]) * stats.norm.isf(row["p"] / 2)
-                assert fits.slope[k, line] == pytest.approx(row["estimate"], rel=1e-6)
-                assert fits.z_of_p[k, line] == pytest.approx(z, rel=1e-5)
+                assert slope[k, line] == pytest.approx(row["estimate"], rel=1e-6)
+                assert z_of_p[k, line] == pytest.approx(z, rel=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -168,19 +168,14 @@ def test_outlier_ratios_agree_with_rout(seed):
     found = rout_line(x[subset], y[subset])
     outliers = np.zeros(n, dtype=bool)
     outliers[subset] = found.outlier
-    margins = OutlierMargins([(0, subset, outliers)], 1, 0.01)
-    residual, rsdr, _ = margins.fit(np.stack([x, y])[None])
-    assert rsdr[0, 0] == pytest.approx(found.rsdr, rel=1e-6)
-    assert np.abs(residual[0, 0, : subset.sum()]) / rsdr[0, 0] == pytest.approx(found.t, rel=1e-5)
-    inside, outside = margins.values(np.stack([x, y])[None])
+    cohorts = np.stack([x, x, y])[None]
+    inside, outside = OutlierMargins([(0, subset, outliers)], 0.01).values(cohorts)
     assert inside[0, 0] < 1
     assert outside[0, 0] > 1
     if outliers.any():
         wrong = outliers.copy()
         wrong[np.flatnonzero(outliers)[0]] = False
-        inside, outside = OutlierMargins([(0, subset, wrong)], 1, 0.01).values(
-            np.stack([x, y])[None]
-        )
+        inside, outside = OutlierMargins([(0, subset, wrong)], 0.01).values(cohorts)
         assert inside[0, 0] > 1 or outside[0, 0] < 1
 
 
@@ -189,15 +184,15 @@ def test_outlier_gradient_goes_with_differences():
     x, y = rng.normal(1300, 300, 60), rng.normal(2700, 900, 60)
     y[5] += 6000
     outliers = np.arange(60) == 5
-    margins = OutlierMargins([(0, np.ones(60, dtype=bool), outliers)], 1, 0.01)
-    cohort = np.stack([x, y])
+    margins = OutlierMargins([(0, np.ones(60, dtype=bool), outliers)], 0.01)
+    cohort = np.stack([x, x, y])
     inside, outside = margins.gradients(cohort)
     for gradient, which, sample in ((outside, 1, 5),):
         move = np.zeros_like(cohort)
-        move[1, sample] = 1.0
+        move[2, sample] = 1.0
         change = (
             margins.values((cohort + move)[None])[which]
             - margins.values((cohort - move)[None])[which]
         )
-        assert change[0, 0] / 2 == pytest.approx(gradient[0, 1, sample], rel=0.05)
-    assert inside.shape == outside.shape == (1, 2, 60)
+        assert change[0, 0] / 2 == pytest.approx(gradient[0, 2, sample], rel=0.05)
+    assert inside.shape == outside.shape == (1, 3, 60)

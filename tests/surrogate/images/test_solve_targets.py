@@ -15,16 +15,11 @@ from cpmlib.roi.means import roi_mean
 from cpmlib.study.options import ImageOptions
 from cpmsurrogate.images.autopsy import autopsy_cohort
 from cpmsurrogate.images.coordinates import place_targets
+from cpmsurrogate.images.levels import ENHANCEMENT, SLACK, UnreachableError
 from cpmsurrogate.images.patient import make_patient
 from cpmsurrogate.images.profiles import FULL, LIGHT
 from cpmsurrogate.images.scene import REACH, Scene
-from cpmsurrogate.images.solve import (
-    ENHANCEMENT,
-    SLACK,
-    TOLERANCE,
-    UnreachableError,
-    solve_targets,
-)
+from cpmsurrogate.images.solve import TOLERANCE, solve_targets
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +54,13 @@ def wanted(patient):
 
 
 @pytest.fixture(scope="module")
-def solved(patient, wanted, model):
-    return solve_targets(patient[1].images, wanted, model, np.random.default_rng(3))[0]
+def solution(patient, wanted, model):
+    return solve_targets(patient[1].images, wanted, model, np.random.default_rng(3))
+
+
+@pytest.fixture(scope="module")
+def solved(solution):
+    return solution[0]
 
 
 def test_the_analysis_reads_the_calibrated_values(solved, wanted, model):
@@ -104,6 +104,32 @@ def test_what_cannot_be_reached_is_refused(patient, wanted, model):
                 model,
                 np.random.default_rng(3),
             )
+
+
+def test_a_kept_solution_gives_the_same_images_and_is_only_checked(
+    patient, wanted, model, solution, monkeypatch
+):
+    extractions = []
+    extract = Scene.extract
+    monkeypatch.setattr(Scene, "extract", lambda self: extractions.append(1) or extract(self))
+    again = solve_targets(
+        patient[1].images, wanted, model, np.random.default_rng(4), kept=solution[2]
+    )
+    assert len(extractions) == 1
+    assert again[2] == solution[2]
+    for kind, image in solution[0].items():
+        np.testing.assert_array_equal(np.asarray(again[0][kind].dataobj), np.asarray(image.dataobj))
+
+
+def test_a_kept_solution_of_other_values_is_left_aside(patient, wanted, model, solution):
+    other = wanted.assign(cpm=[1300.0, 1000.3, 1400.7, 1200.2])
+    images, _, rounds = solve_targets(
+        patient[1].images, other, model, np.random.default_rng(3), kept=solution[2]
+    )
+    assert list(rounds[: len(solution[2])]) != list(solution[2])
+    maps = make_maps(PatientImages(images, names=dict.fromkeys(images, "")), model, ImageOptions())
+    found = extract_regions(maps, other, ImageOptions())
+    np.testing.assert_allclose(found["cpm"], other["cpm"], atol=1e-9)
 
 
 def test_equal_seeds_give_equal_images(patient, wanted, model, solved):

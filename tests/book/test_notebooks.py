@@ -116,10 +116,11 @@ def test_a_figure_has_an_alternative_text(key, entry):
         assert bool(entry.alt) == key.startswith("fig-")
 
 
-def test_the_book_lists_every_notebook():
+def test_the_number_of_a_notebook_is_its_place_in_the_book():
     toc = (ROOT / "book" / "_toc.yml").read_text("utf-8")
-    for path in NOTEBOOKS:
-        assert f"notebooks/{path.stem}" in toc
+    listed = re.findall(r"file: notebooks/(\S+)", toc)
+    assert listed == [path.stem for path in NOTEBOOKS]
+    assert [int(name[:2]) for name in listed] == list(range(1, len(listed) + 1))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -23,8 +23,8 @@ def image(factor: float) -> nib.Nifti1Image:
 
 @pytest.mark.parametrize("plane", PLANES)
 def test_pixels_are_those_of_the_image_at_their_coordinates(plane):
-    cut = take_slice(image(1.0), (30, 33, 24), plane, spacing=3.0)
-    table = pixels({"T1w": cut, "absent": None})
+    slice_ = take_slice(image(1.0), (30, 33, 24), plane, spacing=3.0)
+    table = pixels({"T1w": slice_, "absent": None})
     assert table.columns.tolist() == ["plane", "x", "y", "z", "T1w"]
     assert set(table["plane"]) == {plane}
     x, y, z = (table[axis] / 3 for axis in "xyz")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cpmlib.book.quality import shown_quality
+from cpmlib.book.quality import format_quality
 from cpmlib.study.options import AXES
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def table_quality(one: Walkthrough) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what was measured on the way, as a reader sees it and at full precision."""
-    shown = shown_quality(pd.DataFrame([one.maps.quality])).melt(var_name="quantity")
+    shown = format_quality(pd.DataFrame([one.maps.quality])).melt(var_name="quantity")
     rows = list(one.maps.quality.items())
     return shown, pd.DataFrame(rows, columns=["quantity", "value"])
 

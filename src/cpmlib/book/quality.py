@@ -165,12 +165,12 @@ def tiles(regions: pd.DataFrame) -> pd.DataFrame:
     return table.assign(ratio=ratio)
 
 
-def shown_spheres(table: pd.DataFrame) -> pd.DataFrame:
+def format_spheres(table: pd.DataFrame) -> pd.DataFrame:
     """Return what `spheres` lists as a reader sees it.
 
     Examples
     --------
-    >>> shown_spheres(spheres(pd.DataFrame({"sample_id": ["S01"], "cpm_coverage": [1.0]})))
+    >>> format_spheres(spheres(pd.DataFrame({"sample_id": ["S01"], "cpm_coverage": [1.0]})))
       patient sample voxels coverage extrapolation flag
     0     n/a    S01    n/a     1.00           n/a
     """
@@ -179,12 +179,12 @@ def shown_spheres(table: pd.DataFrame) -> pd.DataFrame:
     return _written(table, patterns).assign(cpm_flag=flags).rename(columns=SPHERES)
 
 
-def shown_origins(table: pd.DataFrame) -> pd.DataFrame:
+def format_origins(table: pd.DataFrame) -> pd.DataFrame:
     """Return rows of ``origins.tsv``, or their counts, as a reader sees them.
 
     Examples
     --------
-    >>> shown_origins(pd.DataFrame({"sample_id": ["S01"], "quantity": ["adc"], "given": [900.0]}))
+    >>> format_origins(pd.DataFrame({"sample_id": ["S01"], "quantity": ["adc"], "given": [900.0]}))
       sample quantity  given
     0    S01      ADC  900.0
     """
@@ -193,13 +193,13 @@ def shown_origins(table: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns={"sample_id": "sample"})
 
 
-def shown_regions(table: pd.DataFrame) -> pd.DataFrame:
+def format_regions(table: pd.DataFrame) -> pd.DataFrame:
     """Return the values and regions of samples as a reader sees them: no flags, no counts.
 
     Examples
     --------
     >>> columns = {"sample_id": ["S01"], "cpm": [1200.0], "cpm here": [1200.0], "cpm_flag": [""]}
-    >>> shown_regions(pd.DataFrame(columns)).columns.tolist()
+    >>> format_regions(pd.DataFrame(columns)).columns.tolist()
     ['sample', 'CPM', 'CPM here']
     """
     kept = [name for name in table if not str(name).endswith(("_flag", "_n_voxels"))]
@@ -214,18 +214,18 @@ def _title(column: str) -> str:
     return column.removesuffix("_id")
 
 
-def shown_tiles(table: pd.DataFrame) -> pd.DataFrame:
+def format_tiles(table: pd.DataFrame) -> pd.DataFrame:
     """Return what `tiles` compares as a reader sees it."""
     patterns = {"he_tile_density": "{:.0f}", "he_cellularity": "{:.0f}", "ratio": "{:.2f}"}
     return _written(table, patterns).rename(columns=TILES)
 
 
-def shown_quality(table: pd.DataFrame) -> pd.DataFrame:
+def format_quality(table: pd.DataFrame) -> pd.DataFrame:
     """Return the numbers of the patients as a reader sees them: no powers of ten.
 
     Examples
     --------
-    >>> shown_quality(pd.DataFrame({"participant_id": ["P01"], "extrapolation_ADC": [0.000611]}))
+    >>> format_quality(pd.DataFrame({"participant_id": ["P01"], "extrapolation_ADC": [0.000611]}))
       patient ADC outside (%)
     0     P01            0.06
     """
@@ -249,7 +249,7 @@ def patients_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return listed.rename("patients").reset_index()[["patients", column]]
 
 
-def extrapolated(table: pd.DataFrame) -> str | None:
+def extrapolation_warning(table: pd.DataFrame) -> str | None:
     """Say in which patients much of the map lies outside the model's training range.
 
     Parameters
@@ -265,7 +265,7 @@ def extrapolated(table: pd.DataFrame) -> str | None:
     Examples
     --------
     >>> table = pd.DataFrame({"participant_id": ["P01", "P02"], "extrapolation_any": [0.0, 1.0]})
-    >>> extrapolated(table)
+    >>> extrapolation_warning(table)
     'WARNING: in 1 of 2 patients (P02) 10 % or more of the cellularity map lies outside ...'
     """
     if "extrapolation_any" not in table.columns:

@@ -294,7 +294,7 @@ def write_pictures(path: Path, row: QualityRow | None, panels: Sequence[RoiPanel
             if piece is not None:
                 put(f"row/{kind}", piece)
     for panel in panels:
-        put(f"roi/{panel.sample_id}", panel.cut)
+        put(f"roi/{panel.sample_id}", panel.slice)
         arrays[f"roi/{panel.sample_id}/target"] = panel.target
         arrays[f"roi/{panel.sample_id}/flag"] = np.array(panel.flag)
     np.savez_compressed(path, allow_pickle=False, **arrays)

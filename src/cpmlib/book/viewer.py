@@ -29,8 +29,8 @@ from scipy import ndimage
 
 from cpmlib.figures.slice_marks import MARK
 from cpmlib.figures.slices import (
-    LOOKS,
-    Look,
+    STYLES,
+    DisplayStyle,
     box_of_brain,
     robust_window,
     world_point,
@@ -248,7 +248,7 @@ def viewer_html(
     >>> "&lt;3a&gt;" in page, "<3a>" in page
     (True, False)
     """
-    present = {key: image for key in LOOKS if (image := images.get(key)) is not None}
+    present = {key: image for key in STYLES if (image := images.get(key)) is not None}
     bases = [key for key in BASES if key in present]
     if not bases:
         expected = f"at least one of {', '.join(BASES)}"
@@ -279,8 +279,8 @@ def viewer_html(
         "SCRIPT": (_FOLDER / "viewer.js").read_text(encoding="utf-8"),
         "CASE": html.escape(case_title(case_name)),
         "LABEL": f'<p class="cpmv-label">{html.escape(label)}</p>' if label else "",
-        "BASES": _options([(key, LOOKS[key].title) for key in bases], first),
-        "OVERLAYS": _options([("", "none"), *((k, LOOKS[k].title) for k in overlays)], over),
+        "BASES": _options([(key, STYLES[key].title) for key in bases], first),
+        "OVERLAYS": _options([("", "none"), *((k, STYLES[k].title) for k in overlays)], over),
         "OPACITY": f"{100 * FIRST_OPACITY:.0f}",
         "DATA": _safe_json(data),
     }
@@ -325,16 +325,16 @@ def _volume(
 ) -> dict[str, object]:
     values = np.asarray(resample_to(image, affine, shape, name=key).dataobj, dtype=np.float32)
     values = np.where(kept, values, np.nan)
-    look = LOOKS[key]
+    style = STYLES[key]
     if not np.isfinite(values).any():
         raise DatasetError(
             Problem(key, "no value in the brain", "an image of the brain", "check its alignment")
         )
-    packed = pack_levels(values, LEVELS if look.unit else LEVELS_OF_ARBITRARY_UNITS)
-    window = look.limits or robust_window(values, inside)
+    packed = pack_levels(values, LEVELS if style.unit else LEVELS_OF_ARBITRARY_UNITS)
+    window = style.limits or robust_window(values, inside)
     return {
-        "title": look.title,
-        "unit": f"× {look.unit}" if look.unit.startswith("10") else look.unit,
+        "title": style.title,
+        "unit": f"× {style.unit}" if style.unit.startswith("10") else style.unit,
         "low": _short(packed.low),
         "high": _short(packed.high),
         "top": packed.top,
@@ -359,11 +359,11 @@ def _compressed(levels: np.ndarray) -> str:
 
 
 def _colours(key: str) -> dict[str, object]:
-    look: Look = LOOKS[key]
-    assert look.limits is not None
-    table = mpl.colormaps[OVERLAY_COLOURS.get(key, look.colours)](np.arange(256), bytes=True)
+    style: DisplayStyle = STYLES[key]
+    assert style.limits is not None
+    table = mpl.colormaps[OVERLAY_COLOURS.get(key, style.colours)](np.arange(256), bytes=True)
     return {
-        "limits": list(look.limits),
+        "limits": list(style.limits),
         "colours": base64.b64encode(np.ascontiguousarray(table[:, :3]).tobytes()).decode("ascii"),
     }
 

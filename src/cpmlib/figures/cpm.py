@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cpmlib.figures.style import COLOUR, PANEL, figure_absent, figure_style, name_panels, say
+from cpmlib.figures.style import (
+    COLOUR,
+    PANEL,
+    figure_absent,
+    figure_style,
+    name_panels,
+    write_reason,
+)
 
 SHOWN = (0.005, 0.995)
 """Quantiles of the counted densities between which the axes run, so that a few extreme tiles do
@@ -51,8 +58,8 @@ def figure_held_out(held_out: pd.DataFrame | None) -> Figure:
         errors.set_ylabel("Tiles")
         name_panels([both, errors])
         if held_out.empty:
-            say(both, "no tile held out")
-            say(errors, "no tile held out")
+            write_reason(both, "no tile held out")
+            write_reason(errors, "no tile held out")
             return figure
         low, high = np.quantile(counted, SHOWN)
         high = max(high, low + 1)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from cpmlib.figures.slice_marks import draw_sides, draw_target
-from cpmlib.figures.slices import Look, Slice, box_of_brain, draw_slice, take_slice
-from cpmlib.figures.style import PANEL, figure_style, name_panels, say
+from cpmlib.figures.slices import DisplayStyle, Slice, box_of_brain, draw_slice, take_slice
+from cpmlib.figures.style import PANEL, figure_style, name_panels, write_reason
 from cpmlib.mri.leakage import escaped_curve
 from cpmlib.mri.perfusion import PerfusionFit
 
@@ -23,7 +23,7 @@ LINES = (
 )
 """Curve, label, colour and line style; colours of Okabe & Ito's palette."""
 
-FIT = Look("R² of the fit", "viridis", (0.0, 1.0), "")
+FIT = DisplayStyle("R² of the fit", "viridis", (0.0, 1.0), "")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def draw_voxel(ax: Axes, curves: VoxelCurves) -> None:
     ax.set_xlabel("Time from the bolus's arrival (s)")
     ax.set_ylabel("ΔR2* (1/s)")
     if not np.isfinite(curves.measured).all():
-        say(ax, "no value in this voxel")
+        write_reason(ax, "no value in this voxel")
         return
     ax.axhline(0, color="lightgrey", linewidth=0.8)
     ax.plot(curves.times, curves.measured, ".", color="black", markersize=3, label="measured")
@@ -143,9 +143,9 @@ def fit_slice(fit: PerfusionFit, voxel: tuple[int, int, int]) -> Slice:
 
 def draw_fit_quality(ax: Axes, fit: PerfusionFit, voxel: tuple[int, int, int]) -> AxesImage | None:
     """Draw R2 in the axial slice through a voxel, marked as a target is; return the picture."""
-    place, cut = nib.affines.apply_affine(fit.r2.affine, voxel), fit_slice(fit, voxel)
-    shown = draw_slice(ax, cut, FIT)
+    place, slice_ = nib.affines.apply_affine(fit.r2.affine, voxel), fit_slice(fit, voxel)
+    shown = draw_slice(ax, slice_, FIT)
     if shown is not None:
-        draw_sides(ax, cut.plane)
-        draw_target(ax, place, cut)
+        draw_sides(ax, slice_.plane)
+        draw_target(ax, place, slice_)
     return shown

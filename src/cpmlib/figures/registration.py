@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from cpmlib.figures.slices import (
     PLANES,
-    Look,
+    DisplayStyle,
     Plane,
     Slice,
     box_of_brain,
@@ -37,7 +37,7 @@ from cpmlib.figures.style import PANEL, figure_style
 if TYPE_CHECKING:
     from cpmlib.mri.registration import AlignmentReport
 
-GREY = Look("", "gray", None, "")
+GREY = DisplayStyle("", "gray", None, "")
 EDGE = "#E69F00"
 BORDER = "#56B4E9"
 
@@ -117,10 +117,10 @@ def pixels_of_registration(
     tables = []
     for plane in PLANES:
         below = take_slice(reference, point, plane, box=box)
-        cuts = {"T1wGd": below}
+        slices = {"T1wGd": below}
         for name, image in aligned.items():
-            cuts[name] = take_slice(image, point, plane, box=box, spacing=_spacing(below))
-        tables.append(pixels(cuts))
+            slices[name] = take_slice(image, point, plane, box=box, spacing=_spacing(below))
+        tables.append(pixels(slices))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -139,8 +139,8 @@ def _centroid(mask: nib.Nifti1Image) -> np.ndarray:
     return nib.affines.apply_affine(mask.affine, index.mean(axis=0))
 
 
-def _spacing(cut: Slice) -> float:
-    return abs(cut.edges[1] - cut.edges[0]) / cut.values.shape[1]  # noqa: PD011
+def _spacing(slice_: Slice) -> float:
+    return abs(slice_.edges[1] - slice_.edges[0]) / slice_.values.shape[1]  # noqa: PD011
 
 
 def _slice_of(mask: nib.Nifti1Image, like: Slice, point: np.ndarray, box: np.ndarray) -> Slice:

@@ -26,7 +26,7 @@ from cpmlib.figures.slice_marks import (
     draw_target,
 )
 from cpmlib.figures.slices import (
-    LOOKS,
+    STYLES,
     box_of_brain,
     draw_slice,
     field_of_view,
@@ -34,7 +34,7 @@ from cpmlib.figures.slices import (
     take_slice,
     world_point,
 )
-from cpmlib.figures.style import figure_style, say
+from cpmlib.figures.style import figure_style, write_reason
 from cpmlib.paper.cases import case_title
 from cpmlib.study.options import ROI_DIAMETER
 
@@ -160,7 +160,7 @@ def _draw_case(
             _place(figure, left, top - brain_height - GAP, PANEL, PANEL),
             _place(figure, left + INSET, below, PANEL - 2 * INSET, COLOUR_BAR),
         ]
-        axes[0].set_title(LOOKS[name].title, pad=3)
+        axes[0].set_title(STYLES[name].title, pad=3)
         _draw_image(axes, case, name, target, box)
         left += PANEL + GAP
     _draw_tile(_place(figure, left, top, TILE, TILE), case)
@@ -180,32 +180,32 @@ def _box(case: CaseImages) -> np.ndarray:
 def _draw_image(
     axes: list[Axes], case: CaseImages, name: str, target: np.ndarray, box: np.ndarray
 ) -> None:
-    image, look = case.images.get(name), LOOKS[name]
+    image, style = case.images.get(name), STYLES[name]
     if image is None:
         for ax in axes:
             ax.set_axis_off()
-        say(axes[0], "not\navailable")
+        write_reason(axes[0], "not\navailable")
         return
-    cut = take_slice(image, target, box=box, spacing=PIXEL, name=name)
+    slice_ = take_slice(image, target, box=box, spacing=PIXEL, name=name)
     near = np.stack([target - CLOSE_UP / 2, target + CLOSE_UP / 2])
     close = take_slice(image, target, box=near, spacing=CLOSE_UP_PIXEL, name=name)
-    limits = look.limits
-    if limits is None and np.isfinite(cut.values).any():
+    limits = style.limits
+    if limits is None and np.isfinite(slice_.values).any():
         cpm = case.images.get("CPM")
         brain = None if cpm is None else take_slice(cpm, target, box=box, spacing=PIXEL)
-        limits = robust_window(cut.values, None if brain is None else np.isfinite(brain.values))
-    drawn = draw_slice(axes[0], cut, look, limits=limits)
-    draw_slice(axes[1], close, look, limits=limits)
-    draw_target(axes[0], target, cut, diameter=case.diameter, ticks=False)
+        limits = robust_window(slice_.values, None if brain is None else np.isfinite(brain.values))
+    drawn = draw_slice(axes[0], slice_, style, limits=limits)
+    draw_slice(axes[1], close, style, limits=limits)
+    draw_target(axes[0], target, slice_, diameter=case.diameter, ticks=False)
     draw_target(axes[1], target, close, diameter=case.diameter, reach=12)
     draw_sides(axes[0], "axial")
     draw_scale_bar(axes[0], BAR, f"{BAR / 10:.0f} cm")
     draw_scale_bar(axes[1], CLOSE_UP_BAR, f"{CLOSE_UP_BAR / 10:.0f} cm")
     axes[0].add_patch(_frame(near))
-    if drawn is None or look.limits is None:
+    if drawn is None or style.limits is None:
         axes[2].set_axis_off()
     else:
-        add_colour_bar(axes[2], drawn, look)
+        add_colour_bar(axes[2], drawn, style)
 
 
 def _frame(near: np.ndarray) -> Rectangle:
@@ -224,7 +224,7 @@ def _draw_tile(ax: Axes, case: CaseImages) -> None:
     ax.set_title("H&E", pad=3)
     if case.tile is None:
         ax.set_axis_off()
-        say(ax, "not\navailable")
+        write_reason(ax, "not\navailable")
         return
     tile = np.asarray(case.tile)
     if tile.ndim != 3 or tile.shape[2] != 3 or tile.dtype != np.uint8 or 0 in tile.shape:

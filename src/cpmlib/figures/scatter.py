@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, write_reason
 from cpmlib.paper.correlations import OUTCOME, Flagged
 from cpmlib.paper.formatting import format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS
@@ -73,7 +73,7 @@ def draw_association(
     ax.set_xlabel(AXIS_LABEL[predictor])
     ax.set_ylabel(AXIS_LABEL[OUTCOME])
     if flagged.empty:
-        say(ax, "no sample")
+        write_reason(ax, "no sample")
         return
     kept, out = flagged[~flagged["outlier"]], flagged[flagged["outlier"]]
     ax.scatter(kept[predictor], kept[OUTCOME], s=22, color=colour, edgecolor="white", linewidth=0.4)

@@ -20,7 +20,7 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from cpmlib.figures.slices import PLANES, Look, Plane, Slice, world_point
+from cpmlib.figures.slices import PLANES, DisplayStyle, Plane, Slice, world_point
 from cpmlib.study.options import ROI_DIAMETER
 
 SIDES: dict[Plane, tuple[str, str]] = {
@@ -41,7 +41,7 @@ go, and with them most of the points."""
 def draw_target(
     ax: Axes,
     target: ArrayLike,
-    cut: Slice,
+    slice_: Slice,
     *,
     diameter: float = ROI_DIAMETER,
     reach: float = 14.0,
@@ -52,7 +52,7 @@ def draw_target(
 
     Parameters
     ----------
-    ax, cut
+    ax, slice_
         The panel and the slice drawn in it.
     target : (3,)
         World point, mm, RAS+.
@@ -66,10 +66,10 @@ def draw_target(
     width
         Of the lines, points.
     """
-    across, up, through = PLANES[cut.plane]
+    across, up, through = PLANES[slice_.plane]
     world = world_point(target)
     x, y = float(world[across]), float(world[up])
-    on_slice = abs(world[through] - cut.position) <= diameter / 2
+    on_slice = abs(world[through] - slice_.position) <= diameter / 2
     # A dark rim keeps the mark visible on bright tissue and in print without colour.
     rim = [withStroke(linewidth=width + 1.0, foreground="black", alpha=0.6)]
     ax.add_patch(
@@ -154,7 +154,9 @@ def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") ->
     ax.text(0.96 - share / 2, 0.06, text, fontsize=5.5, ha="center", va="bottom", **place)
 
 
-def add_colour_bar(ax: Axes, drawn: AxesImage | Sequence[AxesImage], look: Look) -> Colorbar:
+def add_colour_bar(
+    ax: Axes, drawn: AxesImage | Sequence[AxesImage], style: DisplayStyle
+) -> Colorbar:
     """Fill a flat panel with the colour bar of a slice, or of several in one window, and its unit.
 
     Parameters
@@ -164,7 +166,7 @@ def add_colour_bar(ax: Axes, drawn: AxesImage | Sequence[AxesImage], look: Look)
     drawn
         As `cpmlib.figures.slices.draw_slice` returns it. An end of the bar is pointed where its
         values lie beyond the window.
-    look
+    style
         For the unit.
     """
     pictures = [drawn] if isinstance(drawn, AxesImage) else drawn
@@ -176,5 +178,5 @@ def add_colour_bar(ax: Axes, drawn: AxesImage | Sequence[AxesImage], look: Look)
     bar = ax.figure.colorbar(pictures[0], cax=ax, orientation="horizontal", extend=extend)
     bar.outline.set_linewidth(0.4)
     bar.ax.tick_params(labelsize=5.5, length=2, pad=1, width=0.4)
-    bar.set_label(look.unit, fontsize=5.5, labelpad=1)
+    bar.set_label(style.unit, fontsize=5.5, labelpad=1)
     return bar

@@ -8,7 +8,7 @@ Vocabulary
   looks to the left. Both mean that world coordinates fall from left to right, and rise upwards.
 - *box*: lowest and highest world coordinates that pictures of a patient share, (2, 3), mm.
 - *window*: the two values that are drawn as the darkest and the brightest.
-- *look*: how a kind of image is drawn: title, colours, window, unit.
+- *style*: how a kind of image is drawn: title, colours, window, unit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from cpmlib.figures.style import say
+from cpmlib.figures.style import write_reason
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.resampling import Interpolation
 from cpmlib.mri.volume import as_volume
@@ -49,7 +49,7 @@ FOREGROUND = 0.1
 
 
 @dataclass(frozen=True)
-class Look:
+class DisplayStyle:
     """How a kind of image is drawn.
 
     Parameters
@@ -71,13 +71,13 @@ class Look:
     unit: str
 
 
-LOOKS = {
-    "T1w": Look("T1", "gray", None, ""),
-    "T1wGd": Look("T1+Gd", "gray", None, ""),
-    "FLAIR": Look("FLAIR", "gray", None, ""),
-    "ADC": Look("ADC", "gray", (0, 3000), "10⁻⁶ mm²/s"),
-    "CPM": Look("CPM", "viridis", (0, 3000), "cells/mm²"),
-    "rCBV": Look("rCBV", "inferno", (0, 5), "relative to white matter"),
+STYLES = {
+    "T1w": DisplayStyle("T1", "gray", None, ""),
+    "T1wGd": DisplayStyle("T1+Gd", "gray", None, ""),
+    "FLAIR": DisplayStyle("FLAIR", "gray", None, ""),
+    "ADC": DisplayStyle("ADC", "gray", (0, 3000), "10⁻⁶ mm²/s"),
+    "CPM": DisplayStyle("CPM", "viridis", (0, 3000), "cells/mm²"),
+    "rCBV": DisplayStyle("rCBV", "inferno", (0, 5), "relative to white matter"),
 }
 """The images of the study; ADC from 0 to that of free water at body temperature."""
 
@@ -293,8 +293,8 @@ def robust_window(values: np.ndarray, brain: np.ndarray | None = None) -> tuple[
 
 def draw_slice(
     ax: Axes,
-    cut: Slice,
-    look: Look,
+    slice_: Slice,
+    style: DisplayStyle,
     *,
     brain: np.ndarray | None = None,
     limits: tuple[float, float] | None = None,
@@ -307,14 +307,14 @@ def draw_slice(
     ----------
     ax
         Its coordinates become mm of the world.
-    cut
+    slice_
         As `take_slice` returns it.
-    look
+    style
         Colours and window.
-    brain : bool, of the shape of `cut.values`
+    brain : bool, of the shape of `slice_.values`
         For the window of images in arbitrary units.
     limits
-        Window; the look's, or robust percentiles, if None.
+        Window; the style's, or robust percentiles, if None.
     opacity
         0 (invisible) to 1.
     shades
@@ -332,42 +332,42 @@ def draw_slice(
     """
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity is {opacity}; expected 0 to 1")
-    left, right, bottom, top = cut.edges
+    left, right, bottom, top = slice_.edges
     ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
     ax.set_facecolor(BACKGROUND)
     ax.spines[:].set_visible(False)
-    if not np.isfinite(cut.values).any():
-        say(ax, "no image here")
+    if not np.isfinite(slice_.values).any():
+        write_reason(ax, "no image here")
         ax.texts[-1].set_color("white")
         return None
-    limits = limits or look.limits or robust_window(cut.values, brain)
+    limits = limits or style.limits or robust_window(slice_.values, brain)
     return ax.imshow(
-        np.ma.masked_invalid(cut.values),
-        cmap=mpl.colormaps[look.colours].resampled(shades).with_extremes(bad=(0, 0, 0, 0)),
+        np.ma.masked_invalid(slice_.values),
+        cmap=mpl.colormaps[style.colours].resampled(shades).with_extremes(bad=(0, 0, 0, 0)),
         vmin=limits[0],
         vmax=limits[1],
-        extent=cut.edges,
+        extent=slice_.edges,
         alpha=opacity,
         interpolation="nearest",
         aspect="equal",
     )
 
 
-def centres(cut: Slice) -> tuple[np.ndarray, np.ndarray]:
+def centres(slice_: Slice) -> tuple[np.ndarray, np.ndarray]:
     """Return world coordinates of a slice's pixels, mm: across, one a column; up, one a row."""
-    rows, columns = cut.values.shape  # noqa: PD011
-    left, right, bottom, top = cut.edges
+    rows, columns = slice_.values.shape  # noqa: PD011
+    left, right, bottom, top = slice_.edges
     x = left + (np.arange(columns) + 0.5) * (right - left) / columns
     y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
     return x, y
 
 
-def pixels(cuts: Mapping[str, Slice | None]) -> pd.DataFrame:
+def pixels(slices: Mapping[str, Slice | None]) -> pd.DataFrame:
     """List the pixels of slices that lie on each other, for a reader who wants the numbers.
 
     Parameters
     ----------
-    cuts
+    slices
         By what each shows; of one plane, box and spacing.
 
     Returns
@@ -378,11 +378,11 @@ def pixels(cuts: Mapping[str, Slice | None]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> cut = Slice(np.array([[1.0, np.nan]], np.float32), (2, 0, 5, 6), "axial", 7.0)
-    >>> pixels({"CPM": cut}).to_numpy().tolist()
+    >>> slice_ = Slice(np.array([[1.0, np.nan]], np.float32), (2, 0, 5, 6), "axial", 7.0)
+    >>> pixels({"CPM": slice_}).to_numpy().tolist()
     [['axial', 1.5, 5.5, 7.0, 1.0]]
     """
-    present = {name: cut for name, cut in cuts.items() if cut is not None}
+    present = {name: slice_ for name, slice_ in slices.items() if slice_ is not None}
     columns = ["plane", "x", "y", "z", *present]
     if not present:
         return pd.DataFrame(columns=columns)
@@ -390,7 +390,7 @@ def pixels(cuts: Mapping[str, Slice | None]) -> pd.DataFrame:
     across, up, through = ("xyz"[axis] for axis in PLANES[first.plane])
     x, y = np.meshgrid(*centres(first))
     table = pd.DataFrame({across: x.ravel(), up: y.ravel(), through: first.position})
-    for name, cut in present.items():
-        table[name] = cut.values.ravel().astype(float)  # noqa: PD011
+    for name, slice_ in present.items():
+        table[name] = slice_.values.ravel().astype(float)  # noqa: PD011
     table = table.dropna(subset=list(present), how="all").round(3)
     return table.assign(plane=first.plane)[columns].reset_index(drop=True)

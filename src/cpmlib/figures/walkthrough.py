@@ -90,8 +90,8 @@ def data_of_leakage(walk: Walkthrough) -> pd.DataFrame:
     drawn = {"measured": curves.measured, "model": curves.model, "corrected": curves.corrected}
     drawn["reference"] = curves.k1 * curves.reference
     lines = pd.DataFrame({"panel": "A", "time": curves.times, **drawn})
-    cut = fit_slice(fit, voxel)
-    return pd.concat([lines, pixels({"R2": cut}).assign(panel="B")], ignore_index=True)
+    slice_ = fit_slice(fit, voxel)
+    return pd.concat([lines, pixels({"R2": slice_}).assign(panel="B")], ignore_index=True)
 
 
 def _perfusion_voxel(walk: Walkthrough) -> tuple[int, int, int] | None:

@@ -137,8 +137,7 @@ def _distribution(
     if len(defined) == 0:
         return not_estimable(name, "all values are equal", n), rho
     mean = exact_mean(*columns)
-    everything = enumerate_all(*columns)
-    enumerated = np.nan if everything is None else everything.mean()
+    all_rho = enumerate_all(*columns)
     note = ""
     if mean is None:
         mean, note = float(defined.mean()), "Monte Carlo mean; the exact one is out of reach"
@@ -154,7 +153,7 @@ def _distribution(
         monte_carlo_mean=defined.mean(),
         monte_carlo_sd=defined.std(ddof=1) if len(defined) > 1 else np.nan,
         monte_carlo_se=defined.std(ddof=1) / np.sqrt(len(defined)) if len(defined) > 1 else np.nan,
-        enumerated_mean=enumerated,
+        enumerated_mean=np.nan if all_rho is None else all_rho.mean(),
         share_positive=float((defined > 0).mean()),
     )
     return row, rho

@@ -76,12 +76,9 @@ def show_viewers(page: Page, pictures: Mapping[str, CaseImages | None]) -> None:
 def case_findings(case: CaseImages) -> dict[str, Any]:
     """Read off a case's images what its caption names besides the sample table.
 
-    Returns
-    -------
-    dict
-        ``side`` of the target, ``"left"`` or ``"right"`` of the middle of the brain, unless it is
-        within `MIDLINE` of it; ``rcbv``, mean over the sphere, relative to white matter. What the
-        images do not tell is absent.
+    ``side`` of the target, ``"left"`` or ``"right"`` of the middle of the brain, unless it is
+    within `MIDLINE` of it; ``rcbv``, mean over the sphere, relative to white matter. What the
+    images do not tell is absent.
 
     Examples
     --------
@@ -106,18 +103,10 @@ def case_findings(case: CaseImages) -> dict[str, Any]:
 
 
 def case_caption(row: Mapping[str, Any]) -> str:
-    """Write the caption of a case from its row of the sample table.
+    """Write the caption of a case from its row of the sample table, one line of MyST, escaped.
 
-    Parameters
-    ----------
-    row
-        With the columns of both tables (see `cpmlib.study.schemas`); absent ones count as n/a. IDH
-        and what `case_findings` gives are named if they are there.
-
-    Returns
-    -------
-    str
-        One line of MyST; text from the table is escaped.
+    Absent columns of `cpmlib.study.schemas` count as n/a. IDH and what `case_findings` gives are
+    named if they are there.
 
     Examples
     --------

@@ -15,25 +15,10 @@ from cpmlib.paper.ledger import parts, table_ledger
 
 
 def collect(page: Page, notebooks: Sequence[str]) -> dict[str, float]:
-    """Collect the regenerated values of other notebooks.
+    """Collect the regenerated values of other notebooks by id.
 
-    Parameters
-    ----------
-    page
-        The page that asks.
-    notebooks
-        Names of the notebooks.
-
-    Returns
-    -------
-    dict
-        Value of each id. Within the workflow they come from the files that the notebooks wrote;
-        in a notebook run by hand the analysis is run anew.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a notebook has not been executed.
+    Within the workflow they come from the files that the notebooks wrote (FileNotFoundError if one
+    has not been executed); in a notebook run by hand the analysis is run anew.
     """
     if page.output is None:
         from cpmlib.paper.analysis import regenerate

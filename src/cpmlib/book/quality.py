@@ -65,17 +65,7 @@ NUMBERS: Mapping[str, tuple[str, str, float]] = {
 
 
 def unlike_the_others(numbers: pd.DataFrame) -> list[tuple[str, str]]:
-    """Say whose maps do not look like those of the cohort.
-
-    Parameters
-    ----------
-    numbers
-        Quality, with the columns of `ALIKE` where there are such maps.
-
-    Returns
-    -------
-    list of tuple
-        ``participant_id`` and note.
+    """Say whose maps do not look like those of the cohort: ``participant_id`` and note.
 
     Examples
     --------
@@ -99,15 +89,7 @@ def unlike_the_others(numbers: pd.DataFrame) -> list[tuple[str, str]]:
 def several_origins(origins: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
     """Say whose cellularity map has another origin than most patients': scales may differ.
 
-    Parameters
-    ----------
-    origins
-        By patient, of each map.
-
-    Returns
-    -------
-    list of tuple
-        ``participant_id`` and note.
+    ``origins`` by patient, of each map; returned are ``participant_id`` and note.
 
     Examples
     --------
@@ -125,11 +107,8 @@ def several_origins(origins: Mapping[str, Mapping[str, str]]) -> list[tuple[str,
 def spheres(regions: pd.DataFrame) -> pd.DataFrame:
     """List the spheres on the cellularity map, those with most to look at first.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `SPHERES`; by falling share of extrapolation, then by rising coverage, then in the
-        order of the regions. Samples without a map or a target are left out.
+    Columns `SPHERES`; by falling share of extrapolation, then by rising coverage, then in the order
+    of the regions. Samples without a map or a target are left out.
 
     Examples
     --------
@@ -148,10 +127,7 @@ def spheres(regions: pd.DataFrame) -> pd.DataFrame:
 def tiles(regions: pd.DataFrame) -> pd.DataFrame:
     """Compare the density that is counted on each tile with that of the sample's exports.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `TILES` (cells/mm2) and ``ratio``, tile to exports; samples with a tile only.
+    Columns `TILES` (cells/mm2) and ``ratio``, tile to exports; samples with a tile only.
 
     Examples
     --------
@@ -250,17 +226,7 @@ def patients_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def extrapolation_warning(table: pd.DataFrame) -> str | None:
-    """Say in which patients much of the map lies outside the model's training range.
-
-    Parameters
-    ----------
-    table
-        Of the quality, one row a patient.
-
-    Returns
-    -------
-    str or None
-        A warning if there is any with a share of `cpmlib.study.options.MUCH_OUTSIDE` or more.
+    """Say in which patients `cpmlib.study.options.MUCH_OUTSIDE` of the map or more extrapolates.
 
     Examples
     --------

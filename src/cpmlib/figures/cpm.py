@@ -38,12 +38,6 @@ def figure_held_out(held_out: pd.DataFrame | None) -> Figure:
     matplotlib.figure.Figure
         Panel A: number of tiles by counted and predicted density, with the line of equality.
         Panel B: predicted - counted, with its mean and RMSE.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"density": [900.0, 2000.0], "predicted": [1000.0, 1700.0]})
-    >>> [ax.get_xlabel() for ax in figure_held_out(table).axes[:2]]
-    ['Counted density (cells/mm²)', 'Predicted − counted (cells/mm²)']
     """
     if held_out is None:
         return figure_absent(NO_TRAINING)

@@ -11,17 +11,9 @@ from cpmlib.paper.subsets import PREDICTORS, SUBSETS
 
 
 def figure_draws(table: pd.DataFrame, draws: dict[tuple[str, str], np.ndarray]) -> Figure:
-    """Draw the distributions of rho.
+    """Draw the distributions of rho as `cpmlib.paper.non_independence.one_per_patient` gives them.
 
-    Parameters
-    ----------
-    table, draws
-        As `cpmlib.paper.non_independence.one_per_patient` returns them.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Rows CPM and ADC, columns whole, naive, recurrent; the line marks the exact mean.
+    Rows CPM and ADC, columns whole, naive, recurrent; the line marks the exact mean.
     """
     with figure_style():
         figure = Figure(figsize=(3 * PANEL * 1.1, 2 * PANEL), layout="constrained")

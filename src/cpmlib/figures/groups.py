@@ -18,21 +18,10 @@ from cpmlib.study.options import AnalysisOptions
 
 
 def figure_1(samples: pd.DataFrame, comparisons: pd.DataFrame, options: AnalysisOptions) -> Figure:
-    """Draw Fig. 1.
+    """Draw Fig. 1: H&E and CPM cellularity (A, B); CPM (C-F) and H&E (G-J) by group.
 
-    Parameters
-    ----------
-    samples
-        The sample table.
-    comparisons
-        As `cpmlib.paper.groups.comparisons` returns them.
-    options
-        For the grade grouping.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Panels A, B: H&E and CPM cellularity; C-F: CPM by group; G-J: H&E by group.
+    ``comparisons`` as `cpmlib.paper.groups.comparisons` returns them; the options say who has a
+    grade group.
     """
     samples = with_grade_grouping(samples, options)
     with figure_style():

@@ -30,14 +30,8 @@ FIT = DisplayStyle("R² of the fit", "viridis", (0.0, 1.0), "")
 class VoxelCurves:
     """The curves of one voxel from the last baseline volume on, (T,), 1/s, and its parameters.
 
-    Parameters
-    ----------
-    times : (T,)
-        Seconds.
-    measured, model, corrected, reference : (T,)
-        NaN where the voxel has no value, save the reference.
-    k1, k2, k : float
-        As in `PerfusionFit`.
+    ``times`` in seconds; the others are NaN where the voxel has no value, save the reference;
+    ``k1``, ``k2``, ``k`` as in `PerfusionFit`.
     """
 
     times: np.ndarray
@@ -53,23 +47,10 @@ class VoxelCurves:
 def voxel_curves(
     series: nib.Nifti1Image, fit: PerfusionFit, echo_time: float, voxel: tuple[int, int, int]
 ) -> VoxelCurves:
-    """Return the curves behind one voxel of a fit.
+    """Return the curves behind one voxel of a fit; fitted and corrected follow from its maps.
 
-    Parameters
-    ----------
-    series : (X, Y, Z, T) image
-        As given to `cpmlib.mri.perfusion.relative_cbv`.
-    fit
-        What it returned.
-    echo_time
-        Seconds.
-    voxel
-        Indices on the grid of the series.
-
-    Returns
-    -------
-    VoxelCurves
-        Fitted and corrected curve follow from the parameters in the maps.
+    ``series`` (X, Y, Z, T) and ``echo_time`` (s) as given to `cpmlib.mri.perfusion.relative_cbv`,
+    ``fit`` as it returned it, ``voxel`` on the grid of the series.
     """
     start, end = fit.baseline
     k1, k2, k = (float(image.dataobj[voxel]) for image in (fit.k1, fit.k2, fit.k))
@@ -89,22 +70,8 @@ def figure_perfusion(
 ) -> Figure:
     """Draw how one voxel of a DSC series was corrected, and the fit of its slice.
 
-    Parameters
-    ----------
-    series : (X, Y, Z, T) image
-        As given to `cpmlib.mri.perfusion.relative_cbv`.
-    fit
-        What it returned.
-    echo_time
-        Seconds.
-    voxel
-        Indices on the grid of the series.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Panel A: measured, fitted and corrected curve; B: R2 in the axial slice through
-        the voxel, which is marked as a target is.
+    Arguments as of `voxel_curves`. Panel A: measured, fitted and corrected curve; B: R2 in the
+    axial slice through the voxel, which is marked as a target is.
     """
     with figure_style():
         figure = Figure(figsize=(4.2 * PANEL, 1.6 * PANEL), layout="constrained")

@@ -76,16 +76,8 @@ SHADES = 24
 class QualityRow:
     """What the figure shows of one patient.
 
-    Parameters
-    ----------
-    name
-        The patient's name in the dataset.
-    slices
-        By the names in `SHOWN`, `PERFUSION` and `EXTRAPOLATION`; an absent image is None.
-    mask
-        The slice of the brain mask, or None.
-    targets : (N, 3)
-        mm, RAS+.
+    ``slices`` by the names in `SHOWN`, `PERFUSION` and `EXTRAPOLATION`; an absent image is None.
+    ``targets`` is (N, 3), mm, RAS+.
     """
 
     name: str
@@ -100,22 +92,14 @@ def quality_row(
     mask: nib.Nifti1Image | None,
     targets: ArrayLike,
 ) -> QualityRow:
-    """Cut a patient's images through the target that is the middle one from below to above.
+    """Slice a patient's images through the target that is the middle one from below to above.
 
     Parameters
     ----------
-    name
-        The patient's name in the dataset.
     images
         By the names in `SHOWN`, `PERFUSION`, `EXTRAPOLATION`; absent or None where there is none.
-    mask
-        Brain mask, or None.
     targets : (N, 3)
         mm, RAS+; without any, the slice passes through the middle of the brain.
-
-    Returns
-    -------
-    QualityRow
 
     Raises
     ------
@@ -169,7 +153,7 @@ def quality_row(
 
 
 def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -> Figure:
-    """Draw one row of small axial slices a patient.
+    """Draw one row of small axial slices a patient; without any, say so.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def figure_registration(
     reference
         T1wGd on the reference grid.
     aligned
-        Contrast name -> image in the reference's world.
+        By contrast, images in the reference's world.
     mask
         Brain mask; the slices pass through its centre, and its border is drawn.
     report
@@ -74,18 +74,6 @@ def figure_registration(
     -------
     matplotlib.figure.Figure
         One row a contrast: axial, coronal and sagittal slice with edges, axial checkerboard.
-
-    Raises
-    ------
-    ValueError
-        If there is no contrast to draw.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> image = nib.Nifti1Image(rng.random((9, 9, 9), dtype=np.float32), np.eye(4))
-    >>> len(figure_registration(image, {"FLAIR": image}).axes)
-    4
     """
     if not aligned:
         raise ValueError("no contrast to draw")

@@ -87,9 +87,7 @@ class CaseImages:
     images
         By the names in `SHOWN`; one that is None or absent is said to be not available.
     tile : (rows, columns, 3) uint8, or None
-        H&E.
-    tile_pixel_size_um
-        Edge of a pixel of the tile, micrometres.
+        H&E; the edge of its pixels in micrometres.
     diameter
         Of the sphere at the target, mm.
     """
@@ -105,17 +103,9 @@ class CaseImages:
 def figure_representative(cases: Sequence[CaseImages]) -> Figure:
     """Draw one row of panels a case: MRI and maps at the target, a close-up of each, and H&E.
 
-    Parameters
-    ----------
-    cases
-        One or more.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Axial slices through the target in radiological convention. The circle is the sphere,
-        true to scale. T1, T1+Gd and FLAIR are windowed by percentiles of the slice's brain; ADC,
-        CPM and rCBV have one scale for all patients.
+    Axial slices through the target in radiological convention. The circle is the sphere, true to
+    scale. T1, T1+Gd and FLAIR are windowed by percentiles of the slice's brain; ADC, CPM and rCBV
+    have one scale for all patients.
 
     Raises
     ------

@@ -65,18 +65,9 @@ FLAGGED = "#D55E00"
 
 @dataclass(frozen=True)
 class RoiPanel:
-    """One sphere on its slice; small, so that those of a whole cohort fit in memory.
+    """One sphere on its axial slice; small, so that those of a whole cohort fit in memory.
 
-    Parameters
-    ----------
-    sample_id
-        As printed.
-    flag
-        As in `cpmlib.roi.means.RoiValue`.
-    target : (3,)
-        World, mm, RAS+.
-    slice
-        Axial slice through the target.
+    ``target`` is (3,), world, mm, RAS+; ``flag`` as in `cpmlib.roi.means.RoiValue`.
     """
 
     sample_id: str
@@ -94,7 +85,7 @@ def roi_panel(
     width: float = WIDTH,
     spacing: float = PIXEL,
 ) -> RoiPanel:
-    """Cut an image through a target, the target in the middle.
+    """Slice an image through a target, the target in the middle.
 
     Parameters
     ----------
@@ -102,16 +93,8 @@ def roi_panel(
         3-D, on any grid; the map that is averaged, or anatomy in the same space.
     target : (3,)
         World, mm, RAS+.
-    sample_id, flag
-        To be printed.
-    width
-        Side of the panel, mm.
-    spacing
-        Pixel, mm.
-
-    Returns
-    -------
-    RoiPanel
+    width, spacing
+        Side of the panel, and pixel, mm.
 
     Raises
     ------
@@ -140,14 +123,14 @@ def figure_rois(
     diameter: float = ROI_DIAMETER,
     size: float = PANEL_SIZE,
 ) -> Figure:
-    """Draw every sphere on its slice, for quality control.
+    """Draw every sphere on its slice, for quality control; without any, say so.
 
     Parameters
     ----------
     panels
         As `roi_panel` makes them, in the order of the figure.
     kind
-        What the slices are, one of `cpmlib.figures.slices.STYLES`, such as ``"CPM"``.
+        What the slices are, one of `cpmlib.figures.slices.STYLES`; another raises ValueError.
     diameter
         Of the spheres, mm; drawn true to scale.
     size
@@ -159,11 +142,6 @@ def figure_rois(
         Axial slices in radiological convention, six in a row, each with the sample and the height
         of its slice, and one colour bar; the title of a sphere that was only partly read says why,
         in colour.
-
-    Raises
-    ------
-    ValueError
-        If `kind` is unknown.
     """
     panels = list(panels)
     if not panels:
@@ -209,17 +187,10 @@ def _title(ax: Axes, panel: RoiPanel) -> None:
 def figure_sensitivity(table: pd.DataFrame) -> Figure:
     """Draw how diameter, shift and weighting change the values of the samples.
 
-    Parameters
-    ----------
-    table
-        As `cpmlib.paper.roi_sensitivity.sensitivity` returns it, of all patients.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Rows CPM and ADC. Left, change with the diameter; middle, size of the change with the
-        distance of a shift, mean over directions: thin, each sample; thick, their median. Right,
-        the value of each sample by both weightings, with the line of equality.
+    ``table`` as `cpmlib.paper.roi_sensitivity.sensitivity` returns it, of all patients. Rows CPM
+    and ADC. Left, change with the diameter; middle, size of the change with the distance of a
+    shift, mean over directions: thin, each sample; thick, their median. Right, the value of each
+    sample by both weightings, with the line of equality.
     """
     if "map" not in table:
         return figure_absent()

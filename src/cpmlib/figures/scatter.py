@@ -16,18 +16,10 @@ from cpmlib.statistics.correlation import linear_fit
 
 
 def figure_2(flagged: Flagged, table: pd.DataFrame) -> Figure:
-    """Draw Fig. 2.
+    """Draw Fig. 2: H&E cellularity against CPM (A-C) and ADC (D-F) in each subset.
 
-    Parameters
-    ----------
-    flagged, table
-        As `cpmlib.paper.correlations.flag_all` and `correlations` return them.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Panels A-C: CPM in the whole cohort, naive, recurrent; D-F: ADC. Excluded samples are
-        white dots; the band is the 95 % confidence band of the line.
+    Arguments as `cpmlib.paper.correlations.flag_all` and `correlations` return them. Excluded
+    samples are white dots; the band is the 95 % confidence band of the line.
     """
     with figure_style():
         figure = Figure(figsize=(3 * PANEL * 1.15, 2 * PANEL * 1.15), layout="constrained")
@@ -44,15 +36,7 @@ def figure_2(flagged: Flagged, table: pd.DataFrame) -> Figure:
 
 
 def figure_hgg(group: pd.DataFrame, title: str) -> Figure:
-    """Draw Supplementary Fig. 2: CPM against H&E in non-enhancing HGG samples.
-
-    Parameters
-    ----------
-    group
-        As `cpmlib.paper.hgg.non_enhancing` returns it.
-    title
-        Statistics to write above the panel.
-    """
+    """Draw Supplementary Fig. 2, the samples of `cpmlib.paper.hgg.non_enhancing`, under a title."""
     with figure_style():
         figure = Figure(figsize=(2 * PANEL, 1.6 * PANEL), layout="constrained")
         ax = figure.subplots()

@@ -52,8 +52,6 @@ def draw_target(
 
     Parameters
     ----------
-    ax, slice_
-        The panel and the slice drawn in it.
     target : (3,)
         World point, mm, RAS+.
     diameter
@@ -61,8 +59,6 @@ def draw_target(
         dotted where the sphere lies in front of it or behind it.
     reach
         Distance from the target to the outer end of a stroke, mm.
-    ticks
-        Whether to draw the strokes.
     width
         Of the lines, points.
     """
@@ -133,19 +129,7 @@ def draw_sides(ax: Axes, plane: Plane, size: float = 6.0) -> None:
 
 
 def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") -> None:
-    """Draw a bar of a length in the panel's coordinates at its lower right, and say how long.
-
-    Parameters
-    ----------
-    ax
-        A panel whose coordinates are lengths, such as mm.
-    length
-        In these coordinates.
-    text
-        What it says, such as ``"3 cm"``.
-    colour
-        Of bar and text; the rim is the opposite.
-    """
+    """Draw a bar of a length in the panel's coordinates at its lower right, with what it says."""
     rim = [withStroke(linewidth=1.5, foreground="white" if colour == "black" else "black")]
     start, end = ax.get_xlim()
     share = length / abs(end - start)
@@ -157,17 +141,10 @@ def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") ->
 def add_colour_bar(
     ax: Axes, drawn: AxesImage | Sequence[AxesImage], style: DisplayStyle
 ) -> Colorbar:
-    """Fill a flat panel with the colour bar of a slice, or of several in one window, and its unit.
+    """Fill a flat panel with the colour bar of slices in one window, and their unit.
 
-    Parameters
-    ----------
-    ax
-        The panel to fill.
-    drawn
-        As `cpmlib.figures.slices.draw_slice` returns it. An end of the bar is pointed where its
-        values lie beyond the window.
-    style
-        For the unit.
+    An end of the bar is pointed where values lie beyond the window. ``drawn`` as
+    `cpmlib.figures.slices.draw_slice` returns it, one or several.
     """
     pictures = [drawn] if isinstance(drawn, AxesImage) else drawn
     values = np.concatenate([np.ma.compressed(np.ma.asarray(p.get_array())) for p in pictures])

@@ -50,19 +50,10 @@ FOREGROUND = 0.1
 
 @dataclass(frozen=True)
 class DisplayStyle:
-    """How a kind of image is drawn.
+    """How a kind of image is drawn; without a unit its values are arbitrary.
 
-    Parameters
-    ----------
-    title
-        Its name for a radiologist.
-    colours
-        Name of a Matplotlib colour map, perceptually uniform for maps.
-    limits
-        Window in the image's unit, equal for all patients so that pictures compare; None takes
-        percentiles of the patient's own brain, for images in arbitrary units.
-    unit
-        As printed; empty for arbitrary units.
+    ``limits`` is the window, equal for all patients so that pictures compare; None takes
+    percentiles of the patient's own brain. ``colours`` names a Matplotlib colour map.
     """
 
     title: str
@@ -92,8 +83,6 @@ class Slice:
         The first row is the top of the picture, the first column its left; NaN: no value.
     edges
         World coordinates of the outer edges: left, right, bottom, top, mm.
-    plane
-        Its plane.
     position
         World coordinate of the slice along the plane's normal, mm.
     """
@@ -114,16 +103,14 @@ def take_slice(
     interpolation: Interpolation = "linear",
     name: str = "the image",
 ) -> Slice:
-    """Cut an image along a plane of the world.
+    """Slice an image along a plane of the world, in radiological convention.
 
     Parameters
     ----------
     image
-        3-D image on any grid, oblique or not.
+        3-D, on any grid, oblique or not.
     point : (3,)
         World point that the slice passes through, mm, RAS+.
-    plane
-        ``"axial"``, ``"coronal"`` or ``"sagittal"``.
     box : (2, 3)
         World box to show; the image's field of view if None.
     spacing
@@ -132,11 +119,6 @@ def take_slice(
         ``"linear"``, or ``"nearest"`` for masks.
     name
         What to call the image in a message.
-
-    Returns
-    -------
-    Slice
-        In radiological convention; NaN where the image has no value.
 
     Raises
     ------
@@ -185,13 +167,7 @@ def take_slice(
 
 
 def world_point(point: ArrayLike) -> np.ndarray:
-    """Return a world point as an array, after checking that it is one; ValueError otherwise.
-
-    Examples
-    --------
-    >>> world_point([1, 2, 3])
-    array([1., 2., 3.])
-    """
+    """Return a world point as an array; ValueError if it is none."""
     result = np.asarray(point, dtype=float)
     if result.shape != (3,) or not np.isfinite(result).all():
         raise ValueError(f"the point is {point!r}; expected three finite coordinates in mm")
@@ -199,24 +175,12 @@ def world_point(point: ArrayLike) -> np.ndarray:
 
 
 def field_of_view(image: nib.Nifti1Image) -> np.ndarray:
-    """Return the world box that holds an image to the outer edges of its voxels.
-
-    Returns
-    -------
-    (2, 3)
-        mm.
-
-    Examples
-    --------
-    >>> field_of_view(nib.Nifti1Image(np.zeros((2, 3, 4), np.float32), np.diag([-2, 1, 1, 1])))
-    array([[-3. , -0.5, -0.5],
-           [ 1. ,  2.5,  3.5]])
-    """
+    """Return the world box, (2, 3) mm, that holds an image to the outer edges of its voxels."""
     return _box_of(image.affine, np.zeros(3), np.array(image.shape) - 1.0, margin=0)
 
 
 def box_of_brain(brain: nib.Nifti1Image, margin: float = 5.0) -> np.ndarray:
-    """Return the world box around a brain.
+    """Return the world box, (2, 3) mm, around a brain: the field of view if nothing is inside.
 
     Parameters
     ----------
@@ -224,11 +188,6 @@ def box_of_brain(brain: nib.Nifti1Image, margin: float = 5.0) -> np.ndarray:
         A mask, or a map that is NaN outside the brain; 0 and NaN are outside.
     margin
         Space to leave on each side, mm.
-
-    Returns
-    -------
-    (2, 3)
-        mm. The image's field of view if nothing in it is inside.
 
     Examples
     --------
@@ -258,17 +217,8 @@ def _box_of(affine: np.ndarray, first: np.ndarray, last: np.ndarray, margin: flo
 def robust_window(values: np.ndarray, brain: np.ndarray | None = None) -> tuple[float, float]:
     """Choose what is drawn black and white so that a few bright voxels do not decide it.
 
-    Parameters
-    ----------
-    values
-        Of a slice or a volume; NaN is left out.
-    brain : bool array of the same shape
-        Where the brain is. If None, or if no value is inside, what stands out from air.
-
-    Returns
-    -------
-    low, high
-        Percentiles 0.5 and 99.7 of the brain; apart by at least the smallest step of a float32.
+    Percentiles 0.5 and 99.7 of the values in the brain (a mask of their shape) or, without one, of
+    what stands out from air; apart by at least the smallest step of a float32. NaN is left out.
 
     Raises
     ------
@@ -305,18 +255,12 @@ def draw_slice(
 
     Parameters
     ----------
-    ax
-        Its coordinates become mm of the world.
-    slice_
-        As `take_slice` returns it.
-    style
-        Colours and window.
-    brain : bool, of the shape of `slice_.values`
+    brain : bool, of the shape of the slice
         For the window of images in arbitrary units.
     limits
         Window; the style's, or robust percentiles, if None.
     opacity
-        0 (invisible) to 1.
+        0 (invisible) to 1; another raises ValueError.
     shades
         Number of colours; few make small files.
 
@@ -324,11 +268,6 @@ def draw_slice(
     -------
     AxesImage or None
         For a colour bar; None if the slice has no value, and the panel says so.
-
-    Raises
-    ------
-    ValueError
-        If the opacity is not in 0-1.
     """
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity is {opacity}; expected 0 to 1")
@@ -363,12 +302,7 @@ def centres(slice_: Slice) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pixels(slices: Mapping[str, Slice | None]) -> pd.DataFrame:
-    """List the pixels of slices that lie on each other, for a reader who wants the numbers.
-
-    Parameters
-    ----------
-    slices
-        By what each shows; of one plane, box and spacing.
+    """List the pixels of slices of one plane, box and spacing, for a reader who wants the numbers.
 
     Returns
     -------

@@ -8,14 +8,7 @@ from cpmlib.study.options import AnalysisOptions
 
 
 def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict[str, float]:
-    """Run the whole analysis.
-
-    Parameters
-    ----------
-    dataset
-        As `cpmlib.study.dataset.read_dataset` returns it.
-    options
-        The choices of the analysis; the project's defaults if None.
+    """Run the whole analysis, with the project's defaults if no options are given.
 
     Returns
     -------

@@ -32,11 +32,8 @@ SECTIONS = (
 def counts(dataset: Dataset) -> pd.DataFrame:
     """Count patients and samples by each characteristic of Table 1.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``section``, ``unit`` (patients or samples), ``column``, ``category``, ``count``,
-        ``percent``; categories that do not occur are left out.
+    ``section``, ``unit`` (patients or samples), ``column``, ``category``, ``count``, ``percent``;
+    categories that do not occur are left out.
     """
     parts = []
     for heading, table, column, levels in SECTIONS:
@@ -67,13 +64,7 @@ def measurements(dataset: Dataset) -> pd.DataFrame:
 
 
 def table_1(dataset: Dataset) -> pd.DataFrame:
-    """Lay the counts and measurements out as the paper's Table 1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``Characteristic``, ``Level``, ``Value``, all text.
-    """
+    """Lay the counts and measurements out as the paper's Table 1, all text."""
     rows = [("Patients", "", str(len(dataset.participants)))]
     described = measurements(dataset).set_index("statistic")
     table = counts(dataset)

@@ -13,10 +13,7 @@ from cpmlib.study.options import AnalysisOptions
 def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
     """Meng's z for the strength of CPM against that of ADC, in each subset.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a subset, as `compare_strength` returns them; r1 belongs to CPM, r2 to ADC.
+    One row a subset, as `compare_strength` returns them; r1 belongs to CPM, r2 to ADC.
     """
     rows = []
     for key in SUBSETS:

@@ -42,14 +42,7 @@ def measured(samples: pd.DataFrame, predictor: str) -> pd.DataFrame:
 
 
 def flag_outliers(samples: pd.DataFrame, predictor: str, options: AnalysisOptions) -> pd.DataFrame:
-    """Apply ROUT to H&E cellularity about its line on a predictor.
-
-    Parameters
-    ----------
-    samples
-        Of one subset.
-    predictor
-        ``"cpm"`` or ``"adc"``.
+    """Apply ROUT to H&E cellularity of one subset about its line on a predictor.
 
     Returns
     -------
@@ -107,18 +100,8 @@ def table_outliers(excluded: pd.DataFrame) -> pd.DataFrame:
 def correlations(samples: pd.DataFrame, flagged: Flagged, options: AnalysisOptions) -> pd.DataFrame:
     """Line, Pearson, Spearman and RMSE of each subset and predictor.
 
-    Parameters
-    ----------
-    samples
-        The sample table.
-    flagged
-        As `flag_all` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``slope``, ``Pearson r``, ``Spearman rho`` and (CPM only, since ADC has another
-        unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
+    ``flagged`` as `flag_all` returns it. Rows ``slope``, ``Pearson r``, ``Spearman rho`` and (CPM
+    only, since ADC has another unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
     """
     rows = []
     for (key, predictor), part in flagged.items():
@@ -152,13 +135,7 @@ def _statistics(
 
 
 def table_2(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay `correlations` out as the paper's Table 2.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``Predictor``, ``Statistic`` and one for each subset, all text; p in brackets.
-    """
+    """Lay `correlations` out as the paper's Table 2, all text; p in brackets."""
     rows = []
     for predictor, name in PREDICTORS.items():
         for statistic, label in (

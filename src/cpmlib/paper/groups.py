@@ -24,17 +24,7 @@ SHOWN = ["enhancement", "grade_group", "idh", "treatment", "cpm", "he_cellularit
 
 @dataclass(frozen=True)
 class Grouping:
-    """Two groups of samples that the paper compares.
-
-    Parameters
-    ----------
-    key
-        Name in the ledger.
-    column
-        Of the sample table.
-    levels, names
-        The two categories of the column, and what the page calls them.
-    """
+    """Two groups of samples that the paper compares: two levels of a column, and their names."""
 
     key: str
     column: str
@@ -64,12 +54,8 @@ def descriptives(samples: pd.DataFrame) -> pd.DataFrame:
 def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
     """Compare both measurements between the groups of each grouping (Fig. 1 C-J).
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each measurement and grouping, as `mann_whitney` returns them, with
-        ``measurement``, ``grouping``, ``group_a``, ``group_b``, and the ends of the means'
-        95 % t intervals.
+    One row for each, as `mann_whitney` returns them, with ``measurement``, ``grouping``,
+    ``group_a``, ``group_b``, and the ends of the means' 95 % t intervals.
     """
     samples = with_grade_grouping(samples, options)
     rows = []

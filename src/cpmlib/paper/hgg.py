@@ -25,18 +25,8 @@ def statistics(
 ) -> pd.DataFrame:
     """Share of HGG samples that are non-enhancing; RMSE and rho of CPM in them.
 
-    Parameters
-    ----------
-    samples
-        The sample table.
-    group
-        As `non_enhancing` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``share`` (percent, of HGG samples whose appearance is known), ``RMSE``,
-        ``Spearman rho``.
+    ``group`` as `non_enhancing` returns it. Rows ``share`` (percent, of HGG samples whose
+    appearance is known), ``RMSE``, ``Spearman rho``.
     """
     graded = with_grade_grouping(samples, options)
     seen = graded[(graded["grade_group"] == "HGG") & graded["enhancement"].notna()]

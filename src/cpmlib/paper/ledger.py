@@ -86,10 +86,8 @@ def make_ledger(
     Returns
     -------
     pandas.DataFrame
-        Indexed by id, in the order of the published table: ``where``, ``statistic``,
-        ``subset``, ``kind``, ``printed``, ``regenerated``, ``ci_low``, ``ci_high``, ``low``,
-        ``high`` (of the rounding interval), ``printed_ci_low``, ``printed_ci_high`` (see
-        `cpmlib.paper.printed_intervals`), ``verdict``, ``notebook``, ``note``.
+        In the order of the published table, by id. ``low`` and ``high`` end the rounding interval,
+        ``printed_ci_low`` and ``printed_ci_high`` that of `cpmlib.paper.printed_intervals`.
 
     Examples
     --------
@@ -220,13 +218,6 @@ def by_kind(ledger: pd.DataFrame) -> pd.DataFrame:
 
 def summary(ledger: pd.DataFrame, relation: str = SAME_STUDY) -> str:
     """Say the totals in one line, what they are made of, and whether data were made to give them.
-
-    Parameters
-    ----------
-    ledger
-        As `make_ledger` returns it.
-    relation
-        As `make_ledger` takes it.
 
     Examples
     --------

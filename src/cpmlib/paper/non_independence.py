@@ -36,11 +36,6 @@ def model_used(options: AnalysisOptions) -> str:
 def signs(models: pd.DataFrame, iterated: pd.DataFrame) -> str:
     """Say where the mixed model's slope and the mean rho have different signs, in sentences.
 
-    Parameters
-    ----------
-    models, iterated
-        As `mixed_models` and `one_per_patient` return them.
-
     Examples
     --------
     >>> at = {"subset": ["whole"], "predictor": ["cpm"]}
@@ -73,15 +68,8 @@ def signs(models: pd.DataFrame, iterated: pd.DataFrame) -> str:
 def mixed_models(flagged: Flagged, options: AnalysisOptions) -> pd.DataFrame:
     """Mixed-model slope of H&E cellularity on each predictor, in each subset.
 
-    Parameters
-    ----------
-    flagged
-        As `cpmlib.paper.correlations.flag_all` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each subset and predictor, as `mixed_model_slope` returns them.
+    ``flagged`` as `cpmlib.paper.correlations.flag_all` returns it; one row each, as
+    `mixed_model_slope` returns them.
     """
     rows = []
     for (key, predictor), part in flagged.items():

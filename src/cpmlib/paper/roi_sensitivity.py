@@ -45,26 +45,11 @@ COLUMNS = ["sample_id", *SETTING, "direction", "value", "coverage", "default"]
 
 
 def directions(count: int = N_DIRECTIONS) -> np.ndarray:
-    """Return unit vectors that are spread evenly: a Fibonacci lattice on the sphere.
+    """Return unit vectors, (count, 3), that are spread evenly: a Fibonacci lattice on the sphere.
 
     Heights are the midpoints of `count` equal slices, which all have one area, and each vector is
     turned by the golden angle from the one before (Swinbank & Purser 2006, Q J R Meteorol Soc
-    132:1769).
-
-    Parameters
-    ----------
-    count
-        At least 1.
-
-    Returns
-    -------
-    (count, 3)
-        World.
-
-    Raises
-    ------
-    ValueError
-        If `count` is below 1.
+    132:1769). A count below 1 raises ValueError.
 
     Examples
     --------
@@ -101,10 +86,8 @@ def sensitivity(
     Returns
     -------
     pandas.DataFrame
-        One row a sample, map, setting and direction: ``sample_id``, ``map`` (``cpm``, ``adc``),
-        ``varied``, ``diameter`` (mm), ``shift`` (mm), ``weighting``, ``direction``, ``value``
-        (unit of the map; NaN where the sphere lies wholly outside), ``coverage``, ``default``.
-        Tables of several patients can be put together for `by_sample` and `summary`.
+        `COLUMNS`, one row a sample, map, setting and direction; ``value`` in the unit of the map,
+        NaN where the sphere lies wholly outside. Tables of several patients can be put together.
 
     Raises
     ------
@@ -165,9 +148,9 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a sample and setting: ``mean`` and ``sd`` (root mean square) of the values over
-        directions, ``mean_change`` and ``largest_change`` over directions, all in the unit of the
-        map; ``relative`` (``mean_change`` by the size of the default; NaN if that is 0),
-        ``default``, ``n_directions`` with a value, and ``n_outside`` without.
+        directions, ``mean_change`` and ``largest_change``, all in the unit of the map; ``relative``
+        (``mean_change`` by the size of the default; NaN if that is 0), ``default``,
+        ``n_directions`` with a value, and ``n_outside`` without.
 
     Examples
     --------
@@ -201,19 +184,14 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise over samples what each setting does.
 
-    Parameters
-    ----------
-    table
-        As `sensitivity` returns it, of all patients.
-
     Returns
     -------
     pandas.DataFrame
         One row a map and setting: ``n`` samples with a value, ``median_relative`` and
-        ``largest_relative`` (median and largest over samples of the change relative to the
-        default; of a shift, of its mean over directions), ``correlation`` (Spearman's rho of the
-        values with the defaults over samples; of a shift, the mean of the rho of each direction;
-        NaN for fewer than three samples or a constant), and ``n_outside``, spheres without a value.
+        ``largest_relative`` (over samples, of the change relative to the default; of a shift, of
+        its mean over directions), ``correlation`` (Spearman's rho of the values with the defaults
+        over samples; of a shift, the mean of the rho of each direction; NaN for fewer than three
+        samples or a constant), and ``n_outside``, spheres without a value.
     """
     if "map" not in table:
         return pd.DataFrame({"map": []})

@@ -33,11 +33,8 @@ CHOICES: dict[str, dict[str, object]] = {
 def table(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -> pd.DataFrame:
     """Repeat the analysis with one choice changed at a time.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``choice``, ``reproduced`` (count), ``lost`` and ``gained`` (ids with spaces
-        between, against the first row, which is the analysis as the book runs it).
+    ``choice``, ``reproduced`` (count), ``lost`` and ``gained`` (ids with spaces between, against
+    the first row, which is the analysis as the book runs it).
     """
     base = _reproduced(dataset, options, published)
     rows = [_row("As in this book", base, base)]

@@ -22,7 +22,6 @@ from scipy import ndimage
 from cpmlib.figures.slices import (
     PLANES,
     DisplayStyle,
-    Plane,
     Slice,
     box_of_brain,
     centres,
@@ -33,6 +32,7 @@ from cpmlib.figures.slices import (
     take_slice,
 )
 from cpmlib.figures.style import PANEL, figure_style
+from cpmlib.mri.resampling import Interpolation
 
 if TYPE_CHECKING:
     from cpmlib.mri.registration import AlignmentReport
@@ -85,8 +85,8 @@ def figure_registration(
         for row, (contrast, image) in zip(axes, aligned.items(), strict=True):
             for ax, plane in zip(row, PLANES, strict=False):
                 below = take_slice(reference, point, plane, box=box)
-                border = None if mask is None else _slice_of(mask, below, point, box)
-                over = take_slice(image, point, plane, box=box, spacing=_spacing(below))
+                border = None if mask is None else _slice_of(mask, below, point, box, "nearest")
+                over = _slice_of(image, below, point, box)
                 _draw_edges(ax, below, over, border)
                 ax.set_title(plane)
                 if plane == "axial":
@@ -105,10 +105,8 @@ def pixels_of_registration(
     tables = []
     for plane in PLANES:
         below = take_slice(reference, point, plane, box=box)
-        slices = {"T1wGd": below}
-        for name, image in aligned.items():
-            slices[name] = take_slice(image, point, plane, box=box, spacing=_spacing(below))
-        tables.append(pixels(slices))
+        over = {name: _slice_of(image, below, point, box) for name, image in aligned.items()}
+        tables.append(pixels({"T1wGd": below, **over}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -119,22 +117,21 @@ def _view(
     if mask is None:
         box = field_of_view(reference)
         return box, box.mean(axis=0)
-    return box_of_brain(mask), _centroid(mask)
+    inside = np.argwhere(np.asarray(mask.dataobj) > 0.5)
+    return box_of_brain(mask), nib.affines.apply_affine(mask.affine, inside.mean(axis=0))
 
 
-def _centroid(mask: nib.Nifti1Image) -> np.ndarray:
-    index = np.argwhere(np.asarray(mask.dataobj) > 0.5)
-    return nib.affines.apply_affine(mask.affine, index.mean(axis=0))
-
-
-def _spacing(slice_: Slice) -> float:
-    return abs(slice_.edges[1] - slice_.edges[0]) / slice_.values.shape[1]  # noqa: PD011
-
-
-def _slice_of(mask: nib.Nifti1Image, like: Slice, point: np.ndarray, box: np.ndarray) -> Slice:
-    plane: Plane = like.plane
+def _slice_of(
+    image: nib.Nifti1Image,
+    like: Slice,
+    point: np.ndarray,
+    box: np.ndarray,
+    interpolation: Interpolation = "linear",
+) -> Slice:
+    """Slice an image in the plane and with the pixels of another slice."""
+    spacing = abs(like.edges[1] - like.edges[0]) / like.values.shape[1]  # noqa: PD011
     return take_slice(
-        mask, point, plane, box=box, spacing=_spacing(like), interpolation="nearest", name="mask"
+        image, point, like.plane, box=box, spacing=spacing, interpolation=interpolation
     )
 
 

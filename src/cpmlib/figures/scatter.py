@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, write_reason
-from cpmlib.paper.correlations import OUTCOME, Flagged
+from cpmlib.paper.correlations import OUTCOME, Flagged, line_with_band
 from cpmlib.paper.formatting import format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS
-from cpmlib.statistics.correlation import linear_fit
 
 
 def figure_2(flagged: Flagged, table: pd.DataFrame) -> Figure:
@@ -64,18 +62,12 @@ def draw_association(
     ax.scatter(
         out[predictor], out[OUTCOME], s=30, facecolor="white", edgecolor="black", linewidth=1
     )
-    fit = linear_fit(kept[predictor], kept[OUTCOME]).iloc[0]
-    if not line or pd.isna(fit["estimate"]):
-        return
     x = np.linspace(flagged[predictor].min(), flagged[predictor].max(), 100)
-    y = fit["intercept"] + fit["estimate"] * x
-    values = kept[predictor].to_numpy(float)
-    spread = ((values - values.mean()) ** 2).sum()
-    sigma = fit["se"] * np.sqrt(spread)
-    error = sigma * np.sqrt(1 / len(values) + (x - values.mean()) ** 2 / spread)
-    half = stats.t.isf(0.025, fit["df"]) * error
-    ax.plot(x, y, color=colour, linewidth=1.5)
-    ax.fill_between(x, y - half, y + half, color=colour, alpha=0.15, linewidth=0)
+    band = line_with_band(kept, predictor, x) if line else None
+    if band is not None:
+        y, half = band
+        ax.plot(x, y, color=colour, linewidth=1.5)
+        ax.fill_between(x, y - half, y + half, color=colour, alpha=0.15, linewidth=0)
 
 
 def _annotation(rows: pd.DataFrame) -> str:

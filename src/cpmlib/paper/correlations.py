@@ -12,12 +12,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from cpmlib.paper import formatting
 from cpmlib.paper.formatting import format_both, format_columns, format_estimates, format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
 from cpmlib.statistics.correlation import correlate, linear_fit, root_mean_square_error
-from cpmlib.statistics.results import why_not_estimable, with_interval
+from cpmlib.statistics.results import CONFIDENCE, why_not_estimable, with_interval
 from cpmlib.statistics.rout import RoutResult, rout_line
 from cpmlib.study.options import AnalysisOptions
 
@@ -132,6 +133,23 @@ def _statistics(
         row = root_mean_square_error(used[predictor], used[OUTCOME], rng=rng)
         rows.append(row.assign(excluded=without))
     return rows
+
+
+def line_with_band(
+    kept: pd.DataFrame, predictor: str, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the least-squares line at x, and half the width of its 95 % confidence band.
+
+    None where the samples have no line.
+    """
+    fit = linear_fit(kept[predictor], kept[OUTCOME]).iloc[0]
+    if pd.isna(fit["estimate"]):
+        return None
+    values = kept[predictor].to_numpy(float)
+    spread = ((values - values.mean()) ** 2).sum()
+    error = fit["se"] * np.sqrt(spread / len(values) + (x - values.mean()) ** 2)
+    half = stats.t.isf((1 - CONFIDENCE) / 2, fit["df"]) * error
+    return fit["intercept"] + fit["estimate"] * x, half
 
 
 def table_2(table: pd.DataFrame) -> pd.DataFrame:

@@ -36,30 +36,19 @@ NOT_COMPARED = "not compared"
 VERDICTS = (REPRODUCED, IF_TRUNCATED, NOT_REPRODUCED, CANNOT_HOLD)
 """What a value of the paper's own study, or of data calibrated to it, can be."""
 
-NOTEBOOK = {
-    "t1": "01_cohort",
-    "desc": "02_groups",
-    "group": "02_groups",
-    "corr": "03_correlations",
-    "meng": "04_cpm_against_adc",
-    "lmm": "05_non_independence",
-    "iter": "05_non_independence",
-    "hgg": "06_hgg_non_enhancing",
-    "case": "07_cases",
-}
-"""Which notebook computes the values whose id begins so."""
-
-
 PARTS = {
-    "Cohort": ("t1",),
-    "Groups": ("desc", "group"),
-    "Correlations": ("corr",),
-    "CPM against ADC": ("meng",),
-    "Non-independence": ("lmm", "iter"),
-    "HGG, non-enhancing": ("hgg",),
-    "Cases": ("case",),
+    "Cohort": ("01_cohort", ("t1",)),
+    "Groups": ("02_groups", ("desc", "group")),
+    "Correlations": ("03_correlations", ("corr",)),
+    "CPM against ADC": ("04_cpm_against_adc", ("meng",)),
+    "Non-independence": ("05_non_independence", ("lmm", "iter")),
+    "HGG, non-enhancing": ("06_hgg_non_enhancing", ("hgg",)),
+    "Cases": ("07_cases", ("case",)),
 }
-"""Parts of the ledger, and how the ids of their values begin."""
+"""Parts of the ledger: the notebook that computes their values, and how the ids of these begin."""
+
+NOTEBOOK = {prefix: notebook for notebook, prefixes in PARTS.values() for prefix in prefixes}
+"""Notebook by the beginning of an id."""
 
 
 def make_ledger(
@@ -149,8 +138,7 @@ def totals(ledger: pd.DataFrame) -> dict[str, int]:
 
 def parts(ledger: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the rows of each of the `PARTS` that the ledger has."""
-    begins = pd.Series([str(id).split(".")[0] for id in ledger.index], index=ledger.index)
-    found = {name: ledger[begins.isin(prefixes)] for name, prefixes in PARTS.items()}
+    found = {name: ledger[ledger["notebook"] == notebook] for name, (notebook, _) in PARTS.items()}
     return {name: rows for name, rows in found.items() if len(rows)}
 
 

@@ -23,7 +23,7 @@ from cpmlib.book.viewer import has_base, viewer_html
 from cpmlib.figures.cases import figure_case_images
 from cpmlib.figures.representative import CaseImages
 from cpmlib.figures.slices import world_point
-from cpmlib.paper.cases import COLUMNS, case_title, cases
+from cpmlib.paper.cases import case_title, cases
 from cpmlib.roi.means import EmptySphere, roi_mean
 from cpmlib.study.schemas import SEX
 
@@ -55,7 +55,7 @@ def show_cases(page: Page, key: str, pictures: Mapping[str, CaseImages | None]) 
             known |= case_findings(picture)
         captions.append(case_caption(known))
     more = " ".join(captions) or "There is none."
-    page.figure(key, figure_case_images(shown), named[COLUMNS], more=more)
+    page.figure(key, figure_case_images(shown), named, more=more)
 
 
 def show_viewers(page: Page, pictures: Mapping[str, CaseImages | None]) -> None:

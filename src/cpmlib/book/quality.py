@@ -205,10 +205,10 @@ def format_quality(table: pd.DataFrame) -> pd.DataFrame:
       patient ADC outside (%)
     0     P01            0.06
     """
-    known = {name: look for name, look in NUMBERS.items() if name in table.columns}
-    scaled = table.assign(**{name: table[name] * look[2] for name, look in known.items()})
-    shown = _written(scaled, {name: look[1] for name, look in known.items()})
-    names = {name: look[0] for name, look in known.items()}
+    known = {name: style for name, style in NUMBERS.items() if name in table.columns}
+    scaled = table.assign(**{name: table[name] * style[2] for name, style in known.items()})
+    shown = _written(scaled, {name: style[1] for name, style in known.items()})
+    names = {name: style[0] for name, style in known.items()}
     return shown.rename(columns={"participant_id": "patient", **names})
 
 

@@ -32,6 +32,7 @@ from cpmlib.figures.slices import (
     take_slice,
 )
 from cpmlib.figures.style import figure_absent, figure_style, write_reason
+from cpmlib.mri.resampling import Interpolation
 from cpmlib.study.options import ROI_DIAMETER
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
@@ -130,25 +131,16 @@ def quality_row(
     point = box.mean(axis=0)
     if len(points):
         point = points[np.argsort(points[:, 2], kind="stable")[(len(points) - 1) // 2]]
-    slices = {
-        key: take_slice(image, point, box=box, spacing=PIXEL, name=f"{name} {key}")
-        for key, image in present.items()
-    }
+
+    def sliced(key: str, image: nib.Nifti1Image, how: Interpolation = "linear") -> Slice:
+        named = f"{name} {key}"
+        return take_slice(image, point, box=box, spacing=PIXEL, interpolation=how, name=named)
+
+    slices = {key: sliced(key, image) for key, image in present.items()}
     counts = images.get(EXTRAPOLATION)
     if counts is not None:
-        slices[EXTRAPOLATION] = take_slice(
-            counts,
-            point,
-            box=box,
-            spacing=PIXEL,
-            interpolation="nearest",
-            name=f"{name} {EXTRAPOLATION}",
-        )
-    inside = None
-    if mask is not None:
-        inside = take_slice(
-            mask, point, box=box, spacing=PIXEL, interpolation="nearest", name=f"{name} mask"
-        )
+        slices[EXTRAPOLATION] = sliced(EXTRAPOLATION, counts, "nearest")
+    inside = None if mask is None else sliced("mask", mask, "nearest")
     return QualityRow(name, slices, inside, points)
 
 

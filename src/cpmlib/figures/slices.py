@@ -110,15 +110,11 @@ def take_slice(
     image
         3-D, on any grid, oblique or not.
     point : (3,)
-        World point that the slice passes through, mm, RAS+.
+        On the slice; world, mm, RAS+.
     box : (2, 3)
         World box to show; the image's field of view if None.
     spacing
         Edge of a pixel, mm; the image's smallest voxel edge if None.
-    interpolation
-        ``"linear"``, or ``"nearest"`` for masks.
-    name
-        What to call the image in a message.
 
     Raises
     ------
@@ -138,16 +134,11 @@ def take_slice(
            [1., 0., 0.],
            [0., 0., 0.]], dtype=float32)
     """
-    if plane not in PLANES:
-        raise ValueError(f"plane is {plane!r}; expected one of {', '.join(PLANES)}")
     point = world_point(point)
     if spacing is None:
         spacing = float(as_volume(image, name).grid.voxel_sizes.min())
-    if not 0 < spacing < np.inf:
-        raise ValueError(f"spacing is {spacing}; expected a size above 0 mm")
     low, high = field_of_view(image) if box is None else np.asarray(box, dtype=float)
-    if not (np.isfinite([low, high]).all() and (high > low).all()):
-        raise ValueError(f"the box runs from {low} to {high}; expected finite and rising edges")
+    _check_view(plane, spacing, low, high)
     across, up, through = PLANES[plane]
     # The allowance keeps rounding of an oblique affine from adding a row of pixels.
     count = np.maximum(np.ceil((high - low) / spacing - 1e-3), 1).astype(int)
@@ -158,12 +149,19 @@ def take_slice(
     shape = (int(count[0]), int(count[1]), int(count[2]))
     grid = resample_to(image, affine, shape, interpolation, name)
     values = np.asarray(grid.dataobj, dtype=np.float32).transpose(up, across, through)
-    first = affine[:3, 3] - spacing / 2
-    last = first + spacing * count
-    edges = (last[across], first[across], first[up], last[up])
-    left, right, bottom, top = (float(edge) for edge in edges)
+    first, last = affine[:3, 3] - spacing / 2, affine[:3, 3] - spacing / 2 + spacing * count
+    edges = (float(last[across]), float(first[across]), float(first[up]), float(last[up]))
     shown = np.ascontiguousarray(values[::-1, ::-1, 0])
-    return Slice(shown, (left, right, bottom, top), plane, float(point[through]))
+    return Slice(shown, edges, plane, float(point[through]))
+
+
+def _check_view(plane: str, spacing: float, low: np.ndarray, high: np.ndarray) -> None:
+    if plane not in PLANES:
+        raise ValueError(f"plane is {plane!r}; expected one of {', '.join(PLANES)}")
+    if not 0 < spacing < np.inf:
+        raise ValueError(f"spacing is {spacing}; expected a size above 0 mm")
+    if not (np.isfinite([low, high]).all() and (high > low).all()):
+        raise ValueError(f"the box runs from {low} to {high}; expected finite and rising edges")
 
 
 def world_point(point: ArrayLike) -> np.ndarray:

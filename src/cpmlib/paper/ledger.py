@@ -65,8 +65,7 @@ def make_ledger(
         As `cpmlib.study.published.read_published` returns it.
     regenerated
         Value of each id; a missing or NaN value is one that the dataset does not have. The ends of
-        its 95 % interval, if any, under the id with `CI_LOW` or `CI_HIGH` of
-        `cpmlib.statistics.results` behind.
+        its 95 % interval, if any, under the id with `CI_LOW` or `CI_HIGH` behind.
     bounds
         As `cpmlib.paper.feasibility.bounds` returns them.
     relation

@@ -75,13 +75,10 @@ def sensitivity(
     Parameters
     ----------
     maps
-        ``"CPM"`` and ``"ADC"``, each on its own grid, and the brain's ``"mask"``; only what there
-        is. Others are left alone.
+        ``"CPM"``, ``"ADC"`` and the brain's ``"mask"``, each on its own grid, as far as there is.
     targets
         ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+); samples without
         a target are left out, and single values that `cpmlib.study.schemas.wanted` names.
-    options
-        For the default diameter and weighting.
 
     Returns
     -------
@@ -110,16 +107,11 @@ def sensitivity(
     placed = targets.dropna(subset=list(AXES)).reset_index(drop=True)
     images = {key: maps[name] for key, name in PREDICTORS.items() if name in maps}
     mask = maps.get("mask")
-    defaults = {
-        key: roi_table(
-            {key: image},
-            placed[wanted(placed, key)],
-            options.roi_diameter,
-            options.roi_weighting,
-            mask,
-        ).set_index("sample_id")[f"{key}_mean"]
-        for key, image in images.items()
-    }
+    size = options.roi_diameter, options.roi_weighting
+    defaults = {}
+    for key, image in images.items():
+        regions = roi_table({key: image}, placed[wanted(placed, key)], *size, mask)
+        defaults[key] = regions.set_index("sample_id")[f"{key}_mean"]
     rows: list[dict[str, object]] = []
     for sample, *place in placed[["sample_id", *AXES]].itertuples(index=False):
         point = np.array(place, dtype=float)
@@ -127,11 +119,8 @@ def sensitivity(
             image, default = images[key], float(defaults[key][sample])
             for setting, centre in _settings(point, options):
                 value, coverage = _read(image, centre, setting, mask, key)
-                rows.append(
-                    {"sample_id": sample, "map": key}
-                    | setting._asdict()
-                    | {"value": value, "coverage": coverage, "default": default}
-                )
+                read = {"value": value, "coverage": coverage, "default": default}
+                rows.append({"sample_id": sample, "map": key} | setting._asdict() | read)
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.round({"value": DECIMALS, "default": DECIMALS, "coverage": 2 * DECIMALS})
 

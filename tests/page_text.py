@@ -21,6 +21,13 @@ _GLUE = re.compile(r"\{glue:text\}`([^`:]*)(?::([^`]*))?`")
 
 def page_text(name: str, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Execute a notebook's cells in this process; return its prose, captions and tables."""
+    return run_page(name, dataset, monkeypatch)[0]
+
+
+def run_page(
+    name: str, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, dict[str, Any]]:
+    """As `page_text`, with the notebook's variables."""
     monkeypatch.setenv("CPMLIB_DATASET", str(dataset))
     monkeypatch.setenv("CPMLIB_OPTIONS", '{"n_draws": 20}')
     monkeypatch.setenv("CPMLIB_BUILD", str(dataset.parent / "no-images"))
@@ -52,4 +59,4 @@ def page_text(name: str, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # as in a kernel, where none is an error
                 exec(compile(cell.source, name, "exec"), names)
-    return _GLUE.sub(shown, "\n\n".join(parts))
+    return _GLUE.sub(shown, "\n\n".join(parts)), names

@@ -122,7 +122,7 @@ def library_files(script: str | None) -> list[str]:
         Paths from the project's folder.
     """
     if script is None:
-        kinds = (".py", ".html", ".css", ".js")
+        kinds = (".py", ".html", ".css", ".js", ".toml")
         paths = [p for name in PACKAGES for p in (SRC / name).rglob("*") if p.suffix in kinds]
         return sorted(str(p.relative_to(ROOT)) for p in paths)
     path = ROOT / script
@@ -169,7 +169,7 @@ def _files_of(name: str) -> set[Path]:
     for depth in range(1, len(parts) + 1):
         stem = SRC.joinpath(*parts[:depth])
         # Beside a module may lie what it reads, under the same name: a template, a style, a script.
-        beside = [stem.with_suffix(end) for end in (".html", ".css", ".js")]
+        beside = [stem.with_suffix(end) for end in (".html", ".css", ".js", ".toml")]
         for path in (stem.with_suffix(".py"), stem / "__init__.py", *beside):
             if path.is_file():
                 found.add(path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from cpmlib.study.markup import pipe_table
+from cpmlib.book.markup import pipe_table
 from dependencies import ROOT, imported_by
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ import yaml
 
 import child
 from cpmlib.book import measured
+from cpmlib.book.captions import with_numbers
+from cpmlib.book.markup import escape, pipe_table, typeset
 from cpmlib.study import schemas
-from cpmlib.study.markup import escape, pipe_table, typeset
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
 from leaks import leaks, tell
 from library_pages import write_pages
@@ -79,6 +80,8 @@ def _copy_book() -> None:
     shutil.copytree(
         ROOT / "book", SITE / "book", ignore=shutil.ignore_patterns("_toc.yml", "_static")
     )
+    for page in (SITE / "book").glob("*.md"):
+        page.write_text(with_numbers(page.read_text("utf-8")), encoding="utf-8")
     shutil.copytree(ROOT / "book" / "_static", SITE / "_static", dirs_exist_ok=True)
     shutil.copy(ROOT / "book" / "_toc.yml", SITE / "_toc.yml")
     shutil.copy(BUILD / "graph.svg", SITE / "book" / "graph.svg")

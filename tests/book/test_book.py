@@ -114,7 +114,7 @@ def test_one_patient_says_not_estimable_and_still_builds(project, tmp_path):
     for name in ("02_groups", "03_correlations", "04_cpm_against_adc", "05_non_independence"):
         assert "not estimable" in project.page(f"notebooks/{name}.html"), name
     for name, page in project.pages().items():
-        if name.startswith("notebooks/") and "10_surrogate" not in name:
+        if name.startswith("notebooks/") and "14_surrogate" not in name:
             assert not re.search(r">[^<]*\bnan\b[^<]*<", page), name
     assert "SYNTHETIC" not in project.page("notebooks/02_groups.html")
     assert run.stdout.strip().splitlines()[-1].startswith("another study than the paper's: ")
@@ -122,7 +122,7 @@ def test_one_patient_says_not_estimable_and_still_builds(project, tmp_path):
         if name.startswith(("book/", "notebooks/")):
             assert "Dataset: A study in one table" in page, name
     # The chapter on the surrogate is about other data; its figures and tables say so even here.
-    assert project.page("notebooks/10_surrogate.html").count("SYNTHETIC") >= 4
+    assert project.page("notebooks/14_surrogate.html").count("SYNTHETIC") >= 4
 
 
 def test_a_study_builds_and_ends_with_its_totals_for_the_options(project, study, published):
@@ -130,7 +130,7 @@ def test_a_study_builds_and_ends_with_its_totals_for_the_options(project, study,
     run = project.build_study()
     assert run.returncode == 0, run.stdout + run.stderr
     assert len(executed(run)) == len(list((ROOT / "notebooks").glob("*.md"))) - 1
-    assert "10_surrogate" not in executed(run)
+    assert "14_surrogate" not in executed(run)
     wald_z = totals(study, published, mixed_model_test="wald-z")
     assert run.stdout.strip().splitlines()[-1] == wald_z != totals(study, published)
     assert "wald-z" in project.page("notebooks/05_non_independence.html")
@@ -148,7 +148,7 @@ def test_nothing_changed_nothing_runs(project, study):
 
 def test_no_identifier_and_no_name_of_a_file_reaches_a_page(project, study):
     """Entities of names, a folder's name, and what a folder's neighbours say of it."""
-    assert "no brain mask" in project.page("notebooks/12_quality_control.html")
+    assert "no brain mask" in project.page("notebooks/09_quality_control.html")
     shared = [*project.html.rglob("*"), project.folder / VALUES]
     built = b"".join(p.read_bytes() for p in shared if p.is_file()).lower()
     secrets = ("19520109", "MuellerHan", "KlinikumOst", "MRN47", "ACC9")
@@ -213,12 +213,12 @@ def test_a_changed_sample_and_a_new_patient_change_every_page_with_numbers(proje
     )
     run = project.build_study()
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "10_surrogate" not in executed(run)
+    assert "14_surrogate" not in executed(run)
     assert project.content["values"]["t1.n_patients"] == 28
     assert project.content["values"]["t1.n_samples"] == n_samples + 1
     after = project.pages()
     # The chapter on the surrogate is about the default dataset alone; this study has no images.
-    others = {"10_surrogate", "11_one_patient", "13_regions", "14_training"}
+    others = {"14_surrogate", "08_one_patient", "10_regions", "11_training"}
     numbered = [n for n in after if n.startswith("notebooks/") and Path(n).stem not in others]
     unchanged = {n for n in [*numbered, "book/index.html"] if shown(after[n]) == shown(before[n])}
     assert unchanged == set()
@@ -230,9 +230,9 @@ def test_a_library_change_reruns_only_what_depends_on_it(project, study):
     run = project.build_study(VALUES)
     assert executed(run) == {
         "04_cpm_against_adc",
-        "08_ledger",
-        "09_sensitivity",
-        "10_surrogate",
+        "12_ledger",
+        "13_sensitivity",
+        "14_surrogate",
     }
 
 
@@ -240,7 +240,7 @@ def test_a_changed_sentence_reruns_its_notebook_and_the_ledger(project, study):
     notebook = project.folder / "notebooks" / "07_cases.md"
     notebook.write_text(notebook.read_text() + "\nOne more sentence.\n")
     run = project.build_study(VALUES)
-    assert executed(run) == {"07_cases", "08_ledger"}
+    assert executed(run) == {"07_cases", "12_ledger"}
     made = project.folder / "build" / "private" / "site" / "notebooks" / "07_cases.ipynb"
     assert "One more sentence." in made.read_text("utf-8")
 
@@ -258,7 +258,7 @@ needs:
 
 ```{code-cell} ipython3
 from cpmlib.book.page import Page
-from cpmlib.book.values_file import collect
+from cpmlib.book.ledger import collect
 
 page = Page("15_new")
 print("patients:", collect(page, ["01_cohort"])["t1.n_patients"])

@@ -409,7 +409,7 @@ def test_a_study_with_only_maps_and_lps_targets_builds(copy, maps_only):
     np.testing.assert_allclose(found["adc"], wanted["adc"], atol=0.11)
     np.testing.assert_allclose(found["target_x"], wanted["target_x"])
     # The model of the build before still lies there; no map was predicted by it.
-    page = (private / "site" / "notebooks" / "14_training.ipynb").read_text("utf-8")
+    page = (private / "site" / "notebooks" / "11_training.ipynb").read_text("utf-8")
     assert "Forest trained on" not in page
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import jupytext
 import pytest
+import yaml
 
+from cpmlib.book.captions import read_items
 from studies import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
@@ -66,18 +68,59 @@ def test_a_notebook_opens_its_own_page(path: Path):
     assert f'Page("{path.stem}"' in path.read_text("utf-8")
 
 
-def test_figures_and_tables_are_numbered_once():
-    text = "".join(path.read_text("utf-8") for path in NOTEBOOKS)
-    titles = re.findall(r'title=f?"([^"]+)"', text)
-    assert len(titles) == len(set(titles))
-    assert all(re.search(r"[0-9{]", title) for title in titles)
-    assert len(titles) == text.count("page.figure(") + text.count("page.table(")
+def keys_in_reading_order() -> list[str]:
+    """The figures and tables of the book: those that each page of the table of contents shows."""
+    contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf-8"))
+    keys: list[str] = []
+    for chapter in (entry["file"] for part in contents["parts"] for entry in part["chapters"]):
+        text = (ROOT / f"{chapter}.md").read_text("utf-8")
+        for call, key in {"show_bounds(": "table-proof", "show_ledger(": "table-ledger"}.items():
+            text = text.replace(call, f'"{key}"')
+        text = re.sub(r"^:name: (fig-[a-z]+)$", r'"\1"', text, flags=re.M)
+        code = re.sub(r"^(from|import) .*", "", text, flags=re.M)
+        keys += re.findall(r'"((?:fig|table)-[a-z0-9-]+)"', code)
+    return keys
 
 
-def test_the_book_lists_every_notebook():
+def test_figures_and_tables_are_listed_in_reading_order():
+    assert keys_in_reading_order() == list(read_items())
+
+
+@pytest.mark.parametrize("kind", ["Fig.", "Table"])
+def test_numbers_have_no_gap(kind):
+    numbers = [item.number for item in read_items().values()]
+    assert len(numbers) == len(set(numbers))
+    own = [number for number in numbers if number.startswith(f"{kind} B")]
+    assert own == [f"{kind} B{i}" for i in range(1, len(own) + 1)]
+
+
+@pytest.mark.parametrize("kind", ["Fig.", "Table"])
+def test_what_is_the_papers_has_its_number(kind):
+    numbers = [item.number for item in read_items().values() if " B" not in item.number]
+    paper = {"Fig.": (4, 2), "Table": (2, 1)}[kind]
+    main = [f"{kind} {i}" for i in range(1, paper[0] + 1)]
+    supplement = [f"Supplementary {kind} {i}" for i in range(1, paper[1] + 1)]
+    found = [number for number in numbers if kind in number]
+    assert sorted(found) == sorted(main + supplement)
+
+
+def test_no_number_of_the_books_own_is_typed():
+    for path in [*NOTEBOOKS, *(ROOT / "book").glob("*.md")]:
+        assert not re.search(r"(Fig\.|Figs\.|Table|Tables) B\d", path.read_text("utf-8")), path.name
+
+
+@pytest.mark.parametrize(("key", "entry"), read_items().items())
+def test_a_figure_has_an_alternative_text(key, entry):
+    if key not in ("fig-workflow", "fig-rooms"):  # which stand on pages of prose
+        assert entry.caption
+        assert bool(entry.alt) == key.startswith("fig-")
+
+
+def test_the_number_of_a_notebook_is_its_place_in_the_book():
     toc = (ROOT / "book" / "_toc.yml").read_text("utf-8")
-    for path in NOTEBOOKS:
-        assert f"notebooks/{path.stem}" in toc
+    listed = re.findall(r"file: notebooks/(\S+)", toc)
+    assert listed == [path.stem for path in NOTEBOOKS]
+    assert [int(name[:2]) for name in listed] == list(range(1, len(listed) + 1))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -15,10 +15,19 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from myst_parser.docutils_ import Parser
 
+from cpmlib.book import markup
+from cpmlib.book.captions import Item
 from cpmlib.book.page import Page, _build_of_default
 from cpmlib.figures.style import figure_absent
-from cpmlib.study import markup
 from studies import COHORT
+
+
+@pytest.fixture(autouse=True)
+def listed(monkeypatch):
+    """Give every key a number and a caption, so that a test needs none of the book's own."""
+    made = {"fig-9": Item("Fig. 9", "Heads.", "Two heads."), "table-9": Item("Table 9", "Text.")}
+    monkeypatch.setattr("cpmlib.book.page.item", made.__getitem__)
+    return made
 
 
 @pytest.fixture
@@ -37,7 +46,7 @@ def test_figure_writes_files_that_carry_the_label(page, tmp_path, capsys):
     figure = Figure()
     figure.subplots().plot([1, 2])
     data = pd.DataFrame({"x": [1.0]})
-    page.figure("fig-9", figure, title="Fig. 9", caption="A line.", alt="A line.", data=data)
+    page.figure("fig-9", figure, data)
     folder = tmp_path / "99_test_files"
     assert {p.name for p in folder.iterdir()} == {"fig-9.svg", "fig-9.pdf", "fig-9.csv"}
     assert page.dataset.label in (folder / "fig-9.csv").read_text()
@@ -49,7 +58,7 @@ def test_a_figure_that_is_not_there_has_neither_caption_nor_description_of_one(p
     monkeypatch.setattr("cpmlib.book.page.display", lambda thing: shown.append(thing.data))
     data = pd.DataFrame({"x": [1.0]})
     for figure in (figure_absent("no image"), Figure()):
-        page.figure("f", figure, title="Fig. 9", caption="Heads.", alt="Two heads.", data=data)
+        page.figure("fig-9", figure, data)
     assert not figure_absent("no image").axes[0].axison
     assert "**Fig. 9.** No image." in shown[0]
     assert ":alt: No image." in shown[0]
@@ -58,7 +67,7 @@ def test_a_figure_that_is_not_there_has_neither_caption_nor_description_of_one(p
 
 
 def test_table_writes_files_that_carry_the_label(page, tmp_path):
-    page.table("table-9", pd.DataFrame({"a": ["50 % & more"]}), title="Table 9", caption="Text.")
+    page.table("table-9", pd.DataFrame({"a": ["50 % & more"]}))
     folder = tmp_path / "99_test_files"
     assert page.dataset.label in (folder / "table-9.csv").read_text()
     latex = (folder / "table-9.tex").read_text()
@@ -73,7 +82,7 @@ def test_without_a_label_nothing_is_added(page, tmp_path, monkeypatch):
     monkeypatch.setenv("CPMLIB_DATASET", str(copy))
     real = Page("99_test")
     figure = Figure()
-    real.figure("fig-9", figure, title="F", caption="C", alt="A", data=pd.DataFrame({"x": [1]}))
+    real.figure("fig-9", figure, pd.DataFrame({"x": [1]}))
     assert not figure.texts
     assert (tmp_path / "99_test_files" / "fig-9.csv").read_text() == "x\n1\n"
 
@@ -83,26 +92,27 @@ def test_equal_figures_are_equal_files(page, tmp_path):
     for _ in range(2):
         figure = Figure()
         figure.subplots().plot([1, 2])
-        page.figure("fig", figure, title="F", caption="C", alt="A", data=pd.DataFrame({"x": [1]}))
+        page.figure("fig-9", figure, pd.DataFrame({"x": [1]}))
         folder = tmp_path / "99_test_files"
-        contents.append([(folder / f"fig.{end}").read_bytes() for end in ("svg", "pdf", "csv")])
+        contents.append([(folder / f"fig-9.{end}").read_bytes() for end in ("svg", "pdf", "csv")])
     assert contents[0] == contents[1]
 
 
 def test_mathematics_in_a_label_is_not_typeset(page, tmp_path, monkeypatch):
     page.dataset = replace(page.dataset, label=r"cost $\frac$ 50 % } \input{x} {")
-    page.figure("f", Figure(), title="F", caption="C", alt="A", data=pd.DataFrame({"x": [1]}))
-    page.table("t", pd.DataFrame({"x": [1.0, float("nan")]}), title="T", caption="C")
-    latex = (tmp_path / "99_test_files" / "t.tex").read_text()
+    page.figure("fig-9", Figure(), pd.DataFrame({"x": [1]}))
+    page.table("table-9", pd.DataFrame({"x": [1.0, float("nan")]}))
+    latex = (tmp_path / "99_test_files" / "table-9.tex").read_text()
     assert r"\input" not in latex
     assert r"\textbackslash{}input\{x\}" in latex
 
 
-def test_a_latex_table_keeps_its_caption_and_no_cell_is_a_command(page, tmp_path):
+def test_a_latex_table_keeps_its_caption_and_no_cell_is_a_command(page, tmp_path, listed):
     cells = pd.DataFrame({"a_b": ["\\input{x}", "^^5cinput", "one\n\n\\par two", float("nan")]})
     caption = "Means of `cpm`, in [the chapter](02.ipynb), 50 % of R²."
-    page.table("t", cells, title="Table 9", caption=caption)
-    latex = (tmp_path / "99_test_files" / "t.tex").read_text()
+    listed["table-9"] = Item("Table 9", caption)
+    page.table("table-9", cells)
+    latex = (tmp_path / "99_test_files" / "table-9.tex").read_text()
     assert r"Table 9. Means of cpm, in the chapter, 50 \% of R²." in latex
     assert page.dataset.label.split()[0] in latex
     for command in ("\\input", "^^", "\n\n", "\\par", "nan"):
@@ -115,8 +125,8 @@ def test_no_cell_of_a_download_is_a_formula(page, tmp_path, start):
     hostile = f"{start}HYPERLINK(1)|' /C calc'!A0"
     page.dataset = replace(page.dataset, label=hostile)
     data = pd.DataFrame({hostile: ["x"], "text": [hostile], "n": [-1.5], "written": ["-2.5e3"]})
-    page.table("t", data, title="T", caption="C", data=data)
-    rows = list(csv.reader((tmp_path / "99_test_files" / "t.csv").read_text().splitlines()))
+    page.table("table-9", data, data)
+    rows = list(csv.reader((tmp_path / "99_test_files" / "table-9.csv").read_text().splitlines()))
     assert len(rows) == 2
     assert [cell for row in rows for cell in row if cell[0] in "=+-@＝\t\r"] == ["-1.5", "-2.5e3"]
     assert rows[1][2:4] == ["-1.5", "-2.5e3"]
@@ -237,6 +247,6 @@ def test_a_study_in_a_folder_of_the_same_name_is_not_the_default(tmp_path, monke
 def test_a_table_without_rows_says_none(page, tmp_path, monkeypatch, shown):
     texts = []
     monkeypatch.setattr("cpmlib.book.page.display", lambda thing: texts.append(thing.data))
-    page.table("t", shown, title="Table 9", caption="Nothing.")
+    page.table("table-9", shown)
     assert "| none |" in texts[0]
-    assert "none" not in (tmp_path / "99_test_files" / "t.csv").read_text()
+    assert "none" not in (tmp_path / "99_test_files" / "table-9.csv").read_text()

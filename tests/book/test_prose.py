@@ -31,11 +31,11 @@ PAGES = [
     "05_non_independence",
     "06_hgg_non_enhancing",
     "07_cases",
-    "08_ledger",
-    "09_sensitivity",
-    "11_one_patient",
-    "12_quality_control",
-    "13_regions",
+    "12_ledger",
+    "13_sensitivity",
+    "08_one_patient",
+    "09_quality_control",
+    "10_regions",
 ]
 ID = re.compile(r"\b(?:t1|desc|group|corr|meng|lmm|iter|hgg|case)\.[a-z_]+(?:\.[a-z_0-9]+)+")
 
@@ -80,7 +80,7 @@ def texts(tmp_path_factory) -> dict[str, dict[str, str]]:
     found = {}
     with pytest.MonkeyPatch.context() as monkeypatch:
         for study, path in studies.items():
-            pages = PAGES if study in ("one table", "calibrated") else ["07_cases", "08_ledger"]
+            pages = PAGES if study in ("one table", "calibrated") else ["07_cases", "12_ledger"]
             found[study] = {name: page_text(name, path, monkeypatch) for name in pages}
     return found
 
@@ -132,15 +132,15 @@ def test_no_table_shows_nan(texts):
 def test_what_is_not_there_is_said(texts):
     pages = texts["one table"]
     assert "names no case" in pages["07_cases"]
-    assert "holds no images" in pages["11_one_patient"]
-    assert "holds no images" in pages["12_quality_control"]
+    assert "holds no images" in pages["08_one_patient"]
+    assert "holds no images" in pages["09_quality_control"]
     assert "more than one sample:\n0, the most samples of one patient being 1" in pages["01_cohort"]
     assert "not estimable" in pages["06_hgg_non_enhancing"]
 
 
 @pytest.mark.parametrize("study", ["one table", "another cohort"])
 def test_another_study_is_compared_not_judged(texts, study):
-    text = texts[study]["08_ledger"]
+    text = texts[study]["12_ledger"]
     assert "compares two studies" in text
     assert "none is counted as reproduced" in text
     assert "2496.84 to 3215.16" in text  # of the paper's mean H&E, from its SD and number
@@ -149,13 +149,13 @@ def test_another_study_is_compared_not_judged(texts, study):
 
 
 def test_the_same_study_is_judged_and_not_called_calibrated(texts):
-    text = texts["same study"]["08_ledger"]
+    text = texts["same study"]["12_ledger"]
     assert re.search(r"\d+ of 143 printed values reproduced \(", text)
     assert "calibrated" not in text
 
 
 def test_calibration_is_said_in_the_breath_of_the_totals(texts):
-    text = texts["calibrated"]["08_ledger"]
+    text = texts["calibrated"]["12_ledger"]
     sentence = next(s for s in text.split("\n\n") if "136 of 143 printed values" in s)
     for part in ("calibrated", "counts and percentages", "values of cases", "bounds", "statistics"):
         assert part in sentence
@@ -199,7 +199,7 @@ def test_representative_cases_are_named_as_in_the_paper(texts):
     samples = read_dataset(COHORT).samples
     drawn = {text.get_text() for ax in figure_cases(samples).axes for text in ax.texts}
     assert drawn == {"Fig. 3a", "Fig. 3b", "Fig. 4a", "Fig. 4b"}
-    for page in ("07_cases", "08_ledger"):
+    for page in ("07_cases", "12_ledger"):
         assert "Fig. 3a" in texts["calibrated"][page]
         assert not re.search(r"\bfig[34][ab]\b", texts["calibrated"][page])
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from cpmlib.book.quality import (
-    extrapolated,
-    shown_quality,
-    shown_spheres,
-    shown_tiles,
+    extrapolation_warning,
+    format_quality,
+    format_spheres,
+    format_tiles,
     spheres,
     tiles,
 )
@@ -95,7 +95,7 @@ def test_patients_that_could_be_judged(images):
 def test_tiles_against_exports(images):
     compared = tiles(images.table("samples"))
     assert compared[["participant_id", "ratio"]].to_numpy().tolist() == [["P02", 0.75]]
-    assert shown_tiles(compared).iloc[0].tolist() == ["P02", "S02", "1500", "2000", "0.75"]
+    assert format_tiles(compared).iloc[0].tolist() == ["P02", "S02", "1500", "2000", "0.75"]
 
 
 def test_spheres_to_look_at_come_first():
@@ -111,34 +111,34 @@ def test_spheres_to_look_at_come_first():
     )
     listed = spheres(regions)
     assert listed["sample_id"].tolist() == list("dbca")
-    shown = shown_spheres(listed)
+    shown = format_spheres(listed)
     assert shown.iloc[1].tolist() == ["P01", "b", "8", "1.00", "0.12", ""]
     assert shown["flag"][2] == "partly outside the brain"
 
 
 def test_numbers_of_a_patient_have_no_powers_of_ten():
     numbers = {"brain_ml": 1899.47, "raw_sd": 206.8, "extrapolation_ADC": 3.2e-5}
-    shown = shown_quality(pd.DataFrame([numbers]))
+    shown = format_quality(pd.DataFrame([numbers]))
     assert shown.iloc[0].tolist() == ["1899", "207", "0.00"]
     assert shown.columns[-1] == "ADC outside (%)"
-    assert shown_quality(pd.DataFrame([{}])).melt(var_name="quantity").empty
+    assert format_quality(pd.DataFrame([{}])).melt(var_name="quantity").empty
 
 
 def test_maps_outside_the_training_range_are_said_loudly():
     table = pd.DataFrame({"participant_id": ["P01", "P02", "P03"]})
-    assert extrapolated(table) is None
-    assert extrapolated(table.assign(extrapolation_any=[0.0, np.nan, 0.0999])) is None
-    said = extrapolated(table.assign(extrapolation_any=[0.1, np.nan, 1.0]))
+    assert extrapolation_warning(table) is None
+    assert extrapolation_warning(table.assign(extrapolation_any=[0.0, np.nan, 0.0999])) is None
+    said = extrapolation_warning(table.assign(extrapolation_any=[0.1, np.nan, 1.0]))
     assert said.startswith("WARNING: in 2 of 3 patients (P01, P03) 10 % or more")
 
 
 def test_a_study_without_images_has_empty_tables():
     nothing = StudyImages("nowhere")
-    assert shown_spheres(spheres(nothing.table("samples"))).empty
-    assert shown_tiles(tiles(nothing.table("samples"))).empty
-    assert shown_quality(nothing.quality()).empty
+    assert format_spheres(spheres(nothing.table("samples"))).empty
+    assert format_tiles(tiles(nothing.table("samples"))).empty
+    assert format_quality(nothing.quality()).empty
     assert nothing.notes().empty
-    assert extrapolated(nothing.quality()) is None
+    assert extrapolation_warning(nothing.quality()) is None
     assert nothing.mirrored() == []
 
 

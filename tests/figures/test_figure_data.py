@@ -23,8 +23,8 @@ def image(factor: float) -> nib.Nifti1Image:
 
 @pytest.mark.parametrize("plane", PLANES)
 def test_pixels_are_those_of_the_image_at_their_coordinates(plane):
-    cut = take_slice(image(1.0), (30, 33, 24), plane, spacing=3.0)
-    table = pixels({"T1w": cut, "absent": None})
+    slice_ = take_slice(image(1.0), (30, 33, 24), plane, spacing=3.0)
+    table = pixels({"T1w": slice_, "absent": None})
     assert table.columns.tolist() == ["plane", "x", "y", "z", "T1w"]
     assert set(table["plane"]) == {plane}
     x, y, z = (table[axis] / 3 for axis in "xyz")
@@ -39,21 +39,17 @@ def test_a_patient_s_slices_are_offered_as_drawn():
     images = PatientImages({"T1w": image(1.0), "FLAIR": image(2.0)})
     samples = pd.DataFrame({"target_x": [30.0], "target_y": [33.0], "target_z": [24.0]})
     walk = Walkthrough("P01", samples, images)
-    row = figures.native_row(walk)
-    table = figures.pixels_of_row(row)
-    drawn = [ax.images[0].get_array() for ax in figures.figure_row(row, walk).axes if ax.images]
+    figure, table = figures.figure_native(walk)
+    drawn = [ax.images[0].get_array() for ax in figure.axes if ax.images]
     assert len(drawn) == 2
     for name, picture in zip(("T1w", "FLAIR"), drawn, strict=True):
         np.testing.assert_allclose(
             np.sort(table[name].dropna()), np.sort(np.ma.compressed(picture)), atol=0.01
         )
     nothing = Walkthrough()
-    assert figures.native_row(nothing) is None
-    for empty in (
-        figures.pixels_of_row(None),
-        figures.pixels_of_alignment(nothing),
-        figures.data_of_leakage(nothing),
-    ):
+    for draw in (figures.figure_native, figures.figure_alignment, figures.figure_leakage):
+        figure, empty = draw(nothing)
+        assert figure.get_label()
         assert empty.empty
         assert len(empty.columns) > 0, "a file without a header is no table"
 

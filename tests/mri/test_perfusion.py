@@ -14,10 +14,11 @@ from numpy.polynomial import chebyshev
 from scipy.integrate import cumulative_trapezoid, quad, solve_ivp
 from scipy.optimize import curve_fit, minimize_scalar
 
-from cpmlib.figures.perfusion import figure_perfusion, voxel_curves
+from cpmlib.figures.perfusion import figure_perfusion
 from cpmlib.mri.bolus import find_bolus
 from cpmlib.mri.leakage import DEGREE, MAX_RATE, convolve_exponential, fit_leakage
 from cpmlib.mri.perfusion import MAX_AT_BOUND, PerfusionFit, non_enhancing_voxels, relative_cbv
+from cpmlib.mri.voxel_curves import voxel_curves
 from cpmlib.study.errors import DatasetError
 from studies import ROOT
 

@@ -13,7 +13,8 @@ from scipy.spatial.distance import pdist
 
 from cpmlib.book.page import NARROW
 from cpmlib.figures.roi import RoiPanel, figure_rois, figure_sensitivity, roi_panel
-from cpmlib.figures.slices import LOOKS
+from cpmlib.figures.slices import STYLES
+from cpmlib.figures.style import NO_IMAGES
 from cpmlib.paper.roi_sensitivity import (
     COLUMNS,
     DIAMETERS,
@@ -111,7 +112,7 @@ def test_square_of_the_distance_has_its_analytic_mean() -> None:
     assert sizes.index.tolist() == list(DIAMETERS)
     expected = 100 * 0.6 * (sizes.index.to_numpy() / 2) ** 2
     # The mean of x^2 over a 1-mm voxel is that of its centre plus 1/12: a quarter in three axes,
-    # and voxels cut by the surface count with their centre's value.
+    # and voxels slice_ by the surface count with their centre's value.
     assert np.abs(sizes - expected).max() < 100 * 0.5
 
 
@@ -273,7 +274,7 @@ def test_every_roi_is_drawn_where_it_is() -> None:
     *used, bar = figure.axes
     assert len(used) == 66
     assert bar.get_xlabel() == "CPM (cells/mm²)"
-    assert tuple(bar.get_xlim()) == LOOKS["CPM"].limits
+    assert tuple(bar.get_xlim()) == STYLES["CPM"].limits
     assert bar.get_position().y1 < min(ax.get_position().y0 for ax in used)
     for ax, panel in zip(used, shown, strict=True):
         assert panel.sample_id in ax.get_title()
@@ -305,17 +306,16 @@ def test_a_single_roi_stands_in_the_middle_of_a_page() -> None:
 def test_slice_of_a_panel_passes_through_the_target() -> None:
     spot = field(lambda x, y, z: ((x == 9) & (y == -4) & (z == 6)).astype(np.float32))
     panel = roi_panel(spot, (9, -4, 6), "sample-a", "", width=21, spacing=1.0)
-    picture = panel.cut.values  # noqa: PD011
+    picture = panel.slice.values  # noqa: PD011
     ((row, column),) = np.argwhere(picture > 0.5)
-    left, right, bottom, top = panel.cut.edges
-    assert panel.cut.position == 6
+    left, right, bottom, top = panel.slice.edges
+    assert panel.slice.position == 6
     assert left + (column + 0.5) * (right - left) / picture.shape[1] == pytest.approx(9)
     assert top + (row + 0.5) * (bottom - top) / picture.shape[0] == pytest.approx(-4)
 
 
 def test_figures_say_what_is_wrong() -> None:
-    with pytest.raises(ValueError, match="no ROI"):
-        figure_rois([], "CPM")
+    assert figure_rois([], "CPM").get_label() == NO_IMAGES
     with pytest.raises(ValueError, match="expected one of"):
         figure_rois(panels(1), "PET")
     image = field(lambda x, y, z: 0 * x)

@@ -297,7 +297,7 @@ def test_pages_are_searched_for_names_of_the_study(searched, tmp_path, text, fou
     import leaks
 
     pages = tmp_path / "html"
-    for name in (*PAGES, "notebooks/10_surrogate.html", "notebooks/12.html"):
+    for name in (*PAGES, "notebooks/14_surrogate.html", "notebooks/12.html"):
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         (pages / name).write_text("<html>")
     description = searched / "dataset" / "dataset_description.json"

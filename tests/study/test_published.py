@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cpmlib.paper import non_independence
+from cpmlib.paper import correlations, non_independence
 from cpmlib.paper.analysis import regenerate
 from cpmlib.paper.feasibility import bounds, group_sizes
 from cpmlib.paper.ledger import (
@@ -400,7 +400,9 @@ def test_cohorts_larger_than_the_paper(patients, several):
         }
     )
     models, (iterated, _) = (
-        non_independence.mixed_models(samples, AnalysisOptions()),
+        non_independence.mixed_models(
+            correlations.flag_all(samples, AnalysisOptions()), AnalysisOptions()
+        ),
         non_independence.one_per_patient(samples, AnalysisOptions()),
     )
     assert len(models) == len(iterated) == 6

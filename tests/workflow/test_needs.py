@@ -79,7 +79,7 @@ def test_a_wrong_declaration_names_its_notebook(notebooks, line, said):
 
 
 def test_the_ledger_declares_the_notebooks_that_compute_printed_values():
-    assert set(needs.read_needs("08_ledger").values_of) == set(NOTEBOOK.values())
+    assert set(needs.read_needs("12_ledger").values_of) == set(NOTEBOOK.values())
 
 
 def test_what_pages_read_is_declared():

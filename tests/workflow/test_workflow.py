@@ -101,7 +101,7 @@ def loaded(code: str) -> set[str]:
 
 HEAVY = {"SimpleITK", "numba", "skimage", "sklearn", "dipy", "nilearn", "shapely"}
 """What takes long to import and only images need."""
-MAY_LOAD = {"11_one_patient": {"skimage"}, "14_training": {"numba"}}
+MAY_LOAD = {"08_one_patient": {"skimage"}, "11_training": {"numba"}}
 
 
 @pytest.mark.slow
@@ -574,8 +574,8 @@ def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_cas
         samples = read_tables(study)[1]
         samples = samples[~excluded_rows(samples)]
         images = index_images(study, project / dependencies.BUILD_NAME)
-        assert [images.choose_patient(samples)] == needs.shown_patients("11_one_patient")
-        return needs.shown_patients("11_one_patient")[0]
+        assert [images.choose_patient(samples)] == needs.shown_patients("08_one_patient")
+        return needs.shown_patients("08_one_patient")[0]
 
     name_case(study, two)
     assert shown() == two  # nobody has images

@@ -5,7 +5,8 @@ workflow, it also writes each figure and table to files, and its values for the 
 
 Vocabulary
 ----------
-- *item*: a numbered figure or table. key : its name in links and files, such as ``fig-2``.
+- *item*: a numbered figure or table. key : its name in links, files and `cpmlib.book.captions`,
+  such as ``fig-2``.
 - *values*: regenerated numbers by their id in the published table.
 """
 
@@ -21,7 +22,8 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
-from cpmlib.study import markup
+from cpmlib.book import markup
+from cpmlib.book.captions import Item, item
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.options import AnalysisOptions, ImageOptions
 from cpmlib.study.published import read_published
@@ -132,23 +134,20 @@ class Page:
         }
         self._write("values.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
-    def figure(
-        self, key: str, figure: Figure, *, title: str, caption: str, alt: str, data: pd.DataFrame
-    ) -> None:
+    def figure(self, key: str, figure: Figure, data: pd.DataFrame, *, more: str = "") -> None:
         """Show a figure with its number, caption and alternative text, and offer its files.
 
         Parameters
         ----------
         key, figure
-            Name in links and files, and the figure.
-        title
-            Its number in the paper, such as ``Fig. 2``.
-        caption, alt
-            One paragraph each; the caption may hold markup. For a figure that only says why it is
-            empty (`cpmlib.figures.style.figure_absent`), that takes their place.
+            Its place in `cpmlib.book.captions`, and the figure. If it only says why it is empty
+            (`cpmlib.figures.style.figure_absent`), that replaces caption and alternative text.
         data
             What the figure shows, offered as CSV.
+        more
+            What the caption says of this dataset; may hold markup.
         """
+        listed = item(key)
         if self.dataset.label:
             # Below the figure, where it neither covers data nor is cut off.
             label = figure.supxlabel(
@@ -157,8 +156,9 @@ class Page:
             if figure.get_layout_engine() is None:  # which would place it by the figure's size
                 label.set_y(LABEL_AT / figure.get_figheight())
         if absent := str(figure.get_label()):
-            caption = alt = f"{absent[:1].upper()}{absent[1:]}."
-        caption = f"**{title}.** {caption}{self._note()}"
+            said = f"{absent[:1].upper()}{absent[1:]}."
+            listed, more = Item(listed.number, said, said), ""
+        caption = self._caption(listed, more)
         if self.output is None:
             display(figure)
             display(Markdown(caption))
@@ -171,29 +171,24 @@ class Page:
         self._write_csv(key, data)
         links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]
         image, wide = self._link(key, "svg"), figure.get_size_inches()[0] > NARROW
-        display(Markdown(markup.figure_block(key, image, caption, alt, links, wide=wide)))
+        block = markup.figure_block(key, image, caption, listed.alt, links, wide=wide)
+        display(Markdown(block))
 
     def table(
-        self,
-        key: str,
-        shown: pd.DataFrame,
-        *,
-        title: str,
-        caption: str,
-        data: pd.DataFrame | None = None,
+        self, key: str, shown: pd.DataFrame, data: pd.DataFrame | None = None, *, more: str = ""
     ) -> None:
         """Show a table with its number and caption, and offer it as CSV and LaTeX.
 
         Parameters
         ----------
-        key, title, caption
-            As in `figure`; the caption is one line.
+        key, more
+            As in `figure`.
         shown
             The cells as the reader sees them; without a row, the table says "none".
         data
             The same at full precision, for the CSV; ``shown`` if None.
         """
-        caption = f"**{title}.** {caption}{self._note()}"
+        caption = self._caption(item(key), more)
         shown = shown.astype(object).where(shown.notna(), "n/a").astype(str)
         shown = shown.replace({r"\bnan\b": "n/a"}, regex=True).map(markup.typeset)
         if self.output is None:
@@ -216,8 +211,10 @@ class Page:
         """Show a piece of HTML that the library made, such as a viewer."""
         display(HTML(content))
 
-    def _note(self) -> str:
-        return f" *{markup.escape(self.dataset.label)}.*" if self.dataset.label else ""
+    def _caption(self, listed: Item, more: str) -> str:
+        label = f"*{markup.escape(self.dataset.label)}.*" if self.dataset.label else ""
+        said = (f"**{listed.number}.**", listed.caption, more, label)
+        return " ".join(part for part in said if part)
 
     def _folder(self) -> Path:
         assert self.output is not None

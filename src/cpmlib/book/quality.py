@@ -65,17 +65,7 @@ NUMBERS: Mapping[str, tuple[str, str, float]] = {
 
 
 def unlike_the_others(numbers: pd.DataFrame) -> list[tuple[str, str]]:
-    """Say whose maps do not look like those of the cohort.
-
-    Parameters
-    ----------
-    numbers
-        Quality, with the columns of `ALIKE` where there are such maps.
-
-    Returns
-    -------
-    list of tuple
-        ``participant_id`` and note.
+    """Say whose maps do not look like those of the cohort: ``participant_id`` and note.
 
     Examples
     --------
@@ -99,15 +89,7 @@ def unlike_the_others(numbers: pd.DataFrame) -> list[tuple[str, str]]:
 def several_origins(origins: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
     """Say whose cellularity map has another origin than most patients': scales may differ.
 
-    Parameters
-    ----------
-    origins
-        By patient, of each map.
-
-    Returns
-    -------
-    list of tuple
-        ``participant_id`` and note.
+    ``origins`` by patient, of each map; returned are ``participant_id`` and note.
 
     Examples
     --------
@@ -125,11 +107,8 @@ def several_origins(origins: Mapping[str, Mapping[str, str]]) -> list[tuple[str,
 def spheres(regions: pd.DataFrame) -> pd.DataFrame:
     """List the spheres on the cellularity map, those with most to look at first.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `SPHERES`; by falling share of extrapolation, then by rising coverage, then in the
-        order of the regions. Samples without a map or a target are left out.
+    Columns `SPHERES`; by falling share of extrapolation, then by rising coverage, then in the order
+    of the regions. Samples without a map or a target are left out.
 
     Examples
     --------
@@ -148,10 +127,7 @@ def spheres(regions: pd.DataFrame) -> pd.DataFrame:
 def tiles(regions: pd.DataFrame) -> pd.DataFrame:
     """Compare the density that is counted on each tile with that of the sample's exports.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `TILES` (cells/mm2) and ``ratio``, tile to exports; samples with a tile only.
+    Columns `TILES` (cells/mm2) and ``ratio``, tile to exports; samples with a tile only.
 
     Examples
     --------
@@ -165,12 +141,12 @@ def tiles(regions: pd.DataFrame) -> pd.DataFrame:
     return table.assign(ratio=ratio)
 
 
-def shown_spheres(table: pd.DataFrame) -> pd.DataFrame:
+def format_spheres(table: pd.DataFrame) -> pd.DataFrame:
     """Return what `spheres` lists as a reader sees it.
 
     Examples
     --------
-    >>> shown_spheres(spheres(pd.DataFrame({"sample_id": ["S01"], "cpm_coverage": [1.0]})))
+    >>> format_spheres(spheres(pd.DataFrame({"sample_id": ["S01"], "cpm_coverage": [1.0]})))
       patient sample voxels coverage extrapolation flag
     0     n/a    S01    n/a     1.00           n/a
     """
@@ -179,12 +155,12 @@ def shown_spheres(table: pd.DataFrame) -> pd.DataFrame:
     return _written(table, patterns).assign(cpm_flag=flags).rename(columns=SPHERES)
 
 
-def shown_origins(table: pd.DataFrame) -> pd.DataFrame:
+def format_origins(table: pd.DataFrame) -> pd.DataFrame:
     """Return rows of ``origins.tsv``, or their counts, as a reader sees them.
 
     Examples
     --------
-    >>> shown_origins(pd.DataFrame({"sample_id": ["S01"], "quantity": ["adc"], "given": [900.0]}))
+    >>> format_origins(pd.DataFrame({"sample_id": ["S01"], "quantity": ["adc"], "given": [900.0]}))
       sample quantity  given
     0    S01      ADC  900.0
     """
@@ -193,13 +169,13 @@ def shown_origins(table: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns={"sample_id": "sample"})
 
 
-def shown_regions(table: pd.DataFrame) -> pd.DataFrame:
+def format_regions(table: pd.DataFrame) -> pd.DataFrame:
     """Return the values and regions of samples as a reader sees them: no flags, no counts.
 
     Examples
     --------
     >>> columns = {"sample_id": ["S01"], "cpm": [1200.0], "cpm here": [1200.0], "cpm_flag": [""]}
-    >>> shown_regions(pd.DataFrame(columns)).columns.tolist()
+    >>> format_regions(pd.DataFrame(columns)).columns.tolist()
     ['sample', 'CPM', 'CPM here']
     """
     kept = [name for name in table if not str(name).endswith(("_flag", "_n_voxels"))]
@@ -214,45 +190,48 @@ def _title(column: str) -> str:
     return column.removesuffix("_id")
 
 
-def shown_tiles(table: pd.DataFrame) -> pd.DataFrame:
+def format_tiles(table: pd.DataFrame) -> pd.DataFrame:
     """Return what `tiles` compares as a reader sees it."""
     patterns = {"he_tile_density": "{:.0f}", "he_cellularity": "{:.0f}", "ratio": "{:.2f}"}
     return _written(table, patterns).rename(columns=TILES)
 
 
-def shown_quality(table: pd.DataFrame) -> pd.DataFrame:
+def format_quality(table: pd.DataFrame) -> pd.DataFrame:
     """Return the numbers of the patients as a reader sees them: no powers of ten.
 
     Examples
     --------
-    >>> shown_quality(pd.DataFrame({"participant_id": ["P01"], "extrapolation_ADC": [0.000611]}))
+    >>> format_quality(pd.DataFrame({"participant_id": ["P01"], "extrapolation_ADC": [0.000611]}))
       patient ADC outside (%)
     0     P01            0.06
     """
-    known = {name: look for name, look in NUMBERS.items() if name in table.columns}
-    scaled = table.assign(**{name: table[name] * look[2] for name, look in known.items()})
-    shown = _written(scaled, {name: look[1] for name, look in known.items()})
-    names = {name: look[0] for name, look in known.items()}
+    known = {name: style for name, style in NUMBERS.items() if name in table.columns}
+    scaled = table.assign(**{name: table[name] * style[2] for name, style in known.items()})
+    shown = _written(scaled, {name: style[1] for name, style in known.items()})
+    names = {name: style[0] for name, style in known.items()}
     return shown.rename(columns={"participant_id": "patient", **names})
 
 
-def extrapolated(table: pd.DataFrame) -> str | None:
-    """Say in which patients much of the map lies outside the model's training range.
+def patients_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """List which patients share each text of a column.
 
-    Parameters
-    ----------
-    table
-        Of the quality, one row a patient.
+    Examples
+    --------
+    >>> patients_by(pd.DataFrame({"participant_id": ["P01", "P02"], "note": ["a", "a"]}), "note")
+       patients note
+    0  P01, P02    a
+    """
+    listed = table.groupby(column, sort=False)["participant_id"].agg(", ".join)
+    return listed.rename("patients").reset_index()[["patients", column]]
 
-    Returns
-    -------
-    str or None
-        A warning if there is any with a share of `cpmlib.study.options.MUCH_OUTSIDE` or more.
+
+def extrapolation_warning(table: pd.DataFrame) -> str | None:
+    """Say in which patients `cpmlib.study.options.MUCH_OUTSIDE` of the map or more extrapolates.
 
     Examples
     --------
     >>> table = pd.DataFrame({"participant_id": ["P01", "P02"], "extrapolation_any": [0.0, 1.0]})
-    >>> extrapolated(table)
+    >>> extrapolation_warning(table)
     'WARNING: in 1 of 2 patients (P02) 10 % or more of the cellularity map lies outside ...'
     """
     if "extrapolation_any" not in table.columns:

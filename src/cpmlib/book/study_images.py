@@ -19,6 +19,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from cpmlib.book.markup import typeset
 from cpmlib.book.quality import several_origins, unlike_the_others
 from cpmlib.figures.quality import QualityRow
 from cpmlib.figures.representative import SHOWN, CaseImages
@@ -28,7 +29,6 @@ from cpmlib.histology.tiles import read_tile
 from cpmlib.mri.images import read_image
 from cpmlib.study.derivatives import FOLDER, MADE
 from cpmlib.study.files import PatientFiles, find_patient
-from cpmlib.study.markup import typeset
 from cpmlib.study.names import KINDS
 from cpmlib.study.options import AXES, ROI_DIAMETER
 from cpmlib.study.pseudonyms import replace_names
@@ -142,6 +142,10 @@ class StudyImages:
             return CaseImages(name, target, images, diameter=diameter)
         return CaseImages(name, target, images, *tile, diameter)
 
+    def cases(self, cases: pd.DataFrame, diameter: float) -> dict[str, CaseImages | None]:
+        """Return `case` of each row by the case's name."""
+        return {row["case"]: self.case(dict(row), diameter) for _, row in cases.iterrows()}
+
     def model(self, patient: str | None = None) -> CpmModel | None:
         """Return the model that predicted a patient's map; that of any patient if none is named.
 
@@ -235,6 +239,11 @@ class StudyImages:
         path = self.build / "patients" / self._index[patient]["folder"] / PICTURES
         return read_pictures(path, patient, {})[0] if path.is_file() else None
 
+    def quality_rows(self) -> list[QualityRow]:
+        """Return the rows of the quality figure, one for each patient with images."""
+        rows = map(self.quality_row, self.patients)
+        return [row for row in rows if row is not None]
+
     def roi_panels(self) -> list[RoiPanel]:
         """Return each target on its slice, with the names that the book uses."""
         panels: list[RoiPanel] = []
@@ -285,7 +294,7 @@ def write_pictures(path: Path, row: QualityRow | None, panels: Sequence[RoiPanel
             if piece is not None:
                 put(f"row/{kind}", piece)
     for panel in panels:
-        put(f"roi/{panel.sample_id}", panel.cut)
+        put(f"roi/{panel.sample_id}", panel.slice)
         arrays[f"roi/{panel.sample_id}/target"] = panel.target
         arrays[f"roi/{panel.sample_id}/flag"] = np.array(panel.flag)
     np.savez_compressed(path, allow_pickle=False, **arrays)

@@ -27,17 +27,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from cpmlib.figures.representative import case_title
 from cpmlib.figures.slice_marks import MARK
 from cpmlib.figures.slices import (
-    LOOKS,
-    Look,
+    STYLES,
+    DisplayStyle,
     box_of_brain,
     robust_window,
     world_point,
 )
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.volume import as_volume
+from cpmlib.paper.cases import case_title
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import ROI_DIAMETER
 
@@ -101,18 +101,7 @@ class Packed:
 
 
 def pack_levels(values: np.ndarray, top: int = LEVELS) -> Packed:
-    """Express values in levels.
-
-    Parameters
-    ----------
-    values : (X, Y, Z)
-        NaN where there is none; at least one finite value.
-    top
-        Highest level, 2 to 255.
-
-    Returns
-    -------
-    Packed
+    """Express values, (X, Y, Z) with NaN where there is none, in levels up to 255.
 
     Raises
     ------
@@ -210,8 +199,6 @@ def viewer_html(
 
     Parameters
     ----------
-    case_name
-        As in the sample table, such as ``fig3a``.
     images
         3-D, by the names in `BASES` and `OVERLAYS`, on any grids of one world; absent or None
         where there is none.
@@ -219,12 +206,10 @@ def viewer_html(
         mm, RAS+.
     label
         What must be said of the data, such as that they are synthetic; may be empty.
-    voxel_size
-        Of the viewer's grid, mm.
+    voxel_size, diameter
+        Of the viewer's grid, and of the sphere at the target, mm.
     mask
         Brain mask; where None, the brain is where CPM has a value.
-    diameter
-        Of the sphere at the target, mm.
 
     Returns
     -------
@@ -238,40 +223,15 @@ def viewer_html(
         If there is no base image, an image cannot be read, or nothing says where the brain is.
     ValueError
         If the target or the voxel size is none.
-
-    Examples
-    --------
-    >>> data = np.full((8, 8, 8), np.nan, np.float32)
-    >>> data[2:6, 2:6, 2:6] = 1200
-    >>> image = nib.Nifti1Image(data, np.diag([3.0, 3, 3, 1]))
-    >>> page = viewer_html("<3a>", {"T1wGd": image, "CPM": image}, (12, 12, 12), label="synthetic")
-    >>> "&lt;3a&gt;" in page, "<3a>" in page
-    (True, False)
     """
-    present = {key: image for key in LOOKS if (image := images.get(key)) is not None}
+    present = {key: image for key in STYLES if (image := images.get(key)) is not None}
     bases = [key for key in BASES if key in present]
     if not bases:
         expected = f"at least one of {', '.join(BASES)}"
         raise DatasetError(Problem(case_name, "no base image", expected, "add one"))
-    brain = _brain(case_name, mask, present.get("CPM"))
-    affine, shape = viewer_grid(brain, target, voxel_size)
-    inside = _inside(brain, affine, shape, 0.0)
-    near = _inside(brain, affine, shape, MARGIN)
-    volumes = {
-        key: _volume(key, image, affine, shape, inside, inside if key in MAPS else near)
-        for key, image in present.items()
-    }
     overlays = [key for key in OVERLAYS if key in present]
-    data = {
-        "shape": shape,
-        "origin": [round(float(x), 4) for x in affine[:3, 3]],
-        "voxelSize": float(voxel_size),
-        "target": [round(float(x), 4) for x in world_point(target)],
-        "diameter": float(diameter),
-        "mark": MARK,
-        "volumes": volumes,
-        "overlays": {key: _colours(key) for key in overlays},
-    }
+    brain = _brain(case_name, mask, present.get("CPM"))
+    data = _content(present, brain, target, voxel_size) | {"diameter": float(diameter)}
     first = FIRST_BASE if FIRST_BASE in bases else bases[0]
     over = FIRST_OVERLAY if FIRST_OVERLAY in overlays else ""
     parts = {
@@ -279,12 +239,37 @@ def viewer_html(
         "SCRIPT": (_FOLDER / "viewer.js").read_text(encoding="utf-8"),
         "CASE": html.escape(case_title(case_name)),
         "LABEL": f'<p class="cpmv-label">{html.escape(label)}</p>' if label else "",
-        "BASES": _options([(key, LOOKS[key].title) for key in bases], first),
-        "OVERLAYS": _options([("", "none"), *((k, LOOKS[k].title) for k in overlays)], over),
+        "BASES": _options([(key, STYLES[key].title) for key in bases], first),
+        "OVERLAYS": _options([("", "none"), *((k, STYLES[k].title) for k in overlays)], over),
         "OPACITY": f"{100 * FIRST_OPACITY:.0f}",
         "DATA": _safe_json(data),
     }
     return _fill((_FOLDER / "viewer.html").read_text(encoding="utf-8"), parts)
+
+
+def _content(
+    present: Mapping[str, nib.Nifti1Image],
+    brain: nib.Nifti1Image,
+    target: ArrayLike,
+    voxel_size: float,
+) -> dict[str, object]:
+    """Return what the script draws, by the names that it knows."""
+    affine, shape = viewer_grid(brain, target, voxel_size)
+    inside = _inside(brain, affine, shape, 0.0)
+    near = _inside(brain, affine, shape, MARGIN)
+    volumes = {
+        key: _volume(key, image, affine, shape, inside, inside if key in MAPS else near)
+        for key, image in present.items()
+    }
+    return {
+        "shape": shape,
+        "origin": [round(float(x), 4) for x in affine[:3, 3]],
+        "voxelSize": float(voxel_size),
+        "target": [round(float(x), 4) for x in world_point(target)],
+        "mark": MARK,
+        "volumes": volumes,
+        "overlays": {key: _colours(key) for key in OVERLAYS if key in present},
+    }
 
 
 def _brain(
@@ -325,16 +310,16 @@ def _volume(
 ) -> dict[str, object]:
     values = np.asarray(resample_to(image, affine, shape, name=key).dataobj, dtype=np.float32)
     values = np.where(kept, values, np.nan)
-    look = LOOKS[key]
+    style = STYLES[key]
     if not np.isfinite(values).any():
         raise DatasetError(
             Problem(key, "no value in the brain", "an image of the brain", "check its alignment")
         )
-    packed = pack_levels(values, LEVELS if look.unit else LEVELS_OF_ARBITRARY_UNITS)
-    window = look.limits or robust_window(values, inside)
+    packed = pack_levels(values, LEVELS if style.unit else LEVELS_OF_ARBITRARY_UNITS)
+    window = style.limits or robust_window(values, inside)
     return {
-        "title": look.title,
-        "unit": f"× {look.unit}" if look.unit.startswith("10") else look.unit,
+        "title": style.title,
+        "unit": f"× {style.unit}" if style.unit.startswith("10") else style.unit,
         "low": _short(packed.low),
         "high": _short(packed.high),
         "top": packed.top,
@@ -359,11 +344,11 @@ def _compressed(levels: np.ndarray) -> str:
 
 
 def _colours(key: str) -> dict[str, object]:
-    look: Look = LOOKS[key]
-    assert look.limits is not None
-    table = mpl.colormaps[OVERLAY_COLOURS.get(key, look.colours)](np.arange(256), bytes=True)
+    style: DisplayStyle = STYLES[key]
+    assert style.limits is not None
+    table = mpl.colormaps[OVERLAY_COLOURS.get(key, style.colours)](np.arange(256), bytes=True)
     return {
-        "limits": list(look.limits),
+        "limits": list(style.limits),
         "colours": base64.b64encode(np.ascontiguousarray(table[:, :3]).tobytes()).decode("ascii"),
     }
 

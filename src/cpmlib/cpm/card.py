@@ -187,10 +187,10 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"the card holds {constant}")
 
 
-def training_card(card: ModelCard) -> pd.DataFrame:
-    """List a card for a reader: ``entry`` and ``value``, both text."""
+def training_card(card: ModelCard | None) -> pd.DataFrame:
+    """List a card for a reader: ``entry`` and ``value``, both text; of None, nothing."""
     rows = []
-    for field in fields(card):
+    for field in fields(card) if card else ():
         value = getattr(card, field.name)
         if isinstance(value, Mapping):
             named = ((name.replace("_", " "), _written(item)) for name, item in value.items())

@@ -24,14 +24,9 @@ LIMIT = 3.0
 def figure_agreement(ledger: pd.DataFrame, relation: str) -> Figure:
     """Draw how far each regenerated value lies from the printed one.
 
-    Parameters
-    ----------
-    ledger
-        As `cpmlib.paper.ledger.make_ledger` returns it. Values printed only as a bound are
-        left out.
-    relation
-        What the dataset is to the paper. The distance is in half-widths of the printed value's
-        rounding interval; for another study, in those of the 95 % interval of its own value.
+    ``ledger`` as `cpmlib.paper.ledger.make_ledger` returns it; values printed only as a bound are
+    left out. The distance is in half-widths of the printed value's rounding interval; for another
+    study (``relation``), in those of the 95 % interval of its own value.
     """
     shown = ledger[np.isfinite(ledger["low"]) & np.isfinite(ledger["high"])]
     other = relation == OTHER_STUDY

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cpmlib.figures.representative import CaseImages, case_title, figure_representative
+from cpmlib.figures.representative import CaseImages, figure_representative
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_absent, figure_style
-from cpmlib.paper.cases import cases
+from cpmlib.paper.cases import case_title, cases
 
 
 def figure_cases(samples: pd.DataFrame) -> Figure:

@@ -6,44 +6,45 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.figures.style import (
+    COLOUR,
+    PANEL,
+    figure_absent,
+    figure_style,
+    name_panels,
+    write_reason,
+)
 
 SHOWN = (0.005, 0.995)
-"""Quanpatches of the counted densities between which the axes run, so that a few extreme patches do
+"""Quantiles of the counted densities between which the axes run, so that a few extreme patches do
 not press all others into a corner."""
 
 BINS = 60
 
+NO_TRAINING = "no model was trained here: the study brings its own values, maps or model"
 
-def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
+
+def figure_held_out(held_out: pd.DataFrame | None) -> Figure:
     """Draw predicted against counted density, and the distribution of the error.
 
     Parameters
     ----------
     held_out
         One row per patch: ``density`` and ``predicted``, cells/mm2, as in
-        `cpmlib.cpm.training.TrainingReport`.
-    title
-        To write above the figure, such as whether the data are synthetic.
+        `cpmlib.cpm.training.TrainingReport`; None where no model was trained.
 
     Returns
     -------
     matplotlib.figure.Figure
         Panel A: number of patches by counted and predicted density, with the line of equality.
         Panel B: predicted - counted, with its mean and RMSE.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"density": [900.0, 2000.0], "predicted": [1000.0, 1700.0]})
-    >>> [ax.get_xlabel() for ax in figure_held_out(table).axes[:2]]
-    ['Counted density (cells/mm²)', 'Predicted − counted (cells/mm²)']
     """
+    if held_out is None:
+        return figure_absent(NO_TRAINING)
     counted = held_out["density"].to_numpy(float)
     predicted = held_out["predicted"].to_numpy(float)
     with figure_style():
         figure = Figure(figsize=(3 * PANEL * 1.15, 1.45 * PANEL), layout="constrained")
-        if title:
-            figure.suptitle(title)
         both, errors = figure.subplots(1, 2)
         both.set_xlabel("Counted density (cells/mm²)")
         both.set_ylabel("Predicted density (cells/mm²)")
@@ -51,8 +52,8 @@ def figure_held_out(held_out: pd.DataFrame, title: str = "") -> Figure:
         errors.set_ylabel("Patches")
         name_panels([both, errors])
         if held_out.empty:
-            say(both, "no patch held out")
-            say(errors, "no patch held out")
+            write_reason(both, "no patch held out")
+            write_reason(errors, "no patch held out")
             return figure
         low, high = np.quantile(counted, SHOWN)
         high = max(high, low + 1)

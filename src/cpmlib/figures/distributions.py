@@ -6,22 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels, write_reason
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS
 
 
 def figure_draws(table: pd.DataFrame, draws: dict[tuple[str, str], np.ndarray]) -> Figure:
-    """Draw the distributions of rho.
+    """Draw the distributions of rho as `cpmlib.paper.non_independence.one_per_patient` gives them.
 
-    Parameters
-    ----------
-    table, draws
-        As `cpmlib.paper.non_independence.one_per_patient` returns them.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Rows CPM and ADC, columns whole, naive, recurrent; the line marks the exact mean.
+    Rows CPM and ADC, columns whole, naive, recurrent; the line marks the exact mean.
     """
     with figure_style():
         figure = Figure(figsize=(3 * PANEL * 1.1, 2 * PANEL), layout="constrained")
@@ -34,7 +26,7 @@ def figure_draws(table: pd.DataFrame, draws: dict[tuple[str, str], np.ndarray]) 
                 ax.set_xlabel("Spearman rho")
                 ax.set_ylabel("Draws" if j == 0 else "")
                 if pd.isna(row["estimate"]):
-                    say(ax, row["note"])
+                    write_reason(ax, row["note"])
                     continue
                 ax.hist(rho[~np.isnan(rho)], bins=bins, color=COLOUR[name], alpha=0.6)
                 ax.axvline(0, color="grey", linewidth=0.8)

@@ -10,29 +10,18 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
-from cpmlib.paper.correlations import format_p
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, write_reason
+from cpmlib.paper.formatting import format_p
 from cpmlib.paper.groups import COLUMN, GROUPINGS, Grouping
 from cpmlib.paper.subsets import with_grade_grouping
 from cpmlib.study.options import AnalysisOptions
 
 
 def figure_1(samples: pd.DataFrame, comparisons: pd.DataFrame, options: AnalysisOptions) -> Figure:
-    """Draw Fig. 1.
+    """Draw Fig. 1: H&E and CPM cellularity (A, B); CPM (C-F) and H&E (G-J) by group.
 
-    Parameters
-    ----------
-    samples
-        The sample table.
-    comparisons
-        As `cpmlib.paper.groups.comparisons` returns them.
-    options
-        For the grade grouping.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Panels A, B: H&E and CPM cellularity; C-F: CPM by group; G-J: H&E by group.
+    ``comparisons`` as `cpmlib.paper.groups.comparisons` returns them; the options say who has a
+    grade group.
     """
     samples = with_grade_grouping(samples, options)
     with figure_style():
@@ -57,7 +46,7 @@ def _distribution(ax: Axes, values: pd.Series, column: str) -> None:
     ax.set_xlabel(AXIS_LABEL[column])
     ax.set_ylabel("Samples")
     if values.empty:
-        say(ax, "no value")
+        write_reason(ax, "no value")
         return
     sns.histplot(x=values, ax=ax, color=COLOUR["Whole cohort"], bins=15, alpha=0.6)
     ax.axvline(values.mean(), color="black", linewidth=1)
@@ -69,7 +58,7 @@ def _comparison(ax: Axes, samples: pd.DataFrame, column: str, grouping: Grouping
     drawn = samples[samples[grouping.column].isin(grouping.levels)].dropna(subset=[column])
     ax.set_ylabel(AXIS_LABEL[column])
     if drawn.empty:
-        say(ax, "no sample")
+        write_reason(ax, "no sample")
         return
     group = drawn[grouping.column].map(dict(zip(grouping.levels, grouping.names, strict=True)))
     common: dict[str, Any] = {

@@ -25,19 +25,8 @@ OUTLINE, NOT_COUNTED = "#FFE600", "#00B7C7"
 def figure_counting(rgb: np.ndarray, count: NucleusCount, pixel_size_um: float) -> Figure:
     """Draw how nuclei are counted: tile, haematoxylin channel, nuclei in and beside the frame.
 
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-        The tile.
-    count
-        As `cpmlib.histology.nuclei.count_nuclei` returns it for this tile.
-    pixel_size_um
-        µm per pixel.
-
-    Raises
-    ------
-    ValueError
-        If the count is of a tile of another size.
+    ``rgb`` is (H, W, 3) uint8, ``count`` as `cpmlib.histology.nuclei.count_nuclei` returns it for
+    this tile; one of another size raises ValueError.
     """
     if count.labels.shape != rgb.shape[:2]:
         raise ValueError(f"labels are {count.labels.shape}, the tile is {rgb.shape[:2]}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from cpmlib.figures.slice_marks import draw_sides, draw_target
-from cpmlib.figures.slices import Look, Slice, box_of_brain, draw_slice, take_slice
-from cpmlib.figures.style import PANEL, figure_style, name_panels, say
-from cpmlib.mri.leakage import convolve_exponential
+from cpmlib.figures.slices import DisplayStyle, Slice, box_of_brain, draw_slice, take_slice
+from cpmlib.figures.style import PANEL, figure_style, name_panels, write_reason
 from cpmlib.mri.perfusion import PerfusionFit
+from cpmlib.mri.voxel_curves import VoxelCurves, voxel_curves
 
 LINES = (
     ("reference", "reference × K1", "#4F4F4F", "--"),
@@ -23,65 +21,7 @@ LINES = (
 )
 """Curve, label, colour and line style; colours of Okabe & Ito's palette."""
 
-FIT = Look("R² of the fit", "viridis", (0.0, 1.0), "")
-
-
-@dataclass(frozen=True)
-class VoxelCurves:
-    """The curves of one voxel from the last baseline volume on, (T,), 1/s, and its parameters.
-
-    Parameters
-    ----------
-    times : (T,)
-        Seconds.
-    measured, model, corrected, reference : (T,)
-        NaN where the voxel has no value, save the reference.
-    k1, k2, k : float
-        As in `PerfusionFit`.
-    """
-
-    times: np.ndarray
-    measured: np.ndarray
-    model: np.ndarray
-    corrected: np.ndarray
-    reference: np.ndarray
-    k1: float
-    k2: float
-    k: float
-
-
-def voxel_curves(
-    series: nib.Nifti1Image, fit: PerfusionFit, echo_time: float, voxel: tuple[int, int, int]
-) -> VoxelCurves:
-    """Return the curves behind one voxel of a fit.
-
-    Parameters
-    ----------
-    series : (X, Y, Z, T) image
-        As given to `cpmlib.mri.perfusion.relative_cbv`.
-    fit
-        What it returned.
-    echo_time
-        Seconds.
-    voxel
-        Indices on the grid of the series.
-
-    Returns
-    -------
-    VoxelCurves
-        Fitted and corrected curve follow from the parameters in the maps.
-    """
-    start, end = fit.baseline
-    k1, k2, k = (float(image.dataobj[voxel]) for image in (fit.k1, fit.k2, fit.k))
-    times, reference = fit.times[end - 1 :], fit.reference[end - 1 :]
-    signal = np.asarray(series.dataobj[voxel], dtype=float)
-    if np.isfinite(k1):
-        measured = -np.log(signal[end - 1 :] / signal[start:end].mean()) / echo_time
-        leaked = k2 * convolve_exponential(reference, times[1] - times[0], [k])[0]
-    else:
-        measured = leaked = np.full(len(times), np.nan)
-    model, corrected = k1 * reference - leaked, measured + leaked
-    return VoxelCurves(times, measured, model, corrected, reference, k1, k2, k)
+FIT = DisplayStyle("R² of the fit", "viridis", (0.0, 1.0), "")
 
 
 def figure_perfusion(
@@ -89,22 +29,8 @@ def figure_perfusion(
 ) -> Figure:
     """Draw how one voxel of a DSC series was corrected, and the fit of its slice.
 
-    Parameters
-    ----------
-    series : (X, Y, Z, T) image
-        As given to `cpmlib.mri.perfusion.relative_cbv`.
-    fit
-        What it returned.
-    echo_time
-        Seconds.
-    voxel
-        Indices on the grid of the series.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Panel A: measured, fitted and corrected curve; B: R2 in the axial slice through
-        the voxel, which is marked as a target is.
+    Arguments as of `voxel_curves`. Panel A: measured, fitted and corrected curve; B: R2 in the
+    axial slice through the voxel, which is marked as a target is.
     """
     with figure_style():
         figure = Figure(figsize=(4.2 * PANEL, 1.6 * PANEL), layout="constrained")
@@ -122,7 +48,7 @@ def draw_voxel(ax: Axes, curves: VoxelCurves) -> None:
     ax.set_xlabel("Time from the bolus's arrival (s)")
     ax.set_ylabel("ΔR2* (1/s)")
     if not np.isfinite(curves.measured).all():
-        say(ax, "no value in this voxel")
+        write_reason(ax, "no value in this voxel")
         return
     ax.axhline(0, color="lightgrey", linewidth=0.8)
     ax.plot(curves.times, curves.measured, ".", color="black", markersize=3, label="measured")
@@ -143,9 +69,9 @@ def fit_slice(fit: PerfusionFit, voxel: tuple[int, int, int]) -> Slice:
 
 def draw_fit_quality(ax: Axes, fit: PerfusionFit, voxel: tuple[int, int, int]) -> AxesImage | None:
     """Draw R2 in the axial slice through a voxel, marked as a target is; return the picture."""
-    place, cut = nib.affines.apply_affine(fit.r2.affine, voxel), fit_slice(fit, voxel)
-    shown = draw_slice(ax, cut, FIT)
+    place, slice_ = nib.affines.apply_affine(fit.r2.affine, voxel), fit_slice(fit, voxel)
+    shown = draw_slice(ax, slice_, FIT)
     if shown is not None:
-        draw_sides(ax, cut.plane)
-        draw_target(ax, place, cut)
+        draw_sides(ax, slice_.plane)
+        draw_target(ax, place, slice_)
     return shown

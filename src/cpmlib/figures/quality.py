@@ -24,14 +24,15 @@ from numpy.typing import ArrayLike
 
 from cpmlib.figures.slice_marks import add_colour_bar, draw_outline, draw_sides, draw_target
 from cpmlib.figures.slices import (
-    LOOKS,
+    STYLES,
     Slice,
     box_of_brain,
     draw_slice,
     field_of_view,
     take_slice,
 )
-from cpmlib.figures.style import figure_style, say
+from cpmlib.figures.style import figure_absent, figure_style, write_reason
+from cpmlib.mri.resampling import Interpolation
 from cpmlib.study.options import ROI_DIAMETER
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
@@ -76,16 +77,8 @@ SHADES = 24
 class QualityRow:
     """What the figure shows of one patient.
 
-    Parameters
-    ----------
-    name
-        The patient's name in the dataset.
-    slices
-        By the names in `SHOWN`, `PERFUSION` and `EXTRAPOLATION`; an absent image is None.
-    mask
-        The slice of the brain mask, or None.
-    targets : (N, 3)
-        mm, RAS+.
+    ``slices`` by the names in `SHOWN`, `PERFUSION` and `EXTRAPOLATION`; an absent image is None.
+    ``targets`` is (N, 3), mm, RAS+.
     """
 
     name: str
@@ -100,27 +93,19 @@ def quality_row(
     mask: nib.Nifti1Image | None,
     targets: ArrayLike,
 ) -> QualityRow:
-    """Cut a patient's images through the target that is the middle one from below to above.
+    """Slice a patient's images through the target that is the middle one from below to above.
 
     Parameters
     ----------
-    name
-        The patient's name in the dataset.
     images
         By the names in `SHOWN`, `PERFUSION`, `EXTRAPOLATION`; absent or None where there is none.
-    mask
-        Brain mask, or None.
     targets : (N, 3)
         mm, RAS+; without any, the slice passes through the middle of the brain.
-
-    Returns
-    -------
-    QualityRow
 
     Raises
     ------
     DatasetError
-        For an image that cannot be cut (see `cpmlib.figures.slices.take_slice`).
+        For an image that cannot be sliced (see `cpmlib.figures.slices.take_slice`).
     ValueError
         If there is no image, or the targets are no points.
 
@@ -146,30 +131,21 @@ def quality_row(
     point = box.mean(axis=0)
     if len(points):
         point = points[np.argsort(points[:, 2], kind="stable")[(len(points) - 1) // 2]]
-    slices = {
-        key: take_slice(image, point, box=box, spacing=PIXEL, name=f"{name} {key}")
-        for key, image in present.items()
-    }
+
+    def sliced(key: str, image: nib.Nifti1Image, how: Interpolation = "linear") -> Slice:
+        named = f"{name} {key}"
+        return take_slice(image, point, box=box, spacing=PIXEL, interpolation=how, name=named)
+
+    slices = {key: sliced(key, image) for key, image in present.items()}
     counts = images.get(EXTRAPOLATION)
     if counts is not None:
-        slices[EXTRAPOLATION] = take_slice(
-            counts,
-            point,
-            box=box,
-            spacing=PIXEL,
-            interpolation="nearest",
-            name=f"{name} {EXTRAPOLATION}",
-        )
-    inside = None
-    if mask is not None:
-        inside = take_slice(
-            mask, point, box=box, spacing=PIXEL, interpolation="nearest", name=f"{name} mask"
-        )
+        slices[EXTRAPOLATION] = sliced(EXTRAPOLATION, counts, "nearest")
+    inside = None if mask is None else sliced("mask", mask, "nearest")
     return QualityRow(name, slices, inside, points)
 
 
 def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -> Figure:
-    """Draw one row of small axial slices a patient.
+    """Draw one row of small axial slices a patient; without any, say so.
 
     Parameters
     ----------
@@ -186,22 +162,17 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
         size, solid where the slice passes through the sphere, dotted where it lies above or below.
         If a row has it, a last column shows over the anatomy where the model extrapolates: yellow
         for one contrast, vermilion for more.
-
-    Raises
-    ------
-    ValueError
-        If there is no row.
     """
     rows = list(rows)
     if not rows:
-        raise ValueError("no patient; expected at least one")
+        return figure_absent()
     shown = [
         name
         for name in (*SHOWN, PERFUSION, EXTRAPOLATION)
         if any(row.slices.get(name) is not None for row in rows)
     ]
     width = LEFT + PANEL_WIDTH * len(shown)
-    below = BOTTOM + (SCALE if any(name in LOOKS and LOOKS[name].unit for name in shown) else 0.0)
+    below = BOTTOM + (SCALE if any(name in STYLES and STYLES[name].unit for name in shown) else 0.0)
     height = TOP + PANEL_HEIGHT * len(rows) + below
     with figure_style():
         # Placed by hand: a layout engine would take longer than all the drawing.
@@ -221,32 +192,32 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
                 picture = _draw(ax, row, name, diameter)
                 drawn[name] += [] if picture is None else [picture]
                 if i == 0:
-                    ax.set_title(LOOKS[name].title if name in LOOKS else EXTRAPOLATION_TITLE)
-            z = next(cut.position for cut in row.slices.values() if cut is not None)
+                    ax.set_title(STYLES[name].title if name in STYLES else EXTRAPOLATION_TITLE)
+            z = next(slice_.position for slice_ in row.slices.values() if slice_ is not None)
             axes[i, 0].set_ylabel(f"{row.name}\nz = {z:.0f} mm", fontsize=8)
             draw_sides(axes[i, 0], "axial")
         for ax, name in zip(axes[-1], shown, strict=True):
-            if name in LOOKS and LOOKS[name].unit and drawn[name]:
+            if name in STYLES and STYLES[name].unit and drawn[name]:
                 box = ax.get_position()
                 place = (box.x0 + 0.1 * box.width, box.y0 - 0.12 / height, 0.8 * box.width)
                 bar = figure.add_axes((*place, 0.07 / height))
-                add_colour_bar(bar, drawn[name], LOOKS[name])
+                add_colour_bar(bar, drawn[name], STYLES[name])
     return figure
 
 
 def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> AxesImage | None:
-    cut, counts = row.slices.get(name), None
-    if name == EXTRAPOLATION and cut is not None:
-        counts = cut
+    slice_, counts = row.slices.get(name), None
+    if name == EXTRAPOLATION and slice_ is not None:
+        counts = slice_
         name = next((key for key in UNDERNEATH if row.slices.get(key) is not None), "")
-        cut = row.slices.get(name)
-    if cut is None:
+        slice_ = row.slices.get(name)
+    if slice_ is None:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
-        say(ax, "not available")
+        write_reason(ax, "not available")
         return None
     brain = None if row.mask is None else np.nan_to_num(row.mask.values) != 0
-    drawn = draw_slice(ax, cut, LOOKS[name], brain=brain, shades=SHADES)
+    drawn = draw_slice(ax, slice_, STYLES[name], brain=brain, shades=SHADES)
     if drawn is None:
         return None
     if counts is not None:
@@ -254,7 +225,7 @@ def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> AxesImage | 
     if row.mask is not None:
         draw_outline(ax, row.mask)
     for target in row.targets:
-        draw_target(ax, target, cut, diameter=diameter, ticks=False, width=0.7)
+        draw_target(ax, target, slice_, diameter=diameter, ticks=False, width=0.7)
     return drawn
 
 

@@ -21,8 +21,7 @@ from scipy import ndimage
 
 from cpmlib.figures.slices import (
     PLANES,
-    Look,
-    Plane,
+    DisplayStyle,
     Slice,
     box_of_brain,
     centres,
@@ -33,11 +32,12 @@ from cpmlib.figures.slices import (
     take_slice,
 )
 from cpmlib.figures.style import PANEL, figure_style
+from cpmlib.mri.resampling import Interpolation
 
 if TYPE_CHECKING:
     from cpmlib.mri.registration import AlignmentReport
 
-GREY = Look("", "gray", None, "")
+GREY = DisplayStyle("", "gray", None, "")
 EDGE = "#E69F00"
 BORDER = "#56B4E9"
 
@@ -64,7 +64,7 @@ def figure_registration(
     reference
         T1wGd on the reference grid.
     aligned
-        Contrast name -> image in the reference's world.
+        By contrast, images in the reference's world.
     mask
         Brain mask; the slices pass through its centre, and its border is drawn.
     report
@@ -74,18 +74,6 @@ def figure_registration(
     -------
     matplotlib.figure.Figure
         One row a contrast: axial, coronal and sagittal slice with edges, axial checkerboard.
-
-    Raises
-    ------
-    ValueError
-        If there is no contrast to draw.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> image = nib.Nifti1Image(rng.random((9, 9, 9), dtype=np.float32), np.eye(4))
-    >>> len(figure_registration(image, {"FLAIR": image}).axes)
-    4
     """
     if not aligned:
         raise ValueError("no contrast to draw")
@@ -97,8 +85,8 @@ def figure_registration(
         for row, (contrast, image) in zip(axes, aligned.items(), strict=True):
             for ax, plane in zip(row, PLANES, strict=False):
                 below = take_slice(reference, point, plane, box=box)
-                border = None if mask is None else _slice_of(mask, below, point, box)
-                over = take_slice(image, point, plane, box=box, spacing=_spacing(below))
+                border = None if mask is None else _slice_of(mask, below, point, box, "nearest")
+                over = _slice_of(image, below, point, box)
                 _draw_edges(ax, below, over, border)
                 ax.set_title(plane)
                 if plane == "axial":
@@ -117,10 +105,8 @@ def pixels_of_registration(
     tables = []
     for plane in PLANES:
         below = take_slice(reference, point, plane, box=box)
-        cuts = {"T1wGd": below}
-        for name, image in aligned.items():
-            cuts[name] = take_slice(image, point, plane, box=box, spacing=_spacing(below))
-        tables.append(pixels(cuts))
+        over = {name: _slice_of(image, below, point, box) for name, image in aligned.items()}
+        tables.append(pixels({"T1wGd": below, **over}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -131,22 +117,21 @@ def _view(
     if mask is None:
         box = field_of_view(reference)
         return box, box.mean(axis=0)
-    return box_of_brain(mask), _centroid(mask)
+    inside = np.argwhere(np.asarray(mask.dataobj) > 0.5)
+    return box_of_brain(mask), nib.affines.apply_affine(mask.affine, inside.mean(axis=0))
 
 
-def _centroid(mask: nib.Nifti1Image) -> np.ndarray:
-    index = np.argwhere(np.asarray(mask.dataobj) > 0.5)
-    return nib.affines.apply_affine(mask.affine, index.mean(axis=0))
-
-
-def _spacing(cut: Slice) -> float:
-    return abs(cut.edges[1] - cut.edges[0]) / cut.values.shape[1]  # noqa: PD011
-
-
-def _slice_of(mask: nib.Nifti1Image, like: Slice, point: np.ndarray, box: np.ndarray) -> Slice:
-    plane: Plane = like.plane
+def _slice_of(
+    image: nib.Nifti1Image,
+    like: Slice,
+    point: np.ndarray,
+    box: np.ndarray,
+    interpolation: Interpolation = "linear",
+) -> Slice:
+    """Slice an image in the plane and with the pixels of another slice."""
+    spacing = abs(like.edges[1] - like.edges[0]) / like.values.shape[1]  # noqa: PD011
     return take_slice(
-        mask, point, plane, box=box, spacing=_spacing(like), interpolation="nearest", name="mask"
+        image, point, like.plane, box=box, spacing=spacing, interpolation=interpolation
     )
 
 

@@ -9,15 +9,12 @@ Vocabulary
 
 from __future__ import annotations
 
-import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -29,7 +26,7 @@ from cpmlib.figures.slice_marks import (
     draw_target,
 )
 from cpmlib.figures.slices import (
-    LOOKS,
+    STYLES,
     box_of_brain,
     draw_slice,
     field_of_view,
@@ -37,18 +34,13 @@ from cpmlib.figures.slices import (
     take_slice,
     world_point,
 )
-from cpmlib.figures.style import figure_style, say
-from cpmlib.roi.means import EmptySphere, roi_mean
-from cpmlib.study.markup import escape
+from cpmlib.figures.style import figure_style, write_reason
+from cpmlib.paper.cases import case_title
 from cpmlib.study.options import ROI_DIAMETER
-from cpmlib.study.schemas import SEX
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM", "rCBV")
 """Images of a case: T1 before gadolinium, without which no one can say what enhances, then those of
 the paper in its order."""
-
-MIDLINE = 5.0
-"""Distance from the middle of the brain up to which a caption names no side, mm."""
 
 CLOSE_UP = 44.0
 """Width of a close-up, mm."""
@@ -78,10 +70,6 @@ COLOUR_BAR, INSET = 0.07, 0.08
 """Height of a colour bar, and by how much it is shorter than its picture at each end, so that
 neighbours' numbers do not meet; inches."""
 
-TREATED = {"treatment-naive": "treatment-naïve", "recurrent": "recurrent"}
-TISSUE = {"CET": "contrast-enhancing tumour", "nCET": "non-enhancing tumour"}
-"""How captions say the levels of the tables."""
-
 RESOLUTION = 200
 """Dots per inch of the pictures in the figure's files."""
 
@@ -99,9 +87,7 @@ class CaseImages:
     images
         By the names in `SHOWN`; one that is None or absent is said to be not available.
     tile : (rows, columns, 3) uint8, or None
-        H&E.
-    tile_pixel_size_um
-        Edge of a pixel of the tile, micrometres.
+        H&E; the edge of its pixels in micrometres.
     diameter
         Of the sphere at the target, mm.
     """
@@ -117,17 +103,9 @@ class CaseImages:
 def figure_representative(cases: Sequence[CaseImages]) -> Figure:
     """Draw one row of panels a case: MRI and maps at the target, a close-up of each, and H&E.
 
-    Parameters
-    ----------
-    cases
-        One or more.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Axial slices through the target in radiological convention. The circle is the sphere,
-        true to scale. T1, T1+Gd and FLAIR are windowed by percentiles of the slice's brain; ADC,
-        CPM and rCBV have one scale for all patients.
+    Axial slices through the target in radiological convention. The circle is the sphere, true to
+    scale. T1, T1+Gd and FLAIR are windowed by percentiles of the slice's brain; ADC, CPM and rCBV
+    have one scale for all patients.
 
     Raises
     ------
@@ -172,7 +150,7 @@ def _draw_case(
             _place(figure, left, top - brain_height - GAP, PANEL, PANEL),
             _place(figure, left + INSET, below, PANEL - 2 * INSET, COLOUR_BAR),
         ]
-        axes[0].set_title(LOOKS[name].title, pad=3)
+        axes[0].set_title(STYLES[name].title, pad=3)
         _draw_image(axes, case, name, target, box)
         left += PANEL + GAP
     _draw_tile(_place(figure, left, top, TILE, TILE), case)
@@ -192,32 +170,32 @@ def _box(case: CaseImages) -> np.ndarray:
 def _draw_image(
     axes: list[Axes], case: CaseImages, name: str, target: np.ndarray, box: np.ndarray
 ) -> None:
-    image, look = case.images.get(name), LOOKS[name]
+    image, style = case.images.get(name), STYLES[name]
     if image is None:
         for ax in axes:
             ax.set_axis_off()
-        say(axes[0], "not\navailable")
+        write_reason(axes[0], "not\navailable")
         return
-    cut = take_slice(image, target, box=box, spacing=PIXEL, name=name)
+    slice_ = take_slice(image, target, box=box, spacing=PIXEL, name=name)
     near = np.stack([target - CLOSE_UP / 2, target + CLOSE_UP / 2])
     close = take_slice(image, target, box=near, spacing=CLOSE_UP_PIXEL, name=name)
-    limits = look.limits
-    if limits is None and np.isfinite(cut.values).any():
+    limits = style.limits
+    if limits is None and np.isfinite(slice_.values).any():
         cpm = case.images.get("CPM")
         brain = None if cpm is None else take_slice(cpm, target, box=box, spacing=PIXEL)
-        limits = robust_window(cut.values, None if brain is None else np.isfinite(brain.values))
-    drawn = draw_slice(axes[0], cut, look, limits=limits)
-    draw_slice(axes[1], close, look, limits=limits)
-    draw_target(axes[0], target, cut, diameter=case.diameter, ticks=False)
+        limits = robust_window(slice_.values, None if brain is None else np.isfinite(brain.values))
+    drawn = draw_slice(axes[0], slice_, style, limits=limits)
+    draw_slice(axes[1], close, style, limits=limits)
+    draw_target(axes[0], target, slice_, diameter=case.diameter, ticks=False)
     draw_target(axes[1], target, close, diameter=case.diameter, reach=12)
     draw_sides(axes[0], "axial")
     draw_scale_bar(axes[0], BAR, f"{BAR / 10:.0f} cm")
     draw_scale_bar(axes[1], CLOSE_UP_BAR, f"{CLOSE_UP_BAR / 10:.0f} cm")
     axes[0].add_patch(_frame(near))
-    if drawn is None or look.limits is None:
+    if drawn is None or style.limits is None:
         axes[2].set_axis_off()
     else:
-        add_colour_bar(axes[2], drawn, look)
+        add_colour_bar(axes[2], drawn, style)
 
 
 def _frame(near: np.ndarray) -> Rectangle:
@@ -236,7 +214,7 @@ def _draw_tile(ax: Axes, case: CaseImages) -> None:
     ax.set_title("H&E", pad=3)
     if case.tile is None:
         ax.set_axis_off()
-        say(ax, "not\navailable")
+        write_reason(ax, "not\navailable")
         return
     tile = np.asarray(case.tile)
     if tile.ndim != 3 or tile.shape[2] != 3 or tile.dtype != np.uint8 or 0 in tile.shape:
@@ -251,112 +229,3 @@ def _draw_tile(ax: Axes, case: CaseImages) -> None:
     bars = [bar for bar in TILE_BARS if bar <= width / 3]
     if bars:
         draw_scale_bar(ax, bars[0], f"{bars[0]} µm", colour="black")
-
-
-def case_title(name: str) -> str:
-    """Write a case's name as a reader knows it.
-
-    Examples
-    --------
-    >>> case_title("fig3a"), case_title("x1")
-    ('Fig. 3a', 'Case x1')
-    """
-    found = re.fullmatch(r"fig(\d+[a-z]?)", name)
-    return f"Fig. {found[1]}" if found else f"Case {name}"
-
-
-def case_findings(case: CaseImages) -> dict[str, Any]:
-    """Read off a case's images what its caption names besides the sample table.
-
-    Returns
-    -------
-    dict
-        ``side`` of the target, ``"left"`` or ``"right"`` of the middle of the brain, unless it is
-        within `MIDLINE` of it; ``rcbv``, mean over the sphere, relative to white matter. What the
-        images do not tell is absent.
-
-    Examples
-    --------
-    >>> brain = nib.Nifti1Image(np.ones((20, 20, 20), np.float32), np.diag([2.0, 2, 2, 1]))
-    >>> case_findings(CaseImages("x1", (31.0, 20, 20), {"mask": brain, "rCBV": brain}))
-    {'side': 'right', 'rcbv': 1.0}
-    """
-    found: dict[str, Any] = {}
-    mask, blood = case.images.get("mask"), case.images.get("rCBV")
-    if mask is not None:
-        inside = np.argwhere(np.asarray(mask.dataobj) > 0)
-        if len(inside):
-            middle = nib.affines.apply_affine(mask.affine, inside.mean(axis=0))[0]
-            right = float(world_point(case.target)[0] - middle)
-            if abs(right) > MIDLINE:
-                found["side"] = "right" if right > 0 else "left"
-    if blood is not None:
-        # A perfusion series often leaves out the top or the bottom of the head.
-        with contextlib.suppress(EmptySphere):
-            found["rcbv"] = roi_mean(blood, case.target, case.diameter, name="rCBV").mean
-    return found
-
-
-def case_caption(row: Mapping[str, Any]) -> str:
-    """Write the caption of a case from its row of the sample table.
-
-    Parameters
-    ----------
-    row
-        With the columns of both tables (see `cpmlib.study.schemas`); absent ones count as n/a. IDH
-        and what `case_findings` gives are named if they are there.
-
-    Returns
-    -------
-    str
-        One line of MyST; text from the table is escaped.
-
-    Examples
-    --------
-    >>> row = {"case": "x1", "sex": "F", "age": 61.0, "diagnosis_cns5": "glioblastoma grade 4",
-    ...        "treatment": "recurrent", "location": "insular", "enhancement": "CET",
-    ...        "cpm": 950.4, "adc": float("nan"), "he_cellularity": 2100.0}
-    >>> print(case_caption(row))
-    **Case x1**: female, 61 years, glioblastoma grade 4 (recurrent), insular; sample from
-    contrast-enhancing tumour. CPM 950 cells/mm², ADC n/a, H&E 2100 cells/mm².
-    """
-    name, age = _text(row, "case"), _number(row, "age", " years")
-    sex = SEX.get(_text(row, "sex"), "n/a")
-    person = f"{_or_unknown('sex', sex)}, {_or_unknown('age', age)}"
-    diagnosis = _or_unknown("diagnosis", escape(_text(row, "diagnosis_cns5")))
-    treatment = TREATED.get(_text(row, "treatment"), "n/a")
-    tissue = TISSUE.get(_text(row, "enhancement"), "tumour, enhancement n/a")
-    location, side = escape(_text(row, "location")), _text(row, "side")
-    says_side = re.search(r"\b(left|right|bilateral)\b", location, re.IGNORECASE)
-    if "n/a" not in (location, side) and not says_side:
-        location = f"{side} {location}"
-    location = _or_unknown("location", location)
-    if _text(row, "idh") != "n/a":
-        diagnosis = f"{diagnosis}, IDH {escape(_text(row, 'idh'))}"
-    values = (
-        f"CPM {_number(row, 'cpm', ' cells/mm²')}, ADC {_number(row, 'adc', ' × 10⁻⁶ mm²/s')}, "
-        f"H&E {_number(row, 'he_cellularity', ' cells/mm²')}"
-    )
-    if _number(row, "rcbv", "") != "n/a":
-        values += f", rCBV {float(row['rcbv']):.1f} times white matter"
-    treatment = _or_unknown("treatment", treatment)
-    return (
-        f"**{escape(case_title(name))}**: {person}, {diagnosis} ({treatment}), "
-        f"{location}; sample from {tissue}. {values}."
-    )
-
-
-def _text(row: Mapping[str, Any], column: str) -> str:
-    value = row.get(column)
-    return "n/a" if value is None or bool(pd.isna(value)) else str(value)
-
-
-def _number(row: Mapping[str, Any], column: str, unit: str) -> str:
-    value = row.get(column)
-    if value is None or bool(pd.isna(value)):
-        return "n/a"
-    return f"{float(value):.0f}{unit}"
-
-
-def _or_unknown(what: str, text: str) -> str:
-    return f"{what} n/a" if text == "n/a" else text

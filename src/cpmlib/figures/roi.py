@@ -20,8 +20,16 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.slice_marks import add_colour_bar, draw_sides, draw_target
-from cpmlib.figures.slices import LOOKS, Slice, draw_slice, take_slice, world_point
-from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
+from cpmlib.figures.slices import STYLES, Slice, draw_slice, take_slice, world_point
+from cpmlib.figures.style import (
+    AXIS_LABEL,
+    COLOUR,
+    PANEL,
+    figure_absent,
+    figure_style,
+    name_panels,
+    write_reason,
+)
 from cpmlib.paper.roi_sensitivity import by_sample, summary
 from cpmlib.paper.subsets import PREDICTORS
 from cpmlib.study.options import ROI_DIAMETER
@@ -57,24 +65,15 @@ FLAGGED = "#D55E00"
 
 @dataclass(frozen=True)
 class RoiPanel:
-    """One sphere on its slice; small, so that those of a whole cohort fit in memory.
+    """One sphere on its axial slice; small, so that those of a whole cohort fit in memory.
 
-    Parameters
-    ----------
-    sample_id
-        As printed.
-    flag
-        As in `cpmlib.roi.means.RoiValue`.
-    target : (3,)
-        World, mm, RAS+.
-    cut
-        Axial slice through the target.
+    ``target`` is (3,), world, mm, RAS+; ``flag`` as in `cpmlib.roi.means.RoiValue`.
     """
 
     sample_id: str
     flag: str
     target: np.ndarray
-    cut: Slice
+    slice: Slice
 
 
 def roi_panel(
@@ -86,7 +85,7 @@ def roi_panel(
     width: float = WIDTH,
     spacing: float = PIXEL,
 ) -> RoiPanel:
-    """Cut an image through a target, the target in the middle.
+    """Slice an image through a target, the target in the middle.
 
     Parameters
     ----------
@@ -94,36 +93,28 @@ def roi_panel(
         3-D, on any grid; the map that is averaged, or anatomy in the same space.
     target : (3,)
         World, mm, RAS+.
-    sample_id, flag
-        To be printed.
-    width
-        Side of the panel, mm.
-    spacing
-        Pixel, mm.
-
-    Returns
-    -------
-    RoiPanel
+    width, spacing
+        Side of the panel, and pixel, mm.
 
     Raises
     ------
     DatasetError
-        For an image that cannot be cut (see `cpmlib.figures.slices.take_slice`).
+        For an image that cannot be sliced (see `cpmlib.figures.slices.take_slice`).
     ValueError
         If the target is no point, or the width or the spacing not above 0.
 
     Examples
     --------
     >>> image = nib.Nifti1Image(np.ones((9, 9, 9), np.float32), np.eye(4))
-    >>> roi_panel(image, (4, 4, 4), "S01", width=6).cut.values.shape
+    >>> roi_panel(image, (4, 4, 4), "S01", width=6).slice.values.shape
     (6, 6)
     """
     if not 0 < width < np.inf:
         raise ValueError(f"width is {width}; expected a size above 0 mm")
     point = world_point(target)
     box = np.stack([point - width / 2, point + width / 2])
-    cut = take_slice(image, point, box=box, spacing=spacing, name=sample_id)
-    return RoiPanel(sample_id, flag, point, cut)
+    slice_ = take_slice(image, point, box=box, spacing=spacing, name=sample_id)
+    return RoiPanel(sample_id, flag, point, slice_)
 
 
 def figure_rois(
@@ -132,14 +123,14 @@ def figure_rois(
     diameter: float = ROI_DIAMETER,
     size: float = PANEL_SIZE,
 ) -> Figure:
-    """Draw every sphere on its slice, for quality control.
+    """Draw every sphere on its slice, for quality control; without any, say so.
 
     Parameters
     ----------
     panels
         As `roi_panel` makes them, in the order of the figure.
     kind
-        What the slices are, one of `cpmlib.figures.slices.LOOKS`, such as ``"CPM"``.
+        What the slices are, one of `cpmlib.figures.slices.STYLES`; another raises ValueError.
     diameter
         Of the spheres, mm; drawn true to scale.
     size
@@ -151,17 +142,12 @@ def figure_rois(
         Axial slices in radiological convention, six in a row, each with the sample and the height
         of its slice, and one colour bar; the title of a sphere that was only partly read says why,
         in colour.
-
-    Raises
-    ------
-    ValueError
-        If there is no panel or `kind` is unknown.
     """
     panels = list(panels)
     if not panels:
-        raise ValueError("no ROI; expected at least one")
-    if kind not in LOOKS:
-        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(LOOKS)}")
+        return figure_absent()
+    if kind not in STYLES:
+        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(STYLES)}")
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     used = columns * size + (columns - 1) * GAP
@@ -177,21 +163,21 @@ def figure_rois(
             bottom = height - MARGIN - (row + 1) * (size + TITLE)
             place = (left / width, bottom / height, size / width, size / height)
             ax = figure.add_axes(place)
-            drawn.append(draw_slice(ax, panel.cut, LOOKS[kind]))
-            draw_target(ax, panel.target, panel.cut, diameter=diameter, width=0.7)
+            drawn.append(draw_slice(ax, panel.slice, STYLES[kind]))
+            draw_target(ax, panel.target, panel.slice, diameter=diameter, width=0.7)
             draw_sides(ax, "axial", size=5)
             _title(ax, panel)
         pictures = [picture for picture in drawn if picture is not None]
-        if pictures and LOOKS[kind].limits:
+        if pictures and STYLES[kind].limits:
             left, bottom = (width - SCALE_WIDTH) / 2, BOTTOM + 0.7 * SCALE
             place = (left / width, bottom / height, SCALE_WIDTH / width, 0.08 / height)
-            bar = add_colour_bar(figure.add_axes(place), pictures, LOOKS[kind])
-            bar.set_label(f"{LOOKS[kind].title} ({LOOKS[kind].unit})", fontsize=6, labelpad=1)
+            bar = add_colour_bar(figure.add_axes(place), pictures, STYLES[kind])
+            bar.set_label(f"{STYLES[kind].title} ({STYLES[kind].unit})", fontsize=6, labelpad=1)
     return figure
 
 
 def _title(ax: Axes, panel: RoiPanel) -> None:
-    text = f"{panel.sample_id}, z = {panel.cut.position:.0f} mm"
+    text = f"{panel.sample_id}, z = {panel.slice.position:.0f} mm"
     if panel.flag:
         ax.set_title(f"{text}\n{panel.flag}", fontsize=6, color=FLAGGED, pad=2)
     else:
@@ -201,18 +187,13 @@ def _title(ax: Axes, panel: RoiPanel) -> None:
 def figure_sensitivity(table: pd.DataFrame) -> Figure:
     """Draw how diameter, shift and weighting change the values of the samples.
 
-    Parameters
-    ----------
-    table
-        As `cpmlib.paper.roi_sensitivity.sensitivity` returns it, of all patients.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Rows CPM and ADC. Left, change with the diameter; middle, size of the change with the
-        distance of a shift, mean over directions: thin, each sample; thick, their median. Right,
-        the value of each sample by both weightings, with the line of equality.
+    ``table`` as `cpmlib.paper.roi_sensitivity.sensitivity` returns it, of all patients. Rows CPM
+    and ADC. Left, change with the diameter; middle, size of the change with the distance of a
+    shift, mean over directions: thin, each sample; thick, their median. Right, the value of each
+    sample by both weightings, with the line of equality.
     """
+    if "map" not in table:
+        return figure_absent()
     samples, overall = by_sample(table), summary(table)
     draw: dict[str, Callable[[Axes, pd.DataFrame, pd.DataFrame, str], None]] = {
         "diameter": _draw_diameter,
@@ -227,7 +208,7 @@ def figure_sensitivity(table: pd.DataFrame) -> Figure:
                 ax.set_title(f"{name}: {varied}")
                 chosen = samples[(samples["map"] == key) & (samples["varied"] == varied)]
                 if chosen.empty:
-                    say(ax, "no map with a target")
+                    write_reason(ax, "no map with a target")
                     continue
                 total = overall[(overall["map"] == key) & (overall["varied"] == varied)]
                 function(ax, chosen, total, key)
@@ -256,7 +237,7 @@ def _draw_shift(ax: Axes, samples: pd.DataFrame, overall: pd.DataFrame, key: str
 
 def _draw_lines(ax: Axes, change: pd.DataFrame, median: pd.Series) -> None:
     if not np.isfinite(change.to_numpy(dtype=float)).any():
-        say(ax, "no change in per cent of 0")
+        write_reason(ax, "no change in per cent of 0")
         return
     ax.plot(change.index, change, color="grey", linewidth=0.5, alpha=0.6)
     ax.plot(median.index, median, color=COLOUR["Whole cohort"], linewidth=2)

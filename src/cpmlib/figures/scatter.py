@@ -6,27 +6,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
-from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, say
-from cpmlib.paper.correlations import OUTCOME, Flagged, format_p
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, write_reason
+from cpmlib.paper.correlations import OUTCOME, Flagged, line_with_band
+from cpmlib.paper.formatting import format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS
-from cpmlib.statistics.correlation import linear_fit
 
 
 def figure_2(flagged: Flagged, table: pd.DataFrame) -> Figure:
-    """Draw Fig. 2.
+    """Draw Fig. 2: H&E cellularity against CPM (A-C) and ADC (D-F) in each subset.
 
-    Parameters
-    ----------
-    flagged, table
-        As `cpmlib.paper.correlations.flag_all` and `correlations` return them.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Panels A-C: CPM in the whole cohort, naive, recurrent; D-F: ADC. Excluded samples are
-        white dots; the band is the 95 % confidence band of the line.
+    Arguments as `cpmlib.paper.correlations.flag_all` and `correlations` return them. Excluded
+    samples are white dots; the band is the 95 % confidence band of the line.
     """
     with figure_style():
         figure = Figure(figsize=(3 * PANEL * 1.15, 2 * PANEL * 1.15), layout="constrained")
@@ -43,15 +34,7 @@ def figure_2(flagged: Flagged, table: pd.DataFrame) -> Figure:
 
 
 def figure_hgg(group: pd.DataFrame, title: str) -> Figure:
-    """Draw Supplementary Fig. 2: CPM against H&E in non-enhancing HGG samples.
-
-    Parameters
-    ----------
-    group
-        As `cpmlib.paper.hgg.non_enhancing` returns it.
-    title
-        Statistics to write above the panel.
-    """
+    """Draw Supplementary Fig. 2, the samples of `cpmlib.paper.hgg.non_enhancing`, under a title."""
     with figure_style():
         figure = Figure(figsize=(2 * PANEL, 1.6 * PANEL), layout="constrained")
         ax = figure.subplots()
@@ -72,25 +55,19 @@ def draw_association(
     ax.set_xlabel(AXIS_LABEL[predictor])
     ax.set_ylabel(AXIS_LABEL[OUTCOME])
     if flagged.empty:
-        say(ax, "no sample")
+        write_reason(ax, "no sample")
         return
     kept, out = flagged[~flagged["outlier"]], flagged[flagged["outlier"]]
     ax.scatter(kept[predictor], kept[OUTCOME], s=22, color=colour, edgecolor="white", linewidth=0.4)
     ax.scatter(
         out[predictor], out[OUTCOME], s=30, facecolor="white", edgecolor="black", linewidth=1
     )
-    fit = linear_fit(kept[predictor], kept[OUTCOME]).iloc[0]
-    if not line or pd.isna(fit["estimate"]):
-        return
     x = np.linspace(flagged[predictor].min(), flagged[predictor].max(), 100)
-    y = fit["intercept"] + fit["estimate"] * x
-    values = kept[predictor].to_numpy(float)
-    spread = ((values - values.mean()) ** 2).sum()
-    sigma = fit["se"] * np.sqrt(spread)
-    error = sigma * np.sqrt(1 / len(values) + (x - values.mean()) ** 2 / spread)
-    half = stats.t.isf(0.025, fit["df"]) * error
-    ax.plot(x, y, color=colour, linewidth=1.5)
-    ax.fill_between(x, y - half, y + half, color=colour, alpha=0.15, linewidth=0)
+    band = line_with_band(kept, predictor, x) if line else None
+    if band is not None:
+        y, half = band
+        ax.plot(x, y, color=colour, linewidth=1.5)
+        ax.fill_between(x, y - half, y + half, color=colour, alpha=0.15, linewidth=0)
 
 
 def _annotation(rows: pd.DataFrame) -> str:

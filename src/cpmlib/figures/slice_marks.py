@@ -20,7 +20,7 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from cpmlib.figures.slices import PLANES, Look, Plane, Slice, world_point
+from cpmlib.figures.slices import PLANES, DisplayStyle, Plane, Slice, world_point
 from cpmlib.study.options import ROI_DIAMETER
 
 SIDES: dict[Plane, tuple[str, str]] = {
@@ -41,7 +41,7 @@ go, and with them most of the points."""
 def draw_target(
     ax: Axes,
     target: ArrayLike,
-    cut: Slice,
+    slice_: Slice,
     *,
     diameter: float = ROI_DIAMETER,
     reach: float = 14.0,
@@ -52,8 +52,6 @@ def draw_target(
 
     Parameters
     ----------
-    ax, cut
-        The panel and the slice drawn in it.
     target : (3,)
         World point, mm, RAS+.
     diameter
@@ -61,15 +59,13 @@ def draw_target(
         dotted where the sphere lies in front of it or behind it.
     reach
         Distance from the target to the outer end of a stroke, mm.
-    ticks
-        Whether to draw the strokes.
     width
         Of the lines, points.
     """
-    across, up, through = PLANES[cut.plane]
+    across, up, through = PLANES[slice_.plane]
     world = world_point(target)
     x, y = float(world[across]), float(world[up])
-    on_slice = abs(world[through] - cut.position) <= diameter / 2
+    on_slice = abs(world[through] - slice_.position) <= diameter / 2
     # A dark rim keeps the mark visible on bright tissue and in print without colour.
     rim = [withStroke(linewidth=width + 1.0, foreground="black", alpha=0.6)]
     ax.add_patch(
@@ -133,19 +129,7 @@ def draw_sides(ax: Axes, plane: Plane, size: float = 6.0) -> None:
 
 
 def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") -> None:
-    """Draw a bar of a length in the panel's coordinates at its lower right, and say how long.
-
-    Parameters
-    ----------
-    ax
-        A panel whose coordinates are lengths, such as mm.
-    length
-        In these coordinates.
-    text
-        What it says, such as ``"3 cm"``.
-    colour
-        Of bar and text; the rim is the opposite.
-    """
+    """Draw a bar of a length in the panel's coordinates at its lower right, with what it says."""
     rim = [withStroke(linewidth=1.5, foreground="white" if colour == "black" else "black")]
     start, end = ax.get_xlim()
     share = length / abs(end - start)
@@ -154,18 +138,13 @@ def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") ->
     ax.text(0.96 - share / 2, 0.06, text, fontsize=5.5, ha="center", va="bottom", **place)
 
 
-def add_colour_bar(ax: Axes, drawn: AxesImage | Sequence[AxesImage], look: Look) -> Colorbar:
-    """Fill a flat panel with the colour bar of a slice, or of several in one window, and its unit.
+def add_colour_bar(
+    ax: Axes, drawn: AxesImage | Sequence[AxesImage], style: DisplayStyle
+) -> Colorbar:
+    """Fill a flat panel with the colour bar of slices in one window, and their unit.
 
-    Parameters
-    ----------
-    ax
-        The panel to fill.
-    drawn
-        As `cpmlib.figures.slices.draw_slice` returns it. An end of the bar is pointed where its
-        values lie beyond the window.
-    look
-        For the unit.
+    An end of the bar is pointed where values lie beyond the window. ``drawn`` as
+    `cpmlib.figures.slices.draw_slice` returns it, one or several.
     """
     pictures = [drawn] if isinstance(drawn, AxesImage) else drawn
     values = np.concatenate([np.ma.compressed(np.ma.asarray(p.get_array())) for p in pictures])
@@ -176,5 +155,5 @@ def add_colour_bar(ax: Axes, drawn: AxesImage | Sequence[AxesImage], look: Look)
     bar = ax.figure.colorbar(pictures[0], cax=ax, orientation="horizontal", extend=extend)
     bar.outline.set_linewidth(0.4)
     bar.ax.tick_params(labelsize=5.5, length=2, pad=1, width=0.4)
-    bar.set_label(look.unit, fontsize=5.5, labelpad=1)
+    bar.set_label(style.unit, fontsize=5.5, labelpad=1)
     return bar

@@ -8,7 +8,7 @@ Vocabulary
   looks to the left. Both mean that world coordinates fall from left to right, and rise upwards.
 - *box*: lowest and highest world coordinates that pictures of a patient share, (2, 3), mm.
 - *window*: the two values that are drawn as the darkest and the brightest.
-- *look*: how a kind of image is drawn: title, colours, window, unit.
+- *style*: how a kind of image is drawn: title, colours, window, unit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from cpmlib.figures.style import say
+from cpmlib.figures.style import write_reason
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.resampling import Interpolation
 from cpmlib.mri.volume import as_volume
@@ -49,20 +49,11 @@ FOREGROUND = 0.1
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a kind of image is drawn.
+class DisplayStyle:
+    """How a kind of image is drawn; without a unit its values are arbitrary.
 
-    Parameters
-    ----------
-    title
-        Its name for a radiologist.
-    colours
-        Name of a Matplotlib colour map, perceptually uniform for maps.
-    limits
-        Window in the image's unit, equal for all patients so that pictures compare; None takes
-        percentiles of the patient's own brain, for images in arbitrary units.
-    unit
-        As printed; empty for arbitrary units.
+    ``limits`` is the window, equal for all patients so that pictures compare; None takes
+    percentiles of the patient's own brain. ``colours`` names a Matplotlib colour map.
     """
 
     title: str
@@ -71,13 +62,13 @@ class Look:
     unit: str
 
 
-LOOKS = {
-    "T1w": Look("T1", "gray", None, ""),
-    "T1wGd": Look("T1+Gd", "gray", None, ""),
-    "FLAIR": Look("FLAIR", "gray", None, ""),
-    "ADC": Look("ADC", "gray", (0, 3000), "10⁻⁶ mm²/s"),
-    "CPM": Look("CPM", "viridis", (0, 3000), "cells/mm²"),
-    "rCBV": Look("rCBV", "inferno", (0, 5), "relative to white matter"),
+STYLES = {
+    "T1w": DisplayStyle("T1", "gray", None, ""),
+    "T1wGd": DisplayStyle("T1+Gd", "gray", None, ""),
+    "FLAIR": DisplayStyle("FLAIR", "gray", None, ""),
+    "ADC": DisplayStyle("ADC", "gray", (0, 3000), "10⁻⁶ mm²/s"),
+    "CPM": DisplayStyle("CPM", "viridis", (0, 3000), "cells/mm²"),
+    "rCBV": DisplayStyle("rCBV", "inferno", (0, 5), "relative to white matter"),
 }
 """The images of the study; ADC from 0 to that of free water at body temperature."""
 
@@ -92,8 +83,6 @@ class Slice:
         The first row is the top of the picture, the first column its left; NaN: no value.
     edges
         World coordinates of the outer edges: left, right, bottom, top, mm.
-    plane
-        Its plane.
     position
         World coordinate of the slice along the plane's normal, mm.
     """
@@ -114,29 +103,18 @@ def take_slice(
     interpolation: Interpolation = "linear",
     name: str = "the image",
 ) -> Slice:
-    """Cut an image along a plane of the world.
+    """Slice an image along a plane of the world, in radiological convention.
 
     Parameters
     ----------
     image
-        3-D image on any grid, oblique or not.
+        3-D, on any grid, oblique or not.
     point : (3,)
-        World point that the slice passes through, mm, RAS+.
-    plane
-        ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+        On the slice; world, mm, RAS+.
     box : (2, 3)
         World box to show; the image's field of view if None.
     spacing
         Edge of a pixel, mm; the image's smallest voxel edge if None.
-    interpolation
-        ``"linear"``, or ``"nearest"`` for masks.
-    name
-        What to call the image in a message.
-
-    Returns
-    -------
-    Slice
-        In radiological convention; NaN where the image has no value.
 
     Raises
     ------
@@ -156,16 +134,11 @@ def take_slice(
            [1., 0., 0.],
            [0., 0., 0.]], dtype=float32)
     """
-    if plane not in PLANES:
-        raise ValueError(f"plane is {plane!r}; expected one of {', '.join(PLANES)}")
     point = world_point(point)
     if spacing is None:
         spacing = float(as_volume(image, name).grid.voxel_sizes.min())
-    if not 0 < spacing < np.inf:
-        raise ValueError(f"spacing is {spacing}; expected a size above 0 mm")
     low, high = field_of_view(image) if box is None else np.asarray(box, dtype=float)
-    if not (np.isfinite([low, high]).all() and (high > low).all()):
-        raise ValueError(f"the box runs from {low} to {high}; expected finite and rising edges")
+    _check_view(plane, spacing, low, high)
     across, up, through = PLANES[plane]
     # The allowance keeps rounding of an oblique affine from adding a row of pixels.
     count = np.maximum(np.ceil((high - low) / spacing - 1e-3), 1).astype(int)
@@ -176,22 +149,23 @@ def take_slice(
     shape = (int(count[0]), int(count[1]), int(count[2]))
     grid = resample_to(image, affine, shape, interpolation, name)
     values = np.asarray(grid.dataobj, dtype=np.float32).transpose(up, across, through)
-    first = affine[:3, 3] - spacing / 2
-    last = first + spacing * count
-    edges = (last[across], first[across], first[up], last[up])
-    left, right, bottom, top = (float(edge) for edge in edges)
+    first, last = affine[:3, 3] - spacing / 2, affine[:3, 3] - spacing / 2 + spacing * count
+    edges = (float(last[across]), float(first[across]), float(first[up]), float(last[up]))
     shown = np.ascontiguousarray(values[::-1, ::-1, 0])
-    return Slice(shown, (left, right, bottom, top), plane, float(point[through]))
+    return Slice(shown, edges, plane, float(point[through]))
+
+
+def _check_view(plane: str, spacing: float, low: np.ndarray, high: np.ndarray) -> None:
+    if plane not in PLANES:
+        raise ValueError(f"plane is {plane!r}; expected one of {', '.join(PLANES)}")
+    if not 0 < spacing < np.inf:
+        raise ValueError(f"spacing is {spacing}; expected a size above 0 mm")
+    if not (np.isfinite([low, high]).all() and (high > low).all()):
+        raise ValueError(f"the box runs from {low} to {high}; expected finite and rising edges")
 
 
 def world_point(point: ArrayLike) -> np.ndarray:
-    """Return a world point as an array, after checking that it is one; ValueError otherwise.
-
-    Examples
-    --------
-    >>> world_point([1, 2, 3])
-    array([1., 2., 3.])
-    """
+    """Return a world point as an array; ValueError if it is none."""
     result = np.asarray(point, dtype=float)
     if result.shape != (3,) or not np.isfinite(result).all():
         raise ValueError(f"the point is {point!r}; expected three finite coordinates in mm")
@@ -199,24 +173,12 @@ def world_point(point: ArrayLike) -> np.ndarray:
 
 
 def field_of_view(image: nib.Nifti1Image) -> np.ndarray:
-    """Return the world box that holds an image to the outer edges of its voxels.
-
-    Returns
-    -------
-    (2, 3)
-        mm.
-
-    Examples
-    --------
-    >>> field_of_view(nib.Nifti1Image(np.zeros((2, 3, 4), np.float32), np.diag([-2, 1, 1, 1])))
-    array([[-3. , -0.5, -0.5],
-           [ 1. ,  2.5,  3.5]])
-    """
+    """Return the world box, (2, 3) mm, that holds an image to the outer edges of its voxels."""
     return _box_of(image.affine, np.zeros(3), np.array(image.shape) - 1.0, margin=0)
 
 
 def box_of_brain(brain: nib.Nifti1Image, margin: float = 5.0) -> np.ndarray:
-    """Return the world box around a brain.
+    """Return the world box, (2, 3) mm, around a brain: the field of view if nothing is inside.
 
     Parameters
     ----------
@@ -224,11 +186,6 @@ def box_of_brain(brain: nib.Nifti1Image, margin: float = 5.0) -> np.ndarray:
         A mask, or a map that is NaN outside the brain; 0 and NaN are outside.
     margin
         Space to leave on each side, mm.
-
-    Returns
-    -------
-    (2, 3)
-        mm. The image's field of view if nothing in it is inside.
 
     Examples
     --------
@@ -258,17 +215,8 @@ def _box_of(affine: np.ndarray, first: np.ndarray, last: np.ndarray, margin: flo
 def robust_window(values: np.ndarray, brain: np.ndarray | None = None) -> tuple[float, float]:
     """Choose what is drawn black and white so that a few bright voxels do not decide it.
 
-    Parameters
-    ----------
-    values
-        Of a slice or a volume; NaN is left out.
-    brain : bool array of the same shape
-        Where the brain is. If None, or if no value is inside, what stands out from air.
-
-    Returns
-    -------
-    low, high
-        Percentiles 0.5 and 99.7 of the brain; apart by at least the smallest step of a float32.
+    Percentiles 0.5 and 99.7 of the values in the brain (a mask of their shape) or, without one, of
+    what stands out from air; apart by at least the smallest step of a float32. NaN is left out.
 
     Raises
     ------
@@ -293,8 +241,8 @@ def robust_window(values: np.ndarray, brain: np.ndarray | None = None) -> tuple[
 
 def draw_slice(
     ax: Axes,
-    cut: Slice,
-    look: Look,
+    slice_: Slice,
+    style: DisplayStyle,
     *,
     brain: np.ndarray | None = None,
     limits: tuple[float, float] | None = None,
@@ -305,18 +253,12 @@ def draw_slice(
 
     Parameters
     ----------
-    ax
-        Its coordinates become mm of the world.
-    cut
-        As `take_slice` returns it.
-    look
-        Colours and window.
-    brain : bool, of the shape of `cut.values`
+    brain : bool, of the shape of the slice
         For the window of images in arbitrary units.
     limits
-        Window; the look's, or robust percentiles, if None.
+        Window; the style's, or robust percentiles, if None.
     opacity
-        0 (invisible) to 1.
+        0 (invisible) to 1; another raises ValueError.
     shades
         Number of colours; few make small files.
 
@@ -324,51 +266,41 @@ def draw_slice(
     -------
     AxesImage or None
         For a colour bar; None if the slice has no value, and the panel says so.
-
-    Raises
-    ------
-    ValueError
-        If the opacity is not in 0-1.
     """
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity is {opacity}; expected 0 to 1")
-    left, right, bottom, top = cut.edges
+    left, right, bottom, top = slice_.edges
     ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
     ax.set_facecolor(BACKGROUND)
     ax.spines[:].set_visible(False)
-    if not np.isfinite(cut.values).any():
-        say(ax, "no image here")
+    if not np.isfinite(slice_.values).any():
+        write_reason(ax, "no image here")
         ax.texts[-1].set_color("white")
         return None
-    limits = limits or look.limits or robust_window(cut.values, brain)
+    limits = limits or style.limits or robust_window(slice_.values, brain)
     return ax.imshow(
-        np.ma.masked_invalid(cut.values),
-        cmap=mpl.colormaps[look.colours].resampled(shades).with_extremes(bad=(0, 0, 0, 0)),
+        np.ma.masked_invalid(slice_.values),
+        cmap=mpl.colormaps[style.colours].resampled(shades).with_extremes(bad=(0, 0, 0, 0)),
         vmin=limits[0],
         vmax=limits[1],
-        extent=cut.edges,
+        extent=slice_.edges,
         alpha=opacity,
         interpolation="nearest",
         aspect="equal",
     )
 
 
-def centres(cut: Slice) -> tuple[np.ndarray, np.ndarray]:
+def centres(slice_: Slice) -> tuple[np.ndarray, np.ndarray]:
     """Return world coordinates of a slice's pixels, mm: across, one a column; up, one a row."""
-    rows, columns = cut.values.shape  # noqa: PD011
-    left, right, bottom, top = cut.edges
+    rows, columns = slice_.values.shape  # noqa: PD011
+    left, right, bottom, top = slice_.edges
     x = left + (np.arange(columns) + 0.5) * (right - left) / columns
     y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
     return x, y
 
 
-def pixels(cuts: Mapping[str, Slice | None]) -> pd.DataFrame:
-    """List the pixels of slices that lie on each other, for a reader who wants the numbers.
-
-    Parameters
-    ----------
-    cuts
-        By what each shows; of one plane, box and spacing.
+def pixels(slices: Mapping[str, Slice | None]) -> pd.DataFrame:
+    """List the pixels of slices of one plane, box and spacing, for a reader who wants the numbers.
 
     Returns
     -------
@@ -378,11 +310,11 @@ def pixels(cuts: Mapping[str, Slice | None]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> cut = Slice(np.array([[1.0, np.nan]], np.float32), (2, 0, 5, 6), "axial", 7.0)
-    >>> pixels({"CPM": cut}).to_numpy().tolist()
+    >>> slice_ = Slice(np.array([[1.0, np.nan]], np.float32), (2, 0, 5, 6), "axial", 7.0)
+    >>> pixels({"CPM": slice_}).to_numpy().tolist()
     [['axial', 1.5, 5.5, 7.0, 1.0]]
     """
-    present = {name: cut for name, cut in cuts.items() if cut is not None}
+    present = {name: slice_ for name, slice_ in slices.items() if slice_ is not None}
     columns = ["plane", "x", "y", "z", *present]
     if not present:
         return pd.DataFrame(columns=columns)
@@ -390,7 +322,7 @@ def pixels(cuts: Mapping[str, Slice | None]) -> pd.DataFrame:
     across, up, through = ("xyz"[axis] for axis in PLANES[first.plane])
     x, y = np.meshgrid(*centres(first))
     table = pd.DataFrame({across: x.ravel(), up: y.ravel(), through: first.position})
-    for name, cut in present.items():
-        table[name] = cut.values.ravel().astype(float)  # noqa: PD011
+    for name, slice_ in present.items():
+        table[name] = slice_.values.ravel().astype(float)  # noqa: PD011
     table = table.dropna(subset=list(present), how="all").round(3)
     return table.assign(plane=first.plane)[columns].reset_index(drop=True)

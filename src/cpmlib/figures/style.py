@@ -62,7 +62,7 @@ def name_panels(axes: list[Axes], start: str = "A") -> None:
         ax.text(-0.18, 1.04, letter, transform=ax.transAxes, fontsize=10, fontweight="bold")
 
 
-def say(ax: Axes, reason: str) -> None:
+def write_reason(ax: Axes, reason: str) -> None:
     """Write on an empty panel why it is empty."""
     ax.text(0.5, 0.5, reason, transform=ax.transAxes, ha="center", va="center", wrap=True)
 
@@ -77,5 +77,5 @@ def figure_absent(reason: str = NO_IMAGES) -> Figure:
         figure = Figure(figsize=(2.4 * PANEL, 0.5 * PANEL), layout="constrained", label=reason)
         ax = figure.subplots()
         ax.set_axis_off()
-        say(ax, reason)
+        write_reason(ax, reason)
     return figure

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from nibabel.affines import apply_affine
 
 from cpmlib.figures.histology import figure_counting
-from cpmlib.figures.perfusion import figure_perfusion, fit_slice, voxel_curves
-from cpmlib.figures.quality import EXTRAPOLATION, SHOWN, QualityRow, figure_quality, quality_row
+from cpmlib.figures.perfusion import figure_perfusion, fit_slice
+from cpmlib.figures.quality import EXTRAPOLATION, SHOWN, figure_quality, quality_row
 from cpmlib.figures.registration import figure_registration, pixels_of_registration
 from cpmlib.figures.roi import figure_rois, roi_panel
 from cpmlib.figures.slices import pixels
 from cpmlib.figures.style import figure_absent
+from cpmlib.mri.voxel_curves import voxel_curves
 
 if TYPE_CHECKING:
     from cpmlib.roi.walkthrough import Walkthrough
@@ -26,72 +27,53 @@ SPHERE_SIZE = 3.0
 """Side of the panel with the one sphere, inches."""
 
 
-def native_row(walk: Walkthrough) -> QualityRow | None:
-    """Cut the contrasts as they came, each through the same point of scanner space."""
-    return _row(walk, {kind: walk.images.volumes.get(kind) for kind in SHOWN}, None)
+Drawn = tuple[Figure, pd.DataFrame]
+"""A figure, and what it shows."""
 
 
-def map_row(walk: Walkthrough) -> QualityRow | None:
-    """Cut contrasts and maps on the reference grid."""
+def figure_native(walk: Walkthrough) -> Drawn:
+    """Draw the contrasts as they came, each through the same point of scanner space."""
+    return _figure_row(walk, {kind: walk.images.volumes.get(kind) for kind in SHOWN}, None)
+
+
+def figure_maps(walk: Walkthrough) -> Drawn:
+    """Draw contrasts and maps on the reference grid, with the brain's outline."""
     shown = {kind: walk.pictures.get(kind) for kind in (*SHOWN, EXTRAPOLATION)}
-    return _row(walk, shown, walk.maps.maps.get("mask"))
+    return _figure_row(walk, shown, walk.maps.maps.get("mask"))
 
 
-def _row(
+def _figure_row(
     walk: Walkthrough, shown: Mapping[str, nib.Nifti1Image | None], mask: nib.Nifti1Image | None
-) -> QualityRow | None:
+) -> Drawn:
     if walk.patient is None or walk.target is None or not any(shown.get(kind) for kind in SHOWN):
-        return None
-    return quality_row(walk.patient, shown, mask, [walk.target])
+        return figure_absent(), pixels({})
+    row = quality_row(walk.patient, shown, mask, [walk.target])
+    return figure_quality([row], walk.options.roi_diameter), pixels(row.slices)
 
 
-def figure_row(row: QualityRow | None, walk: Walkthrough) -> Figure:
-    """Draw the slices of one patient, the brain's outline if there is one, and the target."""
-    return figure_absent() if row is None else figure_quality([row], walk.options.roi_diameter)
-
-
-def pixels_of_row(row: QualityRow | None) -> pd.DataFrame:
-    """Return what `figure_row` draws, as `cpmlib.figures.slices.pixels` lists it."""
-    return pixels({} if row is None else row.slices)
-
-
-def figure_alignment(walk: Walkthrough) -> Figure:
+def figure_alignment(walk: Walkthrough) -> Drawn:
     """Draw each contrast on the reference grid against the image after gadolinium."""
-    aligned = dict(walk.maps.contrasts)
+    aligned, mask = dict(walk.maps.contrasts), walk.maps.maps.get("mask")
     reference = aligned.pop("T1wGd", None)
     if reference is None or not aligned:
-        return figure_absent()
-    return figure_registration(reference, aligned, walk.maps.maps.get("mask"), walk.maps.alignment)
+        return figure_absent(), pixels({})
+    figure = figure_registration(reference, aligned, mask, walk.maps.alignment)
+    return figure, pixels_of_registration(reference, aligned, mask)
 
 
-def pixels_of_alignment(walk: Walkthrough) -> pd.DataFrame:
-    """Return what `figure_alignment` draws."""
-    aligned = dict(walk.maps.contrasts)
-    reference = aligned.pop("T1wGd", None)
-    if reference is None or not aligned:
-        return pixels({})
-    return pixels_of_registration(reference, aligned, walk.maps.maps.get("mask"))
-
-
-def figure_leakage(walk: Walkthrough) -> Figure:
-    """Draw the curve of the voxel at the target, its correction, and the quality of the fit."""
+def figure_leakage(walk: Walkthrough) -> Drawn:
+    """Draw the curve of the voxel at the target (panel A) and the fit of its slice (B)."""
     series, fit, voxel = walk.images.perfusion, walk.maps.perfusion, _perfusion_voxel(walk)
     if series is None or fit is None or voxel is None:
-        return figure_absent("the dataset holds no perfusion series of this patient")
-    return figure_perfusion(series.image, fit, series.echo_time, voxel)
-
-
-def data_of_leakage(walk: Walkthrough) -> pd.DataFrame:
-    """Return what `figure_leakage` draws: curves over time in panel A, pixels in panel B."""
-    series, fit, voxel = walk.images.perfusion, walk.maps.perfusion, _perfusion_voxel(walk)
-    if series is None or fit is None or voxel is None:
-        return pd.DataFrame(columns=["panel", "time"])
+        reason = "the dataset holds no perfusion series of this patient"
+        return figure_absent(reason), pd.DataFrame(columns=["panel", "time"])
     curves = voxel_curves(series.image, fit, series.echo_time, voxel)
     drawn = {"measured": curves.measured, "model": curves.model, "corrected": curves.corrected}
     drawn["reference"] = curves.k1 * curves.reference
     lines = pd.DataFrame({"panel": "A", "time": curves.times, **drawn})
-    cut = fit_slice(fit, voxel)
-    return pd.concat([lines, pixels({"R2": cut}).assign(panel="B")], ignore_index=True)
+    picture = pixels({"R2": fit_slice(fit, voxel)}).assign(panel="B")
+    figure = figure_perfusion(series.image, fit, series.echo_time, voxel)
+    return figure, pd.concat([lines, picture], ignore_index=True)
 
 
 def _perfusion_voxel(walk: Walkthrough) -> tuple[int, int, int] | None:

@@ -8,14 +8,7 @@ from cpmlib.study.options import AnalysisOptions
 
 
 def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict[str, float]:
-    """Run the whole analysis.
-
-    Parameters
-    ----------
-    dataset
-        As `cpmlib.study.dataset.read_dataset` returns it.
-    options
-        The choices of the analysis; the project's defaults if None.
+    """Run the whole analysis, with the project's defaults if no options are given.
 
     Returns
     -------
@@ -27,7 +20,7 @@ def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict
     samples = dataset.samples
     flagged = correlations.flag_all(samples, options)
     non_enhancing = hgg.non_enhancing(flagged["whole", "cpm"], options)
-    models = non_independence.mixed_models(samples, options)
+    models = non_independence.mixed_models(flagged, options)
     iterated, _ = non_independence.one_per_patient(samples, options)
     return (
         cohort.values(dataset)

@@ -12,6 +12,7 @@ from cpmlib.study.schemas import (
     DIAGNOSIS_CNS5,
     ENHANCEMENT,
     LOCATION,
+    NAMES,
     SEX,
     SPELT_OUT,
     TREATMENT,
@@ -31,11 +32,8 @@ SECTIONS = (
 def counts(dataset: Dataset) -> pd.DataFrame:
     """Count patients and samples by each characteristic of Table 1.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``section``, ``unit`` (patients or samples), ``column``, ``category``, ``count``,
-        ``percent``; categories that do not occur are left out.
+    ``section``, ``unit`` (patients or samples), ``column``, ``category``, ``count``, ``percent``;
+    categories that do not occur are left out.
     """
     parts = []
     for heading, table, column, levels in SECTIONS:
@@ -66,13 +64,7 @@ def measurements(dataset: Dataset) -> pd.DataFrame:
 
 
 def table_1(dataset: Dataset) -> pd.DataFrame:
-    """Lay the counts and measurements out as the paper's Table 1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``Characteristic``, ``Level``, ``Value``, all text.
-    """
+    """Lay the counts and measurements out as the paper's Table 1, all text."""
     rows = [("Patients", "", str(len(dataset.participants)))]
     described = measurements(dataset).set_index("statistic")
     table = counts(dataset)
@@ -101,6 +93,30 @@ def table_1(dataset: Dataset) -> pd.DataFrame:
         rows += block(section)
     rows += [mean_sd(name) for name in described.index[1:]]
     return pd.DataFrame(rows, columns=["Characteristic", "Level", "Value"])
+
+
+def table_excluded(dataset: Dataset) -> pd.DataFrame:
+    """Lay out the samples and values that the study excludes."""
+    named = dataset.excluded.replace({"quantity": NAMES})
+    return named.rename(columns={"sample_id": "sample", "participant_id": "patient"})
+
+
+def quoted(dataset: Dataset) -> dict[str, int]:
+    """Count what the page's sentences say of the cohort."""
+    treatment = dataset.participants["treatment"]
+    per_patient = dataset.samples.groupby("participant_id").size()
+    whole = dataset.excluded["quantity"] == "sample"
+    return {
+        "n_patients": len(dataset.participants),
+        "n_samples": len(dataset.samples),
+        "n_naive": int((treatment == "treatment-naive").sum()),
+        "n_recurrent": int((treatment == "recurrent").sum()),
+        "n_several": int((per_patient > 1).sum()),
+        "most_samples": int(per_patient.max()),
+        "n_excluded": int(whole.sum()),
+        "n_excluded_values": int((~whole).sum()),
+        "n_unused": len(dataset.notes),
+    }
 
 
 def values(dataset: Dataset) -> dict[str, float]:

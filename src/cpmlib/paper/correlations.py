@@ -9,21 +9,32 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from cpmlib.paper import formatting
+from cpmlib.paper.formatting import format_both, format_columns, format_estimates, format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, subset
 from cpmlib.statistics.correlation import correlate, linear_fit, root_mean_square_error
-from cpmlib.statistics.results import why_not_estimable, with_interval
+from cpmlib.statistics.results import CONFIDENCE, why_not_estimable, with_interval
 from cpmlib.statistics.rout import RoutResult, rout_line
 from cpmlib.study.options import AnalysisOptions
 
 OUTCOME = "he_cellularity"
 
-Flagged = dict[tuple[str, str], pd.DataFrame]
-"""(Subset, predictor) to its measured samples, as `flag_outliers` returns them."""
+Flagged = Mapping[tuple[str, str], pd.DataFrame]
+"""The samples of each subset and predictor as `flag_outliers` returns them."""
+
+_OUTLIER_COLUMNS = {
+    OUTCOME: ("H&E", "{:.0f}"),
+    "cpm": ("CPM", "{:.0f}"),
+    "adc": ("ADC", "{:.0f}"),
+    "residual": ("Residual", "{:+.0f}"),
+    "t": ("Residual / RSDR", "{:.1f}"),
+}
+"""Numbers of an excluded sample, and how the page writes them."""
 
 
 def measured(samples: pd.DataFrame, predictor: str) -> pd.DataFrame:
@@ -32,14 +43,7 @@ def measured(samples: pd.DataFrame, predictor: str) -> pd.DataFrame:
 
 
 def flag_outliers(samples: pd.DataFrame, predictor: str, options: AnalysisOptions) -> pd.DataFrame:
-    """Apply ROUT to H&E cellularity about its line on a predictor.
-
-    Parameters
-    ----------
-    samples
-        Of one subset.
-    predictor
-        ``"cpm"`` or ``"adc"``.
+    """Apply ROUT to H&E cellularity of one subset about its line on a predictor.
 
     Returns
     -------
@@ -84,21 +88,21 @@ def excluded_samples(flagged: Flagged) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[[*columns, "threshold"]]
 
 
+def table_outliers(excluded: pd.DataFrame) -> pd.DataFrame:
+    """Lay `excluded_samples` out for the page, all text."""
+    tested = list(map(format_both, excluded["rout_p"], excluded["threshold"]))
+    shown = excluded[["subset", "predictor", "sample_id"]].set_axis(
+        ["Subset", "Predictor", "Sample"], axis=1
+    )
+    shown = shown.join(format_columns(excluded, _OUTLIER_COLUMNS))
+    return shown.assign(p=[p for p, _ in tested], Needed=[needed for _, needed in tested])
+
+
 def correlations(samples: pd.DataFrame, flagged: Flagged, options: AnalysisOptions) -> pd.DataFrame:
     """Line, Pearson, Spearman and RMSE of each subset and predictor.
 
-    Parameters
-    ----------
-    samples
-        The sample table.
-    flagged
-        As `flag_all` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``slope``, ``Pearson r``, ``Spearman rho`` and (CPM only, since ADC has another
-        unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
+    ``flagged`` as `flag_all` returns it. Rows ``slope``, ``Pearson r``, ``Spearman rho`` and (CPM
+    only, since ADC has another unit) ``RMSE``, with ``subset``, ``predictor`` and ``n_missing``.
     """
     rows = []
     for (key, predictor), part in flagged.items():
@@ -131,14 +135,25 @@ def _statistics(
     return rows
 
 
-def table_2(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay `correlations` out as the paper's Table 2.
+def line_with_band(
+    kept: pd.DataFrame, predictor: str, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the least-squares line at x, and half the width of its 95 % confidence band.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``Predictor``, ``Statistic`` and one for each subset, all text; p in brackets.
+    None where the samples have no line.
     """
+    fit = linear_fit(kept[predictor], kept[OUTCOME]).iloc[0]
+    if pd.isna(fit["estimate"]):
+        return None
+    values = kept[predictor].to_numpy(float)
+    spread = ((values - values.mean()) ** 2).sum()
+    error = fit["se"] * np.sqrt(spread / len(values) + (x - values.mean()) ** 2)
+    half = stats.t.isf((1 - CONFIDENCE) / 2, fit["df"]) * error
+    return fit["intercept"] + fit["estimate"] * x, half
+
+
+def table_2(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay `correlations` out as the paper's Table 2, all text; p in brackets."""
     rows = []
     for predictor, name in PREDICTORS.items():
         for statistic, label in (
@@ -174,67 +189,44 @@ def _cell(table: pd.DataFrame, key: str, predictor: str, statistic: str) -> str:
     return f"{row['estimate']:z.2f} ({format_p(row['p'])})"
 
 
-def intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay `correlations` out with the 95 % interval of each statistic.
+def table_rout(steps: pd.DataFrame) -> pd.DataFrame:
+    """Lay the steps of ROUT, as the page computes them, out for the page."""
+    tested = list(map(format_both, steps["p"], steps["needed"]))
+    return pd.DataFrame(
+        {
+            "Rank": steps["rank"].map("{:.0f}".format),
+            "Sample": steps["sample_id"],
+            "Residual": steps["residual"].map("{:+.0f}".format),
+            "Residual / RSDR": steps["t"].map("{:.1f}".format),
+            "p": [p for p, _ in tested],
+            "Needed": [needed for _, needed in tested],
+            "Outlier": steps["outlier"].map({True: "yes", False: "no"}),
+        }
+    )
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``Subset``, ``Predictor``, ``Statistic``, ``Estimate (95 % interval)``, ``p``,
-        ``n`` and ``Left out``, all text.
-    """
 
-    def estimate(row: Mapping[Any, Any]) -> str:
-        if pd.isna(row["estimate"]):
-            return str(row["note"])
-        digits = 0 if row["statistic"] == "RMSE" else 2
-        value, low, high = (f"{row[key]:z.{digits}f}" for key in ("estimate", "ci_low", "ci_high"))
-        return f"{value} ({low} to {high})"
-
+def table_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay `correlations` out with the 95 % interval of each statistic, all text."""
+    is_rmse = table["statistic"] == "RMSE"
     return pd.DataFrame(
         {
             "Subset": table["subset"].map(SUBSETS),
             "Predictor": table["predictor"].map(PREDICTORS),
             "Statistic": table["statistic"].replace("RMSE", "RMSE (cells/mm²)"),
-            "Estimate (95 % interval)": [estimate(row) for row in table.to_dict("records")],
-            "p": [
-                "" if s == "RMSE" else format_p(p)
-                for s, p in zip(table["statistic"], table["p"], strict=True)
-            ],
+            "Estimate (95 % interval)": format_estimates(table, [0 if r else 2 for r in is_rmse]),
+            "p": table["p"].map(format_p).where(~is_rmse, ""),
             "n": table["n"].astype(str),
             "Left out": table["excluded"],
         }
     )
 
 
-def format_p(p: float) -> str:
-    """Write a p value with three decimals, two from .1 on.
-
-    Examples
-    --------
-    >>> format_p(0.00913), format_p(0.153), format_p(0.00001)
-    ('0.009', '0.15', '<0.001')
-    """
-    if np.isnan(p):
-        return "not estimable"
-    if p < 0.001:
-        return "<0.001"
-    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def told_apart(p: float, threshold: float) -> tuple[str, str]:
-    """Write a p value and what it is held against, with digits enough to tell them apart.
-
-    Examples
-    --------
-    >>> told_apart(0.000301, 0.000347), told_apart(0.00032, 0.000321)
-    (('0.0003', '0.00035'), ('0.00032', '0.000321'))
-    """
-    for digits in range(1, 17):
-        shown = f"{p:.{digits}g}", f"{threshold:.{digits}g}"
-        if shown[0] != shown[1]:
-            break
-    return shown
+def quoted(table: pd.DataFrame) -> dict[str, object]:
+    """Return the numbers of `correlations` that the page's sentences quote."""
+    named = table.replace({"statistic": {"slope": "b", "Spearman rho": "rho"}})
+    return formatting.quoted(
+        named, {"": "estimate", "_p": "p"}, by=("subset", "predictor", "statistic")
+    )
 
 
 def values(table: pd.DataFrame) -> dict[str, float]:

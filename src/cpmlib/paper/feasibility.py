@@ -23,18 +23,10 @@ from cpmlib.study.published import PrintedValue, agrees_if_truncated, parse_prin
 
 @dataclass(frozen=True)
 class Bound:
-    """What the other printed values say of one of them.
+    """What the other printed values say of one of them: argument in a sentence, and arithmetic.
 
-    Parameters
-    ----------
-    id
-        Of the printed value.
-    contradicted : bool
-        Whether the printed value lies outside the bound.
-    explanation
-        The argument in one sentence.
-    steps
-        The arithmetic, one row a step: ``step`` and ``value``.
+    ``id`` is of the printed value, ``contradicted`` whether it lies outside the bound; ``steps``
+    has one row a step: ``step`` and ``value``.
     """
 
     id: str
@@ -58,21 +50,10 @@ class _Print:
 
 
 def bounds(published: pd.DataFrame, *, all_graded: bool = True) -> dict[str, Bound]:
-    """Work out every bound that the printed values allow.
+    """Work out every bound that the printed values allow, by the id that it concerns.
 
-    Parameters
-    ----------
-    published
-        As `cpmlib.study.published.read_published` returns it; a bound whose ingredients are not
-        printed is left out.
-    all_graded
-        Whether every sample belongs to a grade group. Without that premise nothing bounds the
-        share of HGG samples.
-
-    Returns
-    -------
-    dict
-        The bounds by the id of the value that they concern.
+    A bound whose ingredients are not printed is left out. Unless every sample belongs to a grade
+    group (``all_graded``), nothing bounds the share of HGG samples.
     """
     printed = _Print(published)
     found = [_rmse_of_recurrent(printed)]
@@ -84,19 +65,7 @@ def bounds(published: pd.DataFrame, *, all_graded: bool = True) -> dict[str, Bou
 def group_sizes(
     n: int, whole: PrintedValue, first: PrintedValue, second: PrintedValue
 ) -> list[int]:
-    """Sizes of the first of two groups that fit the three printed means.
-
-    Parameters
-    ----------
-    n
-        Samples in both groups together.
-    whole, first, second
-        Printed means over all, over the first group, over the second.
-
-    Returns
-    -------
-    list of int
-        Every size from 1 to n - 1 for which the mean over all can be as printed.
+    """Sizes of the first of two groups, 1 to n - 1, that fit the printed means of all and of both.
 
     Examples
     --------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cpmlib.paper.formatting import format_columns, format_estimates, format_p
 from cpmlib.paper.subsets import with_grade_grouping
 from cpmlib.statistics.descriptives import describe
 from cpmlib.statistics.group_comparison import mann_whitney
@@ -17,20 +18,13 @@ MEASUREMENTS = {"cpm": "CPM cellularity", "he": "H&E cellularity"}
 
 COLUMN = {"cpm": "cpm", "he": "he_cellularity"}
 
+SHOWN = ["enhancement", "grade_group", "idh", "treatment", "cpm", "he_cellularity"]
+"""Columns of the samples that Fig. 1 shows."""
+
 
 @dataclass(frozen=True)
 class Grouping:
-    """Two groups of samples that the paper compares.
-
-    Parameters
-    ----------
-    key
-        Name in the ledger.
-    column
-        Of the sample table.
-    levels, names
-        The two categories of the column, and what the page calls them.
-    """
+    """Two groups of samples that the paper compares: two levels of a column, and their names."""
 
     key: str
     column: str
@@ -60,12 +54,8 @@ def descriptives(samples: pd.DataFrame) -> pd.DataFrame:
 def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
     """Compare both measurements between the groups of each grouping (Fig. 1 C-J).
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each measurement and grouping, as `mann_whitney` returns them, with
-        ``measurement``, ``grouping``, ``group_a``, ``group_b``, and the ends of the means'
-        95 % t intervals.
+    One row for each, as `mann_whitney` returns them, with ``measurement``, ``grouping``,
+    ``group_a``, ``group_b``, and the ends of the means' 95 % t intervals.
     """
     samples = with_grade_grouping(samples, options)
     rows = []
@@ -86,6 +76,30 @@ def comparisons(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame
                 row = row.assign(**mean)
             rows.append(row)
     return pd.concat(rows, ignore_index=True)
+
+
+def table_groups(compared: pd.DataFrame) -> pd.DataFrame:
+    """Lay `comparisons` out for the page, all text."""
+
+    def pairs(name: str, pattern: str) -> list[str]:
+        both = zip(compared[f"{name}_a"], compared[f"{name}_b"], strict=True)
+        return [pattern.format(a, b) for a, b in both]
+
+    shown = pd.DataFrame(
+        {
+            "Measurement": compared["measurement"].map(MEASUREMENTS),
+            "Groups": pairs("group", "{} / {}"),
+            "n": pairs("n", "{} / {}"),
+            "Means": pairs("mean", "{:.0f} / {:.0f}"),
+            "Shift": format_estimates(compared, 0),
+        }
+    )
+    shown = shown.join(format_columns(compared, {"rank_biserial": ("Rank-biserial", "{:.2f}")}))
+    notes = zip(compared["p"], compared["note"], strict=True)
+    shown["p"] = [
+        f"{format_p(p)} ({note})" if note and pd.notna(p) else format_p(p) for p, note in notes
+    ]
+    return shown
 
 
 def values(samples: pd.DataFrame, options: AnalysisOptions) -> dict[str, float]:

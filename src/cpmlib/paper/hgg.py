@@ -25,18 +25,8 @@ def statistics(
 ) -> pd.DataFrame:
     """Share of HGG samples that are non-enhancing; RMSE and rho of CPM in them.
 
-    Parameters
-    ----------
-    samples
-        The sample table.
-    group
-        As `non_enhancing` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``share`` (percent, of HGG samples whose appearance is known), ``RMSE``,
-        ``Spearman rho``.
+    ``group`` as `non_enhancing` returns it. Rows ``share`` (percent, of HGG samples whose
+    appearance is known), ``RMSE``, ``Spearman rho``.
     """
     graded = with_grade_grouping(samples, options)
     seen = graded[(graded["grade_group"] == "HGG") & graded["enhancement"].notna()]
@@ -50,6 +40,41 @@ def statistics(
     rmse["excluded"] = " ".join(group.loc[leave_out, "sample_id"])
     rho = correlate(group["cpm"], group[OUTCOME])
     return pd.concat([share, rmse, rho], ignore_index=True)
+
+
+def table_hgg(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay `statistics` out for the page, all text."""
+    names = {"share": "Non-enhancing, % of HGG samples", "RMSE": "RMSE (cells/mm²)"}
+    return pd.DataFrame(
+        {
+            "Statistic": table["statistic"].replace(names),
+            "Estimate": table["estimate"]
+            .map("{:.2f}".format)
+            .mask(table["estimate"].isna(), table["note"]),
+            "n": table["n"],
+            "Left out": table["excluded"],
+        }
+    )
+
+
+def title(table: pd.DataFrame) -> str:
+    """Write the RMSE of `statistics` above the figure, or why there is none."""
+    rmse = table.set_index("statistic").loc["RMSE"]
+    return rmse["note"] or f"RMSE = {rmse['estimate']:.0f} cells/mm², n = {rmse['n']}"
+
+
+def quoted(table: pd.DataFrame) -> dict[str, object]:
+    """Return the numbers of `statistics` that the page's sentences quote."""
+    rows = table.set_index("statistic")
+    rmse = rows.loc["RMSE"]
+    return {
+        "share": rows.loc["share", "estimate"],
+        "rmse": rmse["estimate"],
+        "low": rmse["ci_low"],
+        "high": rmse["ci_high"],
+        "n": rmse["n"],
+        "rho": rows.loc["Spearman rho", "estimate"],
+    }
 
 
 def values(table: pd.DataFrame) -> dict[str, float]:

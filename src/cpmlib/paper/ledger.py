@@ -36,18 +36,19 @@ NOT_COMPARED = "not compared"
 VERDICTS = (REPRODUCED, IF_TRUNCATED, NOT_REPRODUCED, CANNOT_HOLD)
 """What a value of the paper's own study, or of data calibrated to it, can be."""
 
-NOTEBOOK = {
-    "t1": "01_cohort",
-    "desc": "02_groups",
-    "group": "02_groups",
-    "corr": "03_correlations",
-    "meng": "04_cpm_against_adc",
-    "lmm": "05_non_independence",
-    "iter": "05_non_independence",
-    "hgg": "06_hgg_non_enhancing",
-    "case": "07_cases",
+PARTS = {
+    "Cohort": ("01_cohort", ("t1",)),
+    "Groups": ("02_groups", ("desc", "group")),
+    "Correlations": ("03_correlations", ("corr",)),
+    "CPM against ADC": ("04_cpm_against_adc", ("meng",)),
+    "Non-independence": ("05_non_independence", ("lmm", "iter")),
+    "HGG, non-enhancing": ("06_hgg_non_enhancing", ("hgg",)),
+    "Cases": ("07_cases", ("case",)),
 }
-"""Which notebook computes the values whose id begins so."""
+"""Parts of the ledger: the notebook that computes their values, and how the ids of these begin."""
+
+NOTEBOOK = {prefix: notebook for notebook, prefixes in PARTS.values() for prefix in prefixes}
+"""Notebook by the beginning of an id."""
 
 
 def make_ledger(
@@ -64,8 +65,7 @@ def make_ledger(
         As `cpmlib.study.published.read_published` returns it.
     regenerated
         Value of each id; a missing or NaN value is one that the dataset does not have. The ends of
-        its 95 % interval, if any, under the id with `CI_LOW` or `CI_HIGH` of
-        `cpmlib.statistics.results` behind.
+        its 95 % interval, if any, under the id with `CI_LOW` or `CI_HIGH` behind.
     bounds
         As `cpmlib.paper.feasibility.bounds` returns them.
     relation
@@ -74,10 +74,8 @@ def make_ledger(
     Returns
     -------
     pandas.DataFrame
-        Indexed by id, in the order of the published table: ``where``, ``statistic``,
-        ``subset``, ``kind``, ``printed``, ``regenerated``, ``ci_low``, ``ci_high``, ``low``,
-        ``high`` (of the rounding interval), ``printed_ci_low``, ``printed_ci_high`` (see
-        `cpmlib.paper.printed_intervals`), ``verdict``, ``notebook``, ``note``.
+        In the order of the published table, by id. ``low`` and ``high`` end the rounding interval,
+        ``printed_ci_low`` and ``printed_ci_high`` that of `cpmlib.paper.printed_intervals`.
 
     Examples
     --------
@@ -137,6 +135,51 @@ def totals(ledger: pd.DataFrame) -> dict[str, int]:
     return {name: verdicts.count(name) for name in VERDICTS}
 
 
+def parts(ledger: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each of the `PARTS` that the ledger has."""
+    found = {name: ledger[ledger["notebook"] == notebook] for name, (notebook, _) in PARTS.items()}
+    return {name: rows for name, rows in found.items() if len(rows)}
+
+
+def table_ledger(rows: pd.DataFrame, relation: str) -> pd.DataFrame:
+    """Lay a part of the ledger out for the page: verdicts, or two studies side by side."""
+    own = ["not estimable" if pd.isna(value) else f"{value:.6g}" for value in rows["regenerated"]]
+    shown = rows[["statistic", "subset", "where", "printed"]].rename(columns=str.capitalize)
+    if relation == OTHER_STUDY:
+        shown["Its 95 % interval"] = _intervals(rows["printed_ci_low"], rows["printed_ci_high"])
+        shown["This dataset"] = own
+        shown["95 % interval"] = _intervals(rows["ci_low"], rows["ci_high"])
+    else:
+        shown["Regenerated"] = own
+        shown["Rounding interval"] = _intervals(rows["low"], rows["high"])
+        shown["Verdict"] = rows["verdict"]
+    return shown.assign(Note=rows["note"])
+
+
+def _intervals(lows: pd.Series, highs: pd.Series) -> list[str]:
+    shown = []
+    for low, high in zip(lows, highs, strict=True):
+        if pd.isna(low) or pd.isna(high):
+            shown.append("")
+        elif np.isneginf(low):
+            shown.append(f"below {high:g}")
+        elif np.isposinf(high):
+            shown.append(f"above {low:g}")
+        else:
+            shown.append(f"{low:.6g} to {high:.6g}")
+    return shown
+
+
+def table_kinds(ledger: pd.DataFrame, relation: str) -> pd.DataFrame:
+    """Count the values by kind and verdict, or those that another study has."""
+    kinds = by_kind(ledger)
+    if relation == OTHER_STUDY:
+        measured = ledger["regenerated"].notna().groupby(ledger["kind"]).sum()
+        counted = {"in this dataset": kinds["kind"].map(measured)}
+        kinds = kinds[["kind", "printed"]].assign(**counted)
+    return kinds
+
+
 def by_kind(ledger: pd.DataFrame) -> pd.DataFrame:
     """Count the verdicts for each kind of printed value.
 
@@ -162,13 +205,6 @@ def by_kind(ledger: pd.DataFrame) -> pd.DataFrame:
 
 def summary(ledger: pd.DataFrame, relation: str = SAME_STUDY) -> str:
     """Say the totals in one line, what they are made of, and whether data were made to give them.
-
-    Parameters
-    ----------
-    ledger
-        As `make_ledger` returns it.
-    relation
-        As `make_ledger` takes it.
 
     Examples
     --------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cpmlib.paper.correlations import OUTCOME, flag_outliers, measured
+from cpmlib.paper import formatting
+from cpmlib.paper.correlations import OUTCOME, Flagged, measured
+from cpmlib.paper.formatting import format_columns, format_estimates, format_p
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset
 from cpmlib.statistics.mixed_model import mixed_model_slope
 from cpmlib.statistics.one_per_patient import enumerate_all, exact_mean, monte_carlo
@@ -33,11 +35,6 @@ def model_used(options: AnalysisOptions) -> str:
 
 def signs(models: pd.DataFrame, iterated: pd.DataFrame) -> str:
     """Say where the mixed model's slope and the mean rho have different signs, in sentences.
-
-    Parameters
-    ----------
-    models, iterated
-        As `mixed_models` and `one_per_patient` return them.
 
     Examples
     --------
@@ -68,30 +65,24 @@ def signs(models: pd.DataFrame, iterated: pd.DataFrame) -> str:
     return said
 
 
-def mixed_models(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+def mixed_models(flagged: Flagged, options: AnalysisOptions) -> pd.DataFrame:
     """Mixed-model slope of H&E cellularity on each predictor, in each subset.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each subset and predictor, as `mixed_model_slope` returns them.
+    ``flagged`` as `cpmlib.paper.correlations.flag_all` returns it; one row each, as
+    `mixed_model_slope` returns them.
     """
     rows = []
-    for key in SUBSETS:
-        for predictor in PREDICTORS:
-            used, names = measured(subset(samples, key), predictor), ""
-            if options.mixed_model_excludes_outliers:
-                flagged = flag_outliers(subset(samples, key), predictor, options)
-                used = flagged[~flagged["outlier"]]
-                names = " ".join(flagged.loc[flagged["outlier"], "sample_id"])
-            row = mixed_model_slope(
-                used[predictor],
-                used[OUTCOME],
-                used["participant_id"],
-                estimation=options.mixed_model_estimation,
-                test=options.mixed_model_test,
-            )
-            rows.append(row.assign(subset=key, predictor=predictor, excluded=names))
+    for (key, predictor), part in flagged.items():
+        leave_out = part["outlier"] & options.mixed_model_excludes_outliers
+        used, names = part[~leave_out], " ".join(part.loc[leave_out, "sample_id"])
+        row = mixed_model_slope(
+            used[predictor],
+            used[OUTCOME],
+            used["participant_id"],
+            estimation=options.mixed_model_estimation,
+            test=options.mixed_model_test,
+        )
+        rows.append(row.assign(subset=key, predictor=predictor, excluded=names))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -134,8 +125,7 @@ def _distribution(
     if len(defined) == 0:
         return not_estimable(name, "all values are equal", n), rho
     mean = exact_mean(*columns)
-    everything = enumerate_all(*columns)
-    enumerated = np.nan if everything is None else everything.mean()
+    all_rho = enumerate_all(*columns)
     note = ""
     if mean is None:
         mean, note = float(defined.mean()), "Monte Carlo mean; the exact one is out of reach"
@@ -151,10 +141,61 @@ def _distribution(
         monte_carlo_mean=defined.mean(),
         monte_carlo_sd=defined.std(ddof=1) if len(defined) > 1 else np.nan,
         monte_carlo_se=defined.std(ddof=1) / np.sqrt(len(defined)) if len(defined) > 1 else np.nan,
-        enumerated_mean=enumerated,
+        enumerated_mean=np.nan if all_rho is None else all_rho.mean(),
         share_positive=float((defined > 0).mean()),
     )
     return row, rho
+
+
+def table_s1(models: pd.DataFrame) -> pd.DataFrame:
+    """Lay `mixed_models` out as the paper's Supplementary Table 1, all text."""
+    shown = pd.DataFrame(
+        {
+            "Subset": models["subset"].map(SUBSETS),
+            "Predictor": models["predictor"].map(PREDICTORS),
+            "n": models["n"],
+            "b (95 % interval)": format_estimates(models, 2),
+            "p": models["p"].map(format_p),
+        }
+    )
+    names = {"n_patients": ("Patients", "{:.0f}"), "df": ("df", "{:.1f}"), "icc": ("ICC", "{:.2f}")}
+    return shown.join(format_columns(models, names))
+
+
+def table_iterated(iterated: pd.DataFrame) -> pd.DataFrame:
+    """Lay `one_per_patient` out for the page, all text."""
+    rho, unknown = iterated["estimate"], iterated["estimate"].isna()
+    shown = pd.DataFrame(
+        {
+            "Subset": iterated["subset"].map(SUBSETS),
+            "Predictor": iterated["predictor"].map(PREDICTORS),
+            "Mean rho": rho.map("{:.3f}".format).mask(unknown, iterated["note"]),
+        }
+    )
+    if "monte_carlo_mean" not in iterated:
+        return shown
+    drawn, error = (iterated[f"monte_carlo_{key}"].map("{:.3f}".format) for key in ("mean", "se"))
+    low, high = (iterated[f"ci_{end}"].map("{:.2f}".format) for end in ("low", "high"))
+    mean = iterated["enumerated_mean"]
+    return shown.assign(
+        **{
+            "Mean of draws (SE)": drawn + " (" + error + ")",
+            "95 % of draws": low + " to " + high,
+            "Combinations": iterated["n_combinations"].map("{:,.0f}".format),
+            "Mean of all": mean.map("{:.3f}".format)
+            .mask(mean.isna(), "too many")
+            .mask(unknown, "n/a"),
+        }
+    )
+
+
+def quoted(models: pd.DataFrame, iterated: pd.DataFrame) -> dict[str, object]:
+    """Return the numbers that the page's sentences quote, and what they say of the signs."""
+    return {
+        "signs": signs(models, iterated),
+        **formatting.quoted(models, {"_b": "estimate", "_p": "p"}),
+        **formatting.quoted(iterated, {"_rho": "estimate"}),
+    }
 
 
 def values(models: pd.DataFrame, iterated: pd.DataFrame) -> dict[str, float]:

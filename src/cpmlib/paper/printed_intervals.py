@@ -27,15 +27,7 @@ RANK_CORRELATIONS = ("corr.whole.cpm.rho", "corr.whole.adc.rho")
 def printed_intervals(published: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Work out the 95 % intervals of printed means (t) and rank correlations (Fisher's z).
 
-    Parameters
-    ----------
-    published
-        As `cpmlib.study.published.read_published` returns it.
-
-    Returns
-    -------
-    dict
-        Both ends by id, for values whose ingredients are printed.
+    Both ends by id, for values whose ingredients are printed in the published table.
 
     Examples
     --------

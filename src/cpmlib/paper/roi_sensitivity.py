@@ -45,26 +45,11 @@ COLUMNS = ["sample_id", *SETTING, "direction", "value", "coverage", "default"]
 
 
 def directions(count: int = N_DIRECTIONS) -> np.ndarray:
-    """Return unit vectors that are spread evenly: a Fibonacci lattice on the sphere.
+    """Return unit vectors, (count, 3), that are spread evenly: a Fibonacci lattice on the sphere.
 
     Heights are the midpoints of `count` equal slices, which all have one area, and each vector is
     turned by the golden angle from the one before (Swinbank & Purser 2006, Q J R Meteorol Soc
-    132:1769).
-
-    Parameters
-    ----------
-    count
-        At least 1.
-
-    Returns
-    -------
-    (count, 3)
-        World.
-
-    Raises
-    ------
-    ValueError
-        If `count` is below 1.
+    132:1769). A count below 1 raises ValueError.
 
     Examples
     --------
@@ -90,21 +75,16 @@ def sensitivity(
     Parameters
     ----------
     maps
-        ``"CPM"`` and ``"ADC"``, each on its own grid, and the brain's ``"mask"``; only what there
-        is. Others are left alone.
+        ``"CPM"``, ``"ADC"`` and the brain's ``"mask"``, each on its own grid, as far as there is.
     targets
         ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+); samples without
         a target are left out, and single values that `cpmlib.study.schemas.wanted` names.
-    options
-        For the default diameter and weighting.
 
     Returns
     -------
     pandas.DataFrame
-        One row a sample, map, setting and direction: ``sample_id``, ``map`` (``cpm``, ``adc``),
-        ``varied``, ``diameter`` (mm), ``shift`` (mm), ``weighting``, ``direction``, ``value``
-        (unit of the map; NaN where the sphere lies wholly outside), ``coverage``, ``default``.
-        Tables of several patients can be put together for `by_sample` and `summary`.
+        `COLUMNS`, one row a sample, map, setting and direction; ``value`` in the unit of the map,
+        NaN where the sphere lies wholly outside. Tables of several patients can be put together.
 
     Raises
     ------
@@ -127,16 +107,11 @@ def sensitivity(
     placed = targets.dropna(subset=list(AXES)).reset_index(drop=True)
     images = {key: maps[name] for key, name in PREDICTORS.items() if name in maps}
     mask = maps.get("mask")
-    defaults = {
-        key: roi_table(
-            {key: image},
-            placed[wanted(placed, key)],
-            options.roi_diameter,
-            options.roi_weighting,
-            mask,
-        ).set_index("sample_id")[f"{key}_mean"]
-        for key, image in images.items()
-    }
+    size = options.roi_diameter, options.roi_weighting
+    defaults = {}
+    for key, image in images.items():
+        regions = roi_table({key: image}, placed[wanted(placed, key)], *size, mask)
+        defaults[key] = regions.set_index("sample_id")[f"{key}_mean"]
     rows: list[dict[str, object]] = []
     for sample, *place in placed[["sample_id", *AXES]].itertuples(index=False):
         point = np.array(place, dtype=float)
@@ -144,11 +119,8 @@ def sensitivity(
             image, default = images[key], float(defaults[key][sample])
             for setting, centre in _settings(point, options):
                 value, coverage = _read(image, centre, setting, mask, key)
-                rows.append(
-                    {"sample_id": sample, "map": key}
-                    | setting._asdict()
-                    | {"value": value, "coverage": coverage, "default": default}
-                )
+                read = {"value": value, "coverage": coverage, "default": default}
+                rows.append({"sample_id": sample, "map": key} | setting._asdict() | read)
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.round({"value": DECIMALS, "default": DECIMALS, "coverage": 2 * DECIMALS})
 
@@ -159,15 +131,15 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        As `sensitivity` returns it, of one or many patients.
+        As `sensitivity` returns it, of one or many patients; without columns, of none.
 
     Returns
     -------
     pandas.DataFrame
         One row a sample and setting: ``mean`` and ``sd`` (root mean square) of the values over
-        directions, ``mean_change`` and ``largest_change`` over directions, all in the unit of the
-        map; ``relative`` (``mean_change`` by the size of the default; NaN if that is 0),
-        ``default``, ``n_directions`` with a value, and ``n_outside`` without.
+        directions, ``mean_change`` and ``largest_change``, all in the unit of the map; ``relative``
+        (``mean_change`` by the size of the default; NaN if that is 0), ``default``,
+        ``n_directions`` with a value, and ``n_outside`` without.
 
     Examples
     --------
@@ -179,6 +151,8 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
         mean    sd  mean_change  largest_change  relative
     0  110.0  20.0         20.0            30.0       0.2
     """
+    if "map" not in table:
+        return pd.DataFrame(columns=["sample_id", *SETTING])
     table = table.assign(change=(table["value"] - table["default"]).abs())
     groups = table.groupby(["sample_id", *SETTING], sort=False)
     result = groups.agg(
@@ -199,20 +173,17 @@ def by_sample(table: pd.DataFrame) -> pd.DataFrame:
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise over samples what each setting does.
 
-    Parameters
-    ----------
-    table
-        As `sensitivity` returns it, of all patients.
-
     Returns
     -------
     pandas.DataFrame
         One row a map and setting: ``n`` samples with a value, ``median_relative`` and
-        ``largest_relative`` (median and largest over samples of the change relative to the
-        default; of a shift, of its mean over directions), ``correlation`` (Spearman's rho of the
-        values with the defaults over samples; of a shift, the mean of the rho of each direction;
-        NaN for fewer than three samples or a constant), and ``n_outside``, spheres without a value.
+        ``largest_relative`` (over samples, of the change relative to the default; of a shift, of
+        its mean over directions), ``correlation`` (Spearman's rho of the values with the defaults
+        over samples; of a shift, the mean of the rho of each direction; NaN for fewer than three
+        samples or a constant), and ``n_outside``, spheres without a value.
     """
+    if "map" not in table:
+        return pd.DataFrame({"map": []})
     samples = by_sample(table)
     groups = samples.groupby(SETTING, sort=False)
     result = groups.agg(
@@ -227,6 +198,24 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     }
     result["correlation"] = [_mean(by_direction[key]) for key in result.index]
     return result.reset_index()
+
+
+def table_regions(overall: pd.DataFrame) -> pd.DataFrame:
+    """Lay `summary` out for the page."""
+    names = {
+        "median_relative": "median change",
+        "largest_relative": "largest change",
+        "correlation": "rank correlation",
+        "diameter": "diameter (mm)",
+        "shift": "shift (mm)",
+        "n_outside": "outside",
+    }
+    shown = overall.replace({"map": PREDICTORS})
+    for column in shown.columns.intersection(["median_relative", "largest_relative"]):
+        shown[column] = (100 * shown[column]).map("{:.1f} %".format)
+    if "correlation" in shown:
+        shown["correlation"] = shown["correlation"].map("{:.3f}".format)
+    return shown.rename(columns=names)
 
 
 class _Setting(NamedTuple):

@@ -9,7 +9,7 @@ import pandas as pd
 from cpmlib.paper.analysis import regenerate
 from cpmlib.study.dataset import Dataset
 from cpmlib.study.options import AnalysisOptions
-from cpmlib.study.published import agreeing
+from cpmlib.study.published import agreeing, names_of
 
 CHOICES: dict[str, dict[str, object]] = {
     "Mixed model: Wald z": {"mixed_model_test": "wald-z"},
@@ -33,11 +33,8 @@ CHOICES: dict[str, dict[str, object]] = {
 def table(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -> pd.DataFrame:
     """Repeat the analysis with one choice changed at a time.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``choice``, ``reproduced`` (count), ``lost`` and ``gained`` (ids with spaces
-        between, against the first row, which is the analysis as the book runs it).
+    ``choice``, ``reproduced`` (count), ``lost`` and ``gained`` (ids with spaces between, against
+    the first row, which is the analysis as the book runs it).
     """
     base = _reproduced(dataset, options, published)
     rows = [_row("As in this book", base, base)]
@@ -46,6 +43,18 @@ def table(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -
         if changed != options:
             rows.append(_row(name, _reproduced(dataset, changed, published), base))
     return pd.DataFrame(rows)
+
+
+def table_choices(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Lay `table` out for the page, with the printed values named."""
+    return pd.DataFrame(
+        {
+            "Choice": table["choice"],
+            "Agree": table["reproduced"],
+            "Lost": [names_of(published, ids.split()) for ids in table["lost"]],
+            "Gained": [names_of(published, ids.split()) for ids in table["gained"]],
+        }
+    )
 
 
 def _reproduced(dataset: Dataset, options: AnalysisOptions, published: pd.DataFrame) -> list[str]:

@@ -34,10 +34,7 @@ with patients added, says so in its `dataset_description.json`
 def ledger_introduction(relation: str) -> str:
     """Say what the ledger does with a dataset, as Markdown.
 
-    Parameters
-    ----------
-    relation
-        What the dataset is to the paper, one of `cpmlib.study.schemas.RELATIONS`.
+    ``relation`` is what it is to the paper, one of `cpmlib.study.schemas.RELATIONS`.
 
     Examples
     --------
@@ -71,15 +68,6 @@ def choices_meaning(relation: str) -> str:
 
 def images_absent(present: bool, what: str, empty: str = "figures and tables") -> str:
     """Say that a page has nothing to show; "" where the dataset has what it is about.
-
-    Parameters
-    ----------
-    present
-        Whether it has.
-    what
-        What it has none of, such as ``"images"``.
-    empty
-        What of the page has nothing in it.
 
     Examples
     --------

@@ -7,11 +7,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.published import read_published
 from studies import COHORT, ROOT, Project
+
+# A busy machine is slow at times, which is no fault of what is tested.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 TOGETHER = {
     "test_book.py": "small books",
@@ -64,8 +69,11 @@ def study(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory) -> Project:
-    """A copy of the project; the tests of books go on from what the one before them built."""
-    return Project(tmp_path_factory.mktemp("book") / "project")
+    """A copy of the project; the tests of books go on from what the one before them built.
+
+    In a folder whose name holds a space, as those of many people do.
+    """
+    return Project(tmp_path_factory.mktemp("book") / "the project")
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,25 @@ def test_the_adc_comes_from_the_series(study):
     assert np.nanmedian(values[inside]) == pytest.approx(900, rel=1e-4)
 
 
+def test_trace_images_without_directions_are_read_as_the_remedy_says(study):
+    """dcm2niix writes directions of directional series only, for trace images a .bval alone."""
+    stem = series(study, 1)
+    bvec = stem.with_suffix(".bvec")
+    bvec.unlink()
+    (problem,) = check_patient(patient(study))
+    assert problem.file == "sub-01_dwi.bvec"
+    assert problem.remedy.endswith("with three rows of zeros")
+    bvec.write_text("0 0\n0 0\n0 0\n")
+    assert check_patient(patient(study)) == []
+    maps = make_maps(read_patient(patient(study)), None)
+    inside = np.asarray(maps.maps["mask"].dataobj) > 0
+    # exp(-0.9) at b = 1000 s/mm2
+    assert np.nanmedian(np.asarray(maps.maps["ADC"].dataobj)[inside]) == pytest.approx(
+        900, rel=1e-4
+    )
+    assert any("averages over directions" in note for note in maps.notes)
+
+
 def append(stem: Path, b: float, value: float) -> None:
     """Append a volume without a direction, as scanners append maps to a series."""
     image = nib.load(stem.with_suffix(".nii.gz"))

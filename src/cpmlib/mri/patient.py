@@ -33,6 +33,12 @@ MAX_TIMES = {"RepetitionTime": 60.0, "EchoTime": 0.5}
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 """Units of time in a header; without one, the step in it means nothing (often it is 1)."""
 
+REMEDIES = {
+    "bval": "add it, or give the ADC map that the scanner made",
+    "bvec": "add it; for trace images, of which converters write none, with three rows of zeros",
+}
+"""What to do if a text of a diffusion series is missing; trace images have no directions."""
+
 Texts = Mapping[str, Sequence[Path]]
 """The texts of a series, by suffix; those nearest to it last."""
 
@@ -214,10 +220,10 @@ def without_contrasts(participant_id: str, kinds: Collection[str]) -> list[Probl
 def _gradients(path: Path, shape: Sequence[int], texts: Texts) -> tuple[np.ndarray, np.ndarray]:
     """Read the b-values and gradients of a series: of each text the one nearest to it."""
     with told_together() as problems:
-        for end in ("bval", "bvec"):
+        for end, remedy in REMEDIES.items():
             if not texts[end]:
                 expected = f"the {end} of {path.name}"
-                problems.append(Problem(_beside(path, end), "no such file", expected, "add it"))
+                problems.append(Problem(_beside(path, end), "no such file", expected, remedy))
     bvals, bvecs = read_gradients(texts["bval"][-1], texts["bvec"][-1])
     if shape[3] != len(bvals):
         found = f"{shape[3]} volumes and {len(bvals)} b-values"

@@ -75,6 +75,9 @@ def main(name: str) -> int:
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
+        # What a cell shows is waited for as long: on a busy machine the default of 4 s loses it.
+        iopub_timeout=TIMEOUT,
+        raise_on_iopub_timeout=True,
         kernel_name="python3",
         kernel_manager_class=Kernel,
         resources={"metadata": {"path": str(ROOT / "notebooks")}},

@@ -78,6 +78,7 @@ class StudyImages:
         index = self.build / "dataset" / "images.json"
         self._index = json.loads(index.read_text("utf-8")) if index.is_file() else {}
         self.patients: list[str] = list(self._index)
+        self._files: dict[str, PatientFiles] = {}
 
     def choose_patient(self, samples: pd.DataFrame) -> str | None:
         """Return the patient of the first case with images, or the first with images.
@@ -93,12 +94,14 @@ class StudyImages:
 
     def files(self, patient: str) -> PatientFiles:
         """Return the study's files of a patient; samples go by their names in the files."""
-        entry = self._index[patient]
-        uncounted = set(entry.get("uncounted", []))
-        names = [name for name in entry["samples"].values() if name not in uncounted]
-        return find_patient(
-            self.build / "study", entry["folder"], names, uncounted=uncounted, checked=True
-        )
+        if patient not in self._files:
+            entry = self._index[patient]
+            uncounted = set(entry.get("uncounted", []))
+            names = [name for name in entry["samples"].values() if name not in uncounted]
+            self._files[patient] = find_patient(
+                self.build / "study", entry["folder"], names, uncounted=uncounted, checked=True
+            )
+        return self._files[patient]
 
     def image(self, patient: str, kind: str) -> nib.Nifti1Image | None:
         """Return an image of a patient, or None if there is none of this kind."""

@@ -97,7 +97,8 @@ def draw_target(
 
 def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 0.6) -> None:
     """Draw the outline of a mask; 0 and NaN are outside."""
-    from skimage.measure import approximate_polygon, find_contours
+    from shapely import LineString
+    from skimage.measure import find_contours
 
     inside = np.nan_to_num(mask.values) != 0
     if inside.all() or not inside.any():
@@ -105,9 +106,9 @@ def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 
     left, right, bottom, top = mask.edges
     rows, columns = inside.shape
     for contour in find_contours(inside.astype(float), 0.5):
-        row, column = approximate_polygon(contour, OUTLINE_TOLERANCE).T
-        x = left + (column + 0.5) * (right - left) / columns
-        y = top + (row + 0.5) * (bottom - top) / rows
+        row, column = LineString(contour).simplify(OUTLINE_TOLERANCE, False).xy
+        x = left + (np.array(column) + 0.5) * (right - left) / columns
+        y = top + (np.array(row) + 0.5) * (bottom - top) / rows
         ax.plot(x, y, color=colour, linewidth=width)
 
 

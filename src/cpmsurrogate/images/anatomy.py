@@ -151,11 +151,13 @@ def _distance(inside: np.ndarray) -> np.ndarray:
 class Anatomy:
     """One patient's head: the pull-back, an affine `matrix`, (3, 4), and what is added to it, mm.
 
-    The `displacement` is (3, U, V, W) float32 on a grid of `GRID_STEP` over `BOX`.
+    The `displacement` is (3, U, V, W) float32 on a grid of `GRID_STEP` over `BOX`; the `scale` is
+    what `make_anatomy` needs to draw it again without measuring.
     """
 
     matrix: np.ndarray
     displacement: np.ndarray
+    scale: float = 1.0
 
     def to_template(self, points: ArrayLike) -> np.ndarray:
         """Carry (N, 3) points from scanner space to template space: float32, mm, RAS+."""
@@ -218,7 +220,10 @@ def smooth_noise(
 
 
 def make_anatomy(
-    rng: np.random.Generator, targets: ArrayLike = (), parenchyma: float | None = None
+    rng: np.random.Generator,
+    targets: ArrayLike = (),
+    parenchyma: float | None = None,
+    scale: float | None = None,
 ) -> Anatomy:
     """Draw one head: size, pose and bend.
 
@@ -230,6 +235,8 @@ def make_anatomy(
         Points that the map leaves where they are, mm, RAS+, scanner space.
     parenchyma
         Volume of grey and white matter, ml; about that of the template if None.
+    scale
+        That of the same head if it was drawn before; found by measuring if None.
 
     Examples
     --------
@@ -248,14 +255,13 @@ def make_anatomy(
     def scaled(scale: float) -> Anatomy:
         own = scale * linear
         matrix = np.column_stack([own, CENTRE - own @ CENTRE + shift * SHIFT_SD])
-        free = Anatomy(matrix, field.astype(np.float32))
+        free = Anatomy(matrix, field.astype(np.float32), scale)
         return _pinned(free, targets) if len(targets) else free
 
-    head, scale = scaled(1.0), 1.0
-    if parenchyma is not None:
+    head = scaled(scale or 1.0)
+    if scale is None and parenchyma is not None:
         for _ in range(SIZE_ROUNDS):
-            scale *= float(np.cbrt(parenchyma_volume(head) / parenchyma))
-            head = scaled(scale)
+            head = scaled(head.scale * float(np.cbrt(parenchyma_volume(head) / parenchyma)))
     return head
 
 
@@ -290,4 +296,4 @@ def _pinned(free: Anatomy, targets: np.ndarray) -> Anatomy:
         along = [np.exp(-0.5 * ((axes[k] - target[k]) / PIN_WIDTH) ** 2) for k in range(3)]
         bump = np.einsum("i,j,k->ijk", *along).astype(np.float32)
         correction += w[:, None, None, None].astype(np.float32) * bump
-    return Anatomy(free.matrix, free.displacement + correction)
+    return Anatomy(free.matrix, free.displacement + correction, free.scale)

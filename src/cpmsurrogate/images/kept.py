@@ -1,7 +1,8 @@
 """How the images of the default cohort were solved, kept beside its recipe.
 
 Of each patient a few numbers are kept, no images: with them solving is little more than checking.
-Another cohort, profile or model is solved from the beginning.
+Where a value of the table has changed since, they are where solving starts. Another cohort, profile
+or model is solved from the beginning.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PROFILE = "light"
 """Profile for which solutions are kept."""
 
 COLUMNS = (
-    *("target_x", "target_y", "target_z", "location", "enhancement", "case", "cpm", "adc"),
+    *("target_x", "target_y", "target_z", "location", "enhancement", "case"),
     *("grade_group", "treatment", "idh", "sex", "age"),
 )
 
@@ -31,17 +32,18 @@ COLUMNS = (
 class Kept:
     """What is kept of one patient.
 
-    That is the `digest` of its rows, the number of the head in which its values could be met, and
-    how its images were solved.
+    That is the `digest` of its rows, the number of the head in which its values could be met, the
+    scale of that head, and how its images were solved.
     """
 
     rows: str
     head: int
+    scale: float
     rounds: Sequence[Round]
 
 
 def digest(rows: pd.DataFrame) -> str:
-    """Return a digest of what a patient's images depend on in its rows of the calibrated table."""
+    """Return a digest of what a patient is drawn from, before its images get their values."""
     text = rows[list(COLUMNS)].to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -50,7 +52,8 @@ def read_kept(path: Path) -> dict[str, Kept]:
     """Read what `write_kept` wrote, by patient."""
     found = {}
     for name, one in json.loads(path.read_text("utf-8")).items():
-        found[name] = Kept(one["rows"], one["head"], [_round(**part) for part in one["rounds"]])
+        rounds = [_round(**part) for part in one["rounds"]]
+        found[name] = Kept(one["rows"], one["head"], one["scale"], rounds)
     return found
 
 

@@ -91,6 +91,7 @@ def make_patient(
     *,
     idh: str = "wild-type",
     parenchyma: float | None = None,
+    scale: float | None = None,
     rcbv: Mapping[int, float] = MappingProxyType({}),
 ) -> SyntheticPatient:
     """Make one synthetic patient.
@@ -105,8 +106,8 @@ def make_patient(
     rng
         Source of everything random. Head, lesion, grids and noise have their own streams, so that a
         head does not depend on the profile.
-    parenchyma
-        Volume of grey and white matter, ml; about that of the template if None.
+    parenchyma, scale
+        See `anatomy.make_anatomy`.
     rcbv
         Blood volume around targets, relative to white matter, by the number of the target.
 
@@ -119,7 +120,7 @@ def make_patient(
     if len(locations) != len(targets):
         raise ValueError(f"{len(targets)} targets and {len(locations)} locations")
     for_head, for_lesion, for_grids, for_noise = rng.spawn(4)
-    anatomy = make_anatomy(for_head, targets, parenchyma)
+    anatomy = make_anatomy(for_head, targets, parenchyma, scale)
     lesion = make_lesion(
         for_lesion,
         anatomy,

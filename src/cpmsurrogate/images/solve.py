@@ -65,6 +65,9 @@ COARSE_ENOUGH = 40.0
 """Error in cells/mm2 up to which single voxels suffice. To draw whole surroundings for less would
 go on for ever where targets are near each other: what brings one closer takes another away."""
 
+MOST_FAR = 0.5
+"""Share of targets that may be further off than that after what was done before is done again."""
+
 
 Grains = dict[str, dict[int, int]]
 """Contrast, place of a voxel in the flattened image, and its change in grains."""
@@ -84,7 +87,7 @@ def solve_targets(
     model: CpmModel,
     rng: np.random.Generator,
     series: DiffusionSeries | None = None,
-    kept: Sequence[Round] | None = None,
+    kept: Sequence[Round] = (),
 ) -> tuple[dict[str, nib.Nifti1Image], DiffusionSeries | None, list[Round]]:
     """Change a patient's images so that the extracted CPM and ADC are the calibrated ones.
 
@@ -100,7 +103,7 @@ def solve_targets(
     series
         Diffusion series from which the analysis makes the ADC; None where it finds the map.
     kept
-        What was done before, to start from; left aside if it does not come close.
+        What was done before, to start from; left aside if it does not come close at most targets.
 
     Returns
     -------
@@ -116,12 +119,12 @@ def solve_targets(
     """
     scene = Scene(images, targets, model, series)
     solve_adc(scene)
-    for one in kept or ():
+    for one in kept:
         _draw(scene, one.drawn) if one.drawn else _add_grains(scene, one.corrected)
     found = scene.extract()
-    if kept and np.abs(found.cpm - scene.wanted[:, 0]).max() > COARSE_ENOUGH:
+    if kept and (np.abs(found.cpm - scene.wanted[:, 0]) > COARSE_ENOUGH).mean() > MOST_FAR:
         return solve_targets(images, targets, model, rng, series)
-    rounds = [*(kept or ()), *_solve(scene, found, rng)]
+    rounds = [*kept, *_solve(scene, found, rng)]
     return scene.images, scene.series, rounds
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -82,19 +81,22 @@ def write_patient(
     streams = np.random.default_rng([SEED, *name.encode()]).spawn(ATTEMPTS)
     heads = sorted(range(ATTEMPTS), key=lambda head: kept is not None and head != kept.head)
     for head in heads:
-        rng, start = streams[head], kept.rounds if kept and kept.head == head else None
+        rng, start = streams[head], kept if kept and kept.head == head else None
         try:
-            rounds = _write_images(folder / name, rows, model, profile, rng, start)
+            scale, rounds = _write_images(folder / name, rows, model, profile, rng, start)
             break
         except UnreachableError:
             if head == heads[-1]:
                 raise
     _write_exports(folder / "derivatives" / "qupath" / name, name, rows, rng)
-    return Kept(own, head, rounds)
+    return Kept(own, head, scale, rounds)
 
 
 def draw_patient(
-    rows: pd.DataFrame, rng: np.random.Generator, profile: Profile = LIGHT
+    rows: pd.DataFrame,
+    rng: np.random.Generator,
+    profile: Profile = LIGHT,
+    scale: float | None = None,
 ) -> SyntheticPatient:
     """Draw a patient of the calibrated table, before the images are solved for its values."""
     first = rows.iloc[0]
@@ -108,6 +110,7 @@ def draw_patient(
         profile,
         idh=str(first["idh"]),
         parenchyma=draw_parenchyma(str(first["sex"]), float(first["age"]), rng),
+        scale=scale,
         rcbv={i: RCBV[case] for i, case in enumerate(rows["case"]) if case in RCBV},
     )
 
@@ -118,16 +121,16 @@ def _write_images(
     model: CpmModel,
     profile: str,
     rng: np.random.Generator,
-    start: Sequence[Round] | None,
-) -> list[Round]:
-    patient = draw_patient(rows, rng, PROFILES[profile])
+    start: Kept | None,
+) -> tuple[float, list[Round]]:
+    patient = draw_patient(rows, rng, PROFILES[profile], start.scale if start else None)
     series = None
     cases = set(rows["case"].dropna())
     if SERIES_CASE in cases:
         series = _diffusion(patient, rng)
     # A generator of its own, so that what is drawn later does not depend on how the solving went.
     images, series, rounds = solve_targets(
-        patient.images, rows, model, rng.spawn(1)[0], series, start
+        patient.images, rows, model, rng.spawn(1)[0], series, start.rounds if start else ()
     )
     name = folder.name
     for kind, path in NAMES.items():
@@ -137,7 +140,7 @@ def _write_images(
         _write_diffusion(folder / "dwi" / f"{name}_dwi", series)
     if cases:
         _write_perfusion(folder / "perf" / f"{name}_dsc", patient, rng)
-    return rounds
+    return patient.anatomy.scale, rounds
 
 
 def _diffusion(patient: SyntheticPatient, rng: np.random.Generator) -> DiffusionSeries:

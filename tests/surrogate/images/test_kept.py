@@ -45,6 +45,6 @@ def test_a_patient_who_changed_is_solved_from_the_beginning(column: str) -> None
 def test_what_is_kept_is_read_as_it_was(tmp_path) -> None:
     drawn = Drawing(1, {"ADC": (0.5, 1100.25), "T1w": (1.0, 400.0)}, {3: 0.25})
     rounds = [Round([drawn]), Round([], {"FLAIR": {155740: -3}, "T1wGd": {}})]
-    kept = {"sub-01": Kept("0123", 1, rounds), "sub-02": Kept("4567", 0, [])}
+    kept = {"sub-01": Kept("0123", 1, 1.25, rounds), "sub-02": Kept("4567", 0, 0.5, [])}
     write_kept(tmp_path / "kept.json", kept)
     assert read_kept(tmp_path / "kept.json") == kept

@@ -106,7 +106,7 @@ def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 
     left, right, bottom, top = mask.edges
     rows, columns = inside.shape
     for contour in find_contours(inside.astype(float), 0.5):
-        row, column = LineString(contour).simplify(OUTLINE_TOLERANCE, False).xy
+        row, column = LineString(contour).simplify(OUTLINE_TOLERANCE, preserve_topology=False).xy
         x = left + (np.array(column) + 0.5) * (right - left) / columns
         y = top + (np.array(row) + 0.5) * (bottom - top) / rows
         ax.plot(x, y, color=colour, linewidth=width)

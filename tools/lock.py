@@ -1,10 +1,10 @@
 """Resolve the dependencies and write the two files that pin them.
 
-    python tools/lock.py
+    python tools/lock.py [--upgrade]
 
 requirements.lock holds every package with its hashes, those that build the book first;
 environment.yml the same versions for conda and Binder. Both come from pyproject.toml, so nothing
-is pinned twice by hand.
+is pinned twice by hand. Versions stay as they are where they can, unless they are to be upgraded.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _resolve(*arguments: str) -> str:
 
 def main() -> None:
     """Write both files."""
-    _resolve("--group", "dev", "--output-file", str(LOCK))
+    _resolve("--group", "dev", "--output-file", str(LOCK), *sys.argv[1:])
     lock = LOCK.read_text("utf-8")
     needed = pins(_resolve("--group", "install", "--constraint", str(LOCK)))
     LOCK.write_text(split(lock, set(needed)), encoding="utf-8")

@@ -4,7 +4,8 @@
                              [--set NAME=VALUE ...] [--cores N] [FILE ...]
 
 Without a dataset, the images of the synthetic cohort are made first and the book starts from them.
-Prints a line for each step and, last, the totals of the ledger. A step that fails prints why.
+Prints a line for each step, how many values changed since the last build and, last, the totals of
+the ledger. A step that fails prints why.
 With names of files, such as build/values.json, makes them and what they need, but no pages.
 """
 
@@ -112,6 +113,12 @@ def _build() -> int:
         return 0
     page = (SHARED / "html" / "index.html").as_uri()
     print(f"built in {time.monotonic() - started:.0f} s: {page}")
+    from changes import since_last_build
+
+    if changed := since_last_build():
+        print(
+            f"since the last build: {changed} {(SHARED / 'changes.md').relative_to(ROOT)} has them"
+        )
     print(_totals())
     return 0
 

@@ -23,7 +23,7 @@ from cpmlib.book.study_images import PICTURES, write_pictures
 from cpmlib.cpm.maps import PatientMaps, make_maps
 from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
-from cpmlib.histology.tiles import count_tiles
+from cpmlib.histology.he_tiles import count_tiles
 from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.paper.roi_sensitivity import sensitivity
@@ -166,7 +166,7 @@ def _write_maps(
     made = [kind for kind in maps.maps if kind in MADE and kind not in {*files.images} - again]
     written = []
     for kind in made:
-        name = MADE[kind].format(files.participant_id)
+        name = MADE[kind].path.format(files.participant_id)
         write_image(part / name, maps.maps[kind])
         text = name.replace(".nii.gz", ".json")
         content = sidecar(kind, files, BUILD / "study", made)

@@ -19,8 +19,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import build as driver
-from cpmlib.histology.cellularity import count_cells
 from cpmlib.histology.pixel_size import pixel_size_of
+from cpmlib.histology.qupath import count_cells
 from cpmlib.mri.grid import resample_to
 from cpmlib.mri.images import read_image, write_image
 from cpmlib.roi.means import roi_mean
@@ -119,7 +119,7 @@ FILES = {
 def made(who: str, kind: str) -> nib.Nifti1Image:
     if kind in FILES:
         return read_image(BUILD / f"{FILES[kind].format(who)}.nii.gz")
-    return read_image(BUILD / "derivatives" / "cpmlib" / who / MADE[kind].format(who))
+    return read_image(BUILD / "derivatives" / "cpmlib" / who / MADE[kind].path.format(who))
 
 
 def at_target(row: dict, kind: str) -> float:

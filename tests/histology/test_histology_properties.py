@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cpmlib.histology.cellularity import CellCount, count_cells
-from cpmlib.histology.exports import spell
+from cpmlib.histology.qupath import CellCount, count_cells
+from cpmlib.histology.qupath_tables import spell
 from cpmlib.study.errors import DatasetError
 from exports import detections, feature, outline, table
 

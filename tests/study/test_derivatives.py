@@ -40,7 +40,7 @@ def build(request, tmp_path: Path) -> Path:
     if len(finished) == len(files.images):  # of maps without anatomy, what `cpmlib.cpm.maps` makes
         made = ["mask", *(["ADC"] if "ADC" in finished else [])]
     for kind in made:
-        path = folder / "sub-01" / MADE[kind].format("sub-01")
+        path = folder / "sub-01" / MADE[kind].path.format("sub-01")
         write_image(path, IMAGE)
         content = sidecar(kind, files, tmp_path / "study", made)
         path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps(content))

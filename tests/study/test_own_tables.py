@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -391,6 +392,23 @@ def rich(**font):
 )
 def test_what_a_workbook_hides_or_strikes_out_is_not_read(tmp_path, change, words):
     assert words in message(workbook(tmp_path / "study.xlsx", change))
+
+
+@pytest.mark.parametrize(
+    ("tag", "flat", "words"),
+    [
+        ('<row r="3"', '<row r="3" ht="0" customHeight="1"', "row 3: found a hidden row"),
+        ("<sheetData>", '<cols><col min="4" max="5" width="0"/></cols><sheetData>', "column D"),
+    ],
+)
+def test_what_has_no_height_or_width_is_hidden(tmp_path, tag, flat, words):
+    """openpyxl reads such a row but does not write it."""
+    given, path = workbook(tmp_path / "given.xlsx", lambda book: None), tmp_path / "study.xlsx"
+    with zipfile.ZipFile(given) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            content = source.read(name).decode()
+            target.writestr(name, content.replace(tag, flat))
+    assert words in message(path)
 
 
 def test_sheets_that_are_not_read_are_said_by_number(tmp_path):

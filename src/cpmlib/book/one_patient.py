@@ -11,7 +11,7 @@ from cpmlib.book.quality import format_quality
 from cpmlib.study.options import AXES
 
 if TYPE_CHECKING:
-    from cpmlib.histology.nuclei import NucleusCount
+    from cpmlib.histology.nucleus_counting import NucleusCount
     from cpmlib.roi.walkthrough import Walkthrough
 
 

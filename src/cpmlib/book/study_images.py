@@ -25,7 +25,7 @@ from cpmlib.figures.quality import QualityRow
 from cpmlib.figures.representative import SHOWN, CaseImages
 from cpmlib.figures.roi import RoiPanel
 from cpmlib.figures.slices import Slice
-from cpmlib.histology.tiles import read_tile
+from cpmlib.histology.he_tiles import read_tile
 from cpmlib.mri.images import read_image
 from cpmlib.study.derivatives import FOLDER, MADE
 from cpmlib.study.files import PatientFiles, find_patient
@@ -107,7 +107,7 @@ class StudyImages:
         """Return an image of a patient, or None if there is none of this kind."""
         name = self._index[patient]["folder"]
         if kind in MADE:
-            path = self.build / FOLDER / name / MADE[kind].format(name)
+            path = self.build / FOLDER / name / MADE[kind].path.format(name)
             if path.is_file():
                 return read_image(path)
         path = self.files(patient).images.get(kind, Path())
@@ -272,10 +272,12 @@ class StudyImages:
 
 def _kinds_of_names(files: PatientFiles) -> dict[str, str]:
     """Return what each file of a patient is, by its name."""
-    names = {path.name: KINDS[kind] for kind, path in files.images.items()}
+    names = {path.name: KINDS[kind].description for kind, path in files.images.items()}
     for kind, texts in files.texts.items():
         names |= {
-            path.name: f"{end} of {KINDS[kind]}" for end, found in texts.items() for path in found
+            path.name: f"{end} of {KINDS[kind].description}"
+            for end, found in texts.items()
+            for path in found
         }
     for sample, exports in files.exports.items():
         for kind, path in exports.items():

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels
 
 if TYPE_CHECKING:
-    from cpmlib.histology.nuclei import NucleusCount
+    from cpmlib.histology.nucleus_counting import NucleusCount
 
 BAR_UM = 50.0
 """Length of the scale bar."""
@@ -25,8 +25,9 @@ OUTLINE, NOT_COUNTED = "#FFE600", "#00B7C7"
 def figure_counting(rgb: np.ndarray, count: NucleusCount, pixel_size_um: float) -> Figure:
     """Draw how nuclei are counted: tile, haematoxylin channel, nuclei in and beside the frame.
 
-    ``rgb`` is (H, W, 3) uint8, ``count`` as `cpmlib.histology.nuclei.count_nuclei` returns it for
-    this tile; one of another size raises ValueError.
+    ``rgb`` is (H, W, 3) uint8, ``count`` as
+    `cpmlib.histology.nucleus_counting.count_nuclei` returns it for this tile; one of another size
+    raises ValueError.
     """
     if count.labels.shape != rgb.shape[:2]:
         raise ValueError(f"labels are {count.labels.shape}, the tile is {rgb.shape[:2]}")

@@ -100,6 +100,6 @@ def figure_count(tile: tuple[np.ndarray, float] | None) -> Figure:
     if tile is None:
         return figure_absent("the dataset holds no stained tile of this sample")
     rgb, pixel = tile
-    from cpmlib.histology.nuclei import count_nuclei
+    from cpmlib.histology.nucleus_counting import count_nuclei
 
     return figure_counting(rgb, count_nuclei(rgb, pixel), pixel)

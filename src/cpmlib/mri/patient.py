@@ -22,7 +22,7 @@ from cpmlib.mri.series import grid_of
 from cpmlib.mri.volume import Grid, make_image
 from cpmlib.study.errors import Problem, collected, fault, told_together
 from cpmlib.study.files import PatientFiles
-from cpmlib.study.names import KINDS, RIGHT_NAMES, SERIES, stem_of
+from cpmlib.study.names import KINDS, SERIES, stem_of
 from cpmlib.study.text import read_json
 
 VOLUMES = ("T1w", "T1wGd", "FLAIR", "ADC", "rCBV", "CPM", "mask")
@@ -211,9 +211,11 @@ def without_contrasts(participant_id: str, kinds: Collection[str]) -> list[Probl
     remedy = "add the image or a finished map, or say why under cpm_exclude_reason"
     problems = []
     for kind in missing_contrasts(kinds):
-        name = RIGHT_NAMES[kind].format(participant_id)
+        name = KINDS[kind].right_name.format(participant_id)
         expected = f"the four contrasts of a cellularity map, this one as {name}"
-        problems.append(Problem(participant_id, f"no {KINDS[kind]} ({kind})", expected, remedy))
+        problems.append(
+            Problem(participant_id, f"no {KINDS[kind].description} ({kind})", expected, remedy)
+        )
     return problems
 
 

@@ -15,8 +15,8 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.histology.cellularity import count_cells
 from cpmlib.histology.pixel_size import pixel_size_of
+from cpmlib.histology.qupath import count_cells
 from cpmlib.roi.means import roi_table
 from cpmlib.study.errors import DatasetError, Problem, collected
 from cpmlib.study.files import PatientFiles
@@ -126,7 +126,7 @@ def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd
     pandas.DataFrame
         ``sample_id``, ``he_cellularity`` (cells/mm2), ``he_nuclei``, ``he_tissue_area`` (mm2),
         ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (those of
-        `cpmlib.histology.cellularity.CellCount`).
+        `cpmlib.histology.qupath.CellCount`).
     """
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []

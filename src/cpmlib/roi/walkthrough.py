@@ -94,7 +94,7 @@ def inventory(images: PatientImages) -> pd.DataFrame:
             found[kind] = series.image
     rows = [
         (
-            KINDS[kind],
+            KINDS[kind].description,
             " x ".join(str(n) for n in image.shape[:3]),
             " x ".join(f"{size:.1f}" for size in nib.affines.voxel_sizes(image.affine)),
             "".join(nib.aff2axcodes(image.affine)),

@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from cpmlib.study.errors import DatasetError, Problem, fault
-from cpmlib.study.text import read_text
+from cpmlib.study.errors import Problem, fault, told_together
+from cpmlib.study.text import CHECK_TABLE, read_text
 
 TABLE_SUFFIXES = {".csv", ".xlsx"}
 """Endings of a study that comes as one table."""
@@ -33,27 +33,23 @@ _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _MONTH = "(jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*[.]?"
-_DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}|[0-9]+(:[0-9]{2})+"
-    rf"|[0-9]{{1,2}}[. -]+{_MONTH}|{_MONTH}[ -][0-9]+",
-    re.IGNORECASE,
-)
-_COMMA_FOR_EITHER = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
-_GROUPED = re.compile(r"[+-]?[0-9]{1,3}([ .,'\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]*)?")
 _REMEDIES = {
-    _COMMA_FOR_EITHER: "leave the comma out if it separates thousands, write a point if it marks"
-    " decimals",
-    _GROUPED: "leave the thousands separator out, write decimals with a point",
-    _DECIMAL_COMMA: "write decimals with a point",
-    _DATE: "write the number again, in a cell that is not formatted as a date",
+    r"[+-]?[1-9][0-9]{0,2},[0-9]{3}": "leave the comma out if it separates thousands, write a point"
+    " if it marks decimals",
+    r"[+-]?[0-9]{1,3}([ .,'\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]*)?": "leave the thousands"
+    " separator out, write decimals with a point",
+    _DECIMAL_COMMA.pattern: "write decimals with a point",
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}|[0-9]+(:[0-9]{2})+"
+    rf"|[0-9]{{1,2}}[. -]+{_MONTH}|{_MONTH}[ -][0-9]+": "write the number again, in a cell that is"
+    " not formatted as a date",
 }
 """What a text that is no number may be, and how it has to be written; the first that fits."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
+WITHOUT_THOUSANDS = "without thousands separators, or with other than three decimals"
 MINUS = "\u2212"
 """The sign that typeset text has for minus; other dashes are refused and named."""
 _NOT_A_NUMBER = {"nan", "+nan", "-nan", "null", "none", "na", "n.a.", "n/a", "#n/a", "-", "?"}
 _NO = {"no", "false", "0", "nein", "non"}
-_INFINITE = {"inf", "+inf", "-inf", "infinity", "-infinity", "+infinity"}
 
 
 @dataclass(frozen=True)
@@ -70,13 +66,7 @@ class TextTable:
 
 
 def column_name(name: str) -> str:
-    """Bring a column's name to one spelling: capitals, spaces and hyphens make no difference.
-
-    Examples
-    --------
-    >>> column_name("HE cellularity")
-    'he_cellularity'
-    """
+    """Bring a column's name to one spelling: ``HE cellularity`` is ``he_cellularity``."""
     return re.sub(r"[\s-]+", "_", name.strip().casefold())
 
 
@@ -88,12 +78,12 @@ def read_tsv(path: Path) -> TextTable:
     if other:
         found = f"a header separated by {DELIMITERS[other]}s"
         remedy = "save it tab-separated, or give it as one .csv table"
-        raise fault(path.name, found, "tab-separated columns", remedy, row=1)
-    return TextTable(_records(text, "\t", path.name), path.name)
+        raise fault(path.name, found, "tab-separated columns", remedy, 1)
+    return TextTable(_split(text, "\t", path.name, 1), path.name)
 
 
 def read_csv(path: Path) -> TextTable:
-    """Read a table separated by commas, semicolons or tabs; the header tells which.
+    """Read a table separated by commas, semicolons or tabs, as its header tells.
 
     In a semicolon-separated table, numbers may have decimal commas. A first line ``sep=;``, as
     spreadsheet programs know it, is read. Errors as `read_tsv`.
@@ -101,20 +91,18 @@ def read_csv(path: Path) -> TextTable:
     text = read_text(path)
     first, _, rest = text.partition("\n")
     named = _SEPARATOR_LINE.fullmatch(first)
-    header = rest.split("\n", 1)[0] if named else first
-    delimiter = named[1] if named else max(DELIMITERS, key=header.count)
+    delimiter = named[1] if named else max(DELIMITERS, key=first.count)
     if delimiter not in DELIMITERS:
         expected = "columns separated by commas, semicolons or tabs"
-        raise fault(path.name, first.strip(), expected, "save it anew", row=1)
-    cells = _records(rest if named else text, delimiter, path.name, first=2 if named else 1)
+        raise fault(path.name, first.strip(), expected, "save it anew", 1)
+    cells = _split(rest if named else text, delimiter, path.name, 2 if named else 1)
     return TextTable(cells, path.name, decimal_comma=delimiter == ";")
 
 
-def _records(text: str, delimiter: str, file: str, first: int = 1) -> pd.DataFrame:
-    """Split a text whose header is line `first` of the file."""
+def _split(text: str, delimiter: str, file: str, first: int) -> pd.DataFrame:
     lines = text.count("\n")
     if lines > MAX_ROWS:
-        raise fault(file, f"{lines} lines", LIMITS, "check that this is the table")
+        raise fault(file, f"{lines} lines", LIMITS, CHECK_TABLE)
     options: dict[str, Any] = {"delimiter": delimiter, "strict": True}
     if delimiter == "\t":  # BIDS tables know no quoting
         options["quoting"] = csv.QUOTE_NONE
@@ -125,7 +113,7 @@ def _records(text: str, delimiter: str, file: str, first: int = 1) -> pd.DataFra
             rows.append(row)
             if reader.line_num != len(rows):
                 found, remedy = "a line break inside a cell", "put each record on one line"
-                raise fault(file, found, "none", remedy, row=len(rows) + first - 1)
+                raise fault(file, found, "none", remedy, len(rows) + first - 1)
     except csv.Error as error:
         found = f"broken quoting ({error})"
         raise fault(file, found, "a delimited table", "save it anew") from None
@@ -135,52 +123,45 @@ def _records(text: str, delimiter: str, file: str, first: int = 1) -> pd.DataFra
 def to_frame(rows: list[list[str]], file: str, first: int = 1) -> pd.DataFrame:
     """Turn rows of text, the header being line `first` of the file, into a table.
 
-    Raises
-    ------
-    DatasetError
-        If names are missing or stand twice, or a row does not fit the header.
+    Raises a DatasetError if names are missing or stand twice, or a row does not fit the header.
     """
-    header, problems = _header(rows, file, first)
+    rows = [[cell.strip() for cell in row] for row in rows]
     records = {}
-    for number, row in enumerate(rows[1:], start=first + 1):
-        cells = [cell.strip() for cell in row]
-        if len(cells) >= len(header) and not any(cells[len(header) :]):
-            records[number] = cells[: len(header)]
-        elif any(cells):
-            found, expected = f"{len(cells)} cells", f"{len(header)}, as in the header"
-            problems.append(Problem(file, found, expected, "correct the row", number))
-    if problems:
-        raise DatasetError(problems)
-    records = {number: cells for number, cells in records.items() if any(cells)}
+    with told_together() as problems:
+        header = _header(rows, file, first)
+        for place, name in enumerate(header, start=1):
+            if not name:
+                found, remedy = f"no name above column {place}", "name or remove the column"
+                problems.append(Problem(file, found, "a name", remedy, first))
+            elif header.index(name) + 1 < place:
+                found, remedy = f"the column name '{name}' twice", "rename or remove one"
+                problems.append(Problem(file, found, "each name once", remedy, first))
+        for number, cells in enumerate(rows[1:], start=first + 1):
+            if any(cells[len(header) :]) or (any(cells) and len(cells) < len(header)):
+                found, expected = f"{len(cells)} cells", f"{len(header)}, as in the header"
+                problems.append(Problem(file, found, expected, "correct the row", number))
+            elif any(cells):
+                records[number] = cells[: len(header)]
     if not records:
-        raise fault(file, "no rows", "one row or more", "add the data", row=first + 1)
+        raise fault(file, "no rows", "one row or more", "add the data", first + 1)
     index = pd.Index(list(records), name="row")
     return pd.DataFrame(list(records.values()), columns=header, index=index, dtype=str)
 
 
-def _header(rows: list[list[str]], file: str, first: int) -> tuple[list[str], list[Problem]]:
-    """Return the names of the columns, and what is wrong with some; raise if there are none."""
+def _header(rows: list[list[str]], file: str, first: int) -> list[str]:
     expected = f"column names in row {first}"
-    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    filled = [len(row) - row.count("") for row in rows]
     if not rows or not filled[0]:
-        raise fault(file, "no header", expected, "add the header", row=first)
+        raise fault(file, "no header", expected, "add the header", first)
     if filled[0] == 1 and max(filled) > 1:
         remedy = "delete what stands above the column names"
-        raise fault(file, "a title or a note", expected, remedy, row=first)
-    header = [name.strip() for name in rows[0]]
+        raise fault(file, "a title or a note", expected, remedy, first)
+    header = list(rows[0])
     while not header[-1]:  # spreadsheets leave empty columns at the end
         header.pop()
     if len(header) > MAX_COLUMNS:
-        raise fault(file, f"{len(header)} columns", LIMITS, "check that this is the table")
-    problems = []
-    for name in sorted({name for name in header if name and header.count(name) > 1}):
-        found = f"the column name '{name}' twice"
-        problems.append(Problem(file, found, "each name once", "rename or remove one", first))
-    for place, name in enumerate(header, start=1):
-        if not name:
-            found, remedy = f"no name above column {place}", "name or remove the column"
-            problems.append(Problem(file, found, "a name", remedy, first))
-    return header, problems
+        raise fault(file, f"{len(header)} columns", LIMITS, CHECK_TABLE)
+    return header
 
 
 def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
@@ -190,28 +171,23 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
     --------
     >>> parse_number("1323.5"), parse_number("1323,5", decimal_comma=True)
     (1323.5, 1323.5)
-    >>> parse_number("1323,5")
-    'write decimals with a point'
     >>> parse_number("1,323")
     'leave the comma out if it separates thousands, write a point if it marks decimals'
     """
     text = text.replace(MINUS, "-")
     if decimal_comma and (THOUSANDS_BY_POINT.fullmatch(text) or _THOUSANDS.fullmatch(text)):
-        return (
-            "write it without a thousands separator, or with other than three decimals if they are"
-            " decimals"
-        )
+        return f"write it {WITHOUT_THOUSANDS}"
     if _NUMBER.fullmatch(text):
         value = float(text)
         return value if math.isfinite(value) else "write a finite number"
     if means_missing(text):
         return "write n/a for a missing value"
-    if text.lower() in _INFINITE:
+    if re.fullmatch("[+-]?inf(inity)?", text, re.IGNORECASE):
         return "write a finite number, or n/a for a missing value"
     if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
     for pattern, remedy in _REMEDIES.items():
-        if pattern.fullmatch(text):
+        if re.fullmatch(pattern, text, re.IGNORECASE):
             return remedy
     if not text.isascii():
         return "write it with digits, point and hyphen alone"
@@ -219,22 +195,10 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | str:
 
 
 def means_missing(text: str, *, or_no: bool = False) -> bool:
-    """Whether a text says in other words than ``n/a`` that there is no value, or just no.
-
-    Examples
-    --------
-    >>> means_missing("NA"), means_missing("FALSE"), means_missing("FALSE", or_no=True)
-    (True, False, True)
-    """
+    """Whether a text says in other words than ``n/a`` that there is no value, or just no."""
     return text.lower() in _NOT_A_NUMBER | (_NO if or_no else set())
 
 
 def surely_decimal_comma(text: str) -> bool:
-    """Whether a comma in a number can only mark decimals.
-
-    Examples
-    --------
-    >>> surely_decimal_comma("1,02"), surely_decimal_comma("1,378")
-    (True, False)
-    """
+    """Whether a comma in a number can only mark decimals, as that of 1,02 but not of 1,378."""
     return bool(_DECIMAL_COMMA.fullmatch(text)) and not _THOUSANDS.fullmatch(text)

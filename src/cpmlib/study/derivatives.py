@@ -2,8 +2,6 @@
 
 Vocabulary
 ----------
-- *kind*: as in `cpmlib.study.names.KINDS`; besides, ``extrapolation`` (for how many contrasts a
-  voxel's patch leaves the training range, 0 to 4) and ``rCBV_fit`` (R2 of the perfusion fit).
 - *URI*: ``bids::path`` for a file of the derivatives, ``bids:study:path`` for one of the study.
 """
 
@@ -11,54 +9,56 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import cpmlib
 from cpmlib.study.files import PatientFiles
 
-MADE: Mapping[str, str] = {
-    "mask": "anat/{0}_space-T1wGd_desc-brain_mask.nii.gz",
-    "CPM": "anat/{0}_space-T1wGd_cpm.nii.gz",
-    "extrapolation": "anat/{0}_space-T1wGd_extrapolation.nii.gz",
-    "ADC": "dwi/{0}_space-T1wGd_ADC.nii.gz",
-    "rCBV": "perf/{0}_rcbv.nii.gz",
-    "rCBV_uncorrected": "perf/{0}_desc-uncorrected_rcbv.nii.gz",
-    "rCBV_fit": "perf/{0}_desc-fit_r2.nii.gz",
-}
-"""Map and where it is written below a patient's folder of the derivatives."""
 
-_STRIPPED = {"Units": "1", "SkullStripped": True}
-SAID: Mapping[str, Mapping[str, object]] = {
-    "mask": {"Description": "Brain: 1 inside, 0 outside.", "Type": "Brain"},
-    "CPM": {
-        "Description": "Cellularity prediction map; no value outside the brain.",
-        "Units": "cells/mm^2",
-        "SkullStripped": True,
-    },
-    "extrapolation": {
-        "Description": "For how many of the four contrasts the voxel's patch leaves the range of"
-        " the training data; no value outside the brain.",
-        **_STRIPPED,
-    },
-    "ADC": {"Description": "Apparent diffusion coefficient.", "Units": "um^2/s"},
-    "rCBV": {
-        "Description": "Cerebral blood volume relative to normal-appearing white matter; no value"
-        " outside the brain.",
-        **_STRIPPED,
-    },
-    "rCBV_uncorrected": {"Description": "The same without correction for leakage.", **_STRIPPED},
-    "rCBV_fit": {
-        "Description": "Share of the variance of a voxel's curve that the perfusion fit explains.",
-        **_STRIPPED,
-    },
-}
+class Made(NamedTuple):
+    """Where a map is written below a patient's folder, {0}; its sources; what is said of it."""
 
-SOURCES: Mapping[str, tuple[str, ...]] = {
-    "mask": ("mask", "T1w", "T1wGd", "CPM", "ADC", "rCBV"),
-    "ADC": ("ADC", "dwi"),
-    **dict.fromkeys(("CPM", "extrapolation"), ("T1w", "T1wGd", "FLAIR", "ADC", "mask")),
-    **dict.fromkeys(("rCBV", "rCBV_uncorrected", "rCBV_fit"), ("dsc", "mask")),
+    path: str
+    sources: tuple[str, ...]
+    said: Mapping[str, object]
+
+
+_CONTRASTS = ("T1w", "T1wGd", "FLAIR", "ADC", "mask")
+_PERFUSION = ("dsc", "mask")
+_BRAIN = {"Units": "1", "SkullStripped": True}
+_OUTSIDE = "no value outside the brain."
+_CPM = {"Description": f"Cellularity prediction map; {_OUTSIDE}", **_BRAIN, "Units": "cells/mm^2"}
+_FIT = "Share of the variance of a voxel's curve that the perfusion fit explains."
+_RCBV = f"Cerebral blood volume relative to normal-appearing white matter; {_OUTSIDE}"
+_EXTRAPOLATION = (
+    "For how many of the four contrasts the voxel's patch leaves the range of the training data; "
+)
+MADE: Mapping[str, Made] = {
+    "mask": Made(
+        "anat/{0}_space-T1wGd_desc-brain_mask.nii.gz",
+        ("mask", "T1w", "T1wGd", "CPM", "ADC", "rCBV"),
+        {"Description": "Brain: 1 inside, 0 outside.", "Type": "Brain"},
+    ),
+    "CPM": Made("anat/{0}_space-T1wGd_cpm.nii.gz", _CONTRASTS, _CPM),
+    "extrapolation": Made(
+        "anat/{0}_space-T1wGd_extrapolation.nii.gz",
+        _CONTRASTS,
+        {"Description": _EXTRAPOLATION + _OUTSIDE, **_BRAIN},
+    ),
+    "ADC": Made(
+        "dwi/{0}_space-T1wGd_ADC.nii.gz",
+        ("ADC", "dwi"),
+        {"Description": "Apparent diffusion coefficient.", "Units": "um^2/s"},
+    ),
+    "rCBV": Made("perf/{0}_rcbv.nii.gz", _PERFUSION, {"Description": _RCBV, **_BRAIN}),
+    "rCBV_uncorrected": Made(
+        "perf/{0}_desc-uncorrected_rcbv.nii.gz",
+        _PERFUSION,
+        {"Description": "The same without correction for leakage.", **_BRAIN},
+    ),
+    "rCBV_fit": Made("perf/{0}_desc-fit_r2.nii.gz", _PERFUSION, {"Description": _FIT, **_BRAIN}),
 }
-"""Map and what it is made from; of mask and ADC the first that there is."""
+"""By kind; of mask and ADC the source is the first that there is."""
 
 FOLDER = "derivatives/cpmlib"
 """Where they lie in the folder that the workflow builds."""
@@ -87,16 +87,10 @@ def description(name: str) -> dict[str, object]:
 def sidecar(
     kind: str, files: PatientFiles, study: Path, written: Collection[str]
 ) -> dict[str, object]:
-    """Return the BIDS JSON of a map; what is not known is left out.
+    """Return the BIDS JSON of a map, a key of `MADE`; what is not known is left out.
 
-    Parameters
-    ----------
-    kind
-        Of the map, a key of `MADE`.
-    files
-        Of the patient, below the folder ``study``.
-    written
-        The kinds that were made and are written beside this one.
+    The patient's files lie below the folder ``study``; ``written`` are the kinds that were made and
+    are written beside this one.
 
     Examples
     --------
@@ -104,16 +98,16 @@ def sidecar(
     >>> sidecar("ADC", files, Path("s"), ["ADC"])["Sources"]
     ['bids:study:sub-01/dwi/sub-01_ADC.nii.gz']
     """
-    who = files.participant_id
+    who, made = files.participant_id, MADE[kind]
 
     def uri(source: str) -> str | None:
         if source in written and source != kind:
-            return f"bids::{who}/{MADE[source].format(who)}"
+            return f"bids::{who}/{MADE[source].path.format(who)}"
         path = files.images.get(source)
         return f"bids:study:{path.relative_to(study).as_posix()}" if path else None
 
-    content = dict(SAID[kind])
-    sources = [found for found in map(uri, SOURCES[kind]) if found]
+    content = dict(made.said)
+    sources = [found for found in map(uri, made.sources) if found]
     content["Sources"] = sources[:1] if kind in ("mask", "ADC") else sources
     if kind == "CPM" and kind in files.images:  # the study's, but for a few voxels
         del content["SkullStripped"]  # which is not known
@@ -121,8 +115,7 @@ def sidecar(
         content["Sources"] = [uri(kind)]
     if kind == "ADC":  # fitted in the brain alone, or the scanner's
         content["SkullStripped"] = "ADC" not in files.images
-    if "_space-" in MADE[kind]:
-        anatomy = [found for found in map(uri, ("T1wGd", "T1w")) if found]
+    if "_space-" in made.path:
         # Without anatomy a map stays where it was.
-        content["SpatialReference"] = anatomy[0] if anatomy else sources[0]
+        content["SpatialReference"] = uri("T1wGd") or uri("T1w") or sources[0]
     return content

@@ -11,6 +11,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_NAMED = 3
 """How many characters that may look like others a message names."""
@@ -36,40 +41,41 @@ class Problem:
     column: str | None = None
 
     def __str__(self) -> str:
-        row = "" if self.row is None else f", row {self.row}"
-        return self._message(row, _shown(self.found))
+        return self._message("" if self.row is None else f", row {self.row}", _shown(self.found))
 
     def _message(self, row: str, found: str) -> str:
-        column = "" if self.column is None else f", column '{clip(self.column)}'"
-        place = f"{clip(self.file)}{row}{column}"
-        return f"{place}: found {found}; expected {self.expected}. Remedy: {self.remedy}."
+        place = row if self.column is None else f"{row}, column '{clip(self.column)}'"
+        expected = f"expected {self.expected}. Remedy: {self.remedy}."
+        return f"{clip(self.file)}{place}: found {found}; {expected}"
 
 
 class DatasetError(ValueError):
-    """A dataset that cannot be analysed, with every problem that was found in it.
+    """A dataset that cannot be analysed; the message tells every problem found, one a line.
 
-    The message tells all problems, one a line; those of one column that one remedy serves share a
-    line, with each value and its rows.
+    Problems of one column that one remedy serves share a line, with each value and its rows.
     """
 
     def __init__(self, problems: Problem | Sequence[Problem]) -> None:
         given = [problems] if isinstance(problems, Problem) else problems
         self.problems = list(dict.fromkeys(given))
-        count = len(self.problems)
-        head = f"{count} problem{'s' if count != 1 else ''} in the dataset; nothing was computed."
-        super().__init__("\n".join([head, *(f"  - {line}" for line in _lines(self.problems))]))
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        lines = [f"  - {line}" for line in _lines(self.problems)]
+        super().__init__("\n".join([f"{count} in the dataset; nothing was computed.", *lines]))
 
 
-def fault(
-    file: str,
-    found: str,
-    expected: str,
-    remedy: str,
-    row: int | None = None,
-    column: str | None = None,
-) -> DatasetError:
-    """Return the error of one problem."""
-    return DatasetError(Problem(file, found, expected, remedy, row, column))
+def fault(*place_and_text: Any, **more: Any) -> DatasetError:
+    """Return the error of one `Problem`, which takes the arguments."""
+    return DatasetError(Problem(*place_and_text, **more))
+
+
+def in_rows(
+    found: pd.Series, file: str, expected: str, remedy: str, column: str | None = None
+) -> list[Problem]:
+    """Return a problem for each entry of a series of what was found, by row."""
+    return [
+        Problem(file, str(text), expected, remedy, int(str(row)), column)
+        for row, text in found.items()
+    ]
 
 
 @contextmanager
@@ -92,17 +98,7 @@ def collected(problems: list[Problem]) -> Iterator[None]:
 
 @contextmanager
 def told_together() -> Iterator[list[Problem]]:
-    """Give a list of problems, add what the block raises, and raise all of them at its end.
-
-    Examples
-    --------
-    >>> with told_together() as problems:
-    ...     problems.append(Problem("a.nii", "nothing", "an image", "add it"))
-    Traceback (most recent call last):
-        ...
-    cpmlib.study.errors.DatasetError: 1 problem in the dataset; nothing was computed.
-      - a.nii: found nothing; expected an image. Remedy: add it.
-    """
+    """Give a list of problems, add what the block raises, and raise all of them at its end."""
     problems: list[Problem] = []
     with collected(problems):
         yield problems
@@ -128,14 +124,12 @@ def own_words(text: str) -> str:
 
 
 def _shown(found: str) -> str:
-    """Show what was found; characters that only look like others are named."""
     strange = {c: unicodedata.name(c, "unnamed") for c in found if not c.isascii()}
     names = [f"U+{ord(c):04X} {name}" for c, name in strange.items() if not name.startswith(USUAL)]
     return clip(found) + (f" (which holds {', '.join(names[:MAX_NAMED])})" if names else "")
 
 
 def _lines(problems: Sequence[Problem]) -> Iterator[str]:
-    """Write each problem on a line; those of one column that one remedy serves share it."""
     groups: dict[object, list[Problem]] = {}
     for problem in problems:
         place = (problem.file, problem.column, problem.expected, problem.remedy)
@@ -152,16 +146,8 @@ def _lines(problems: Sequence[Problem]) -> Iterator[str]:
 
 
 def _rows(numbers: Sequence[int]) -> str:
-    """Write row numbers, those that follow each other as a range.
-
-    >>> _rows([2, 3, 4, 9])
-    'rows 2-4, 9'
-    """
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    """Write row numbers, those that follow each other as a range: rows 2-4, 9."""
+    ordered = enumerate(sorted(numbers))
+    runs = [[n for _, n in run] for _, run in groupby(ordered, lambda pair: pair[1] - pair[0])]
+    shown = ", ".join(f"{run[0]}" + (f"-{run[-1]}" if run[1:] else "") for run in runs)
     return f"row{'s' if len(numbers) > 1 else ''} {shown}"

@@ -2,7 +2,6 @@
 
 Vocabulary
 ----------
-- *kind*: what a file holds, whatever its name: one of `cpmlib.study.names.KINDS`.
 - *raw*: below ``sub-<label>/``. *derivative*: below ``derivatives/<pipeline>/sub-<label>/``; what a
   study computed already and the project then uses as it is.
 - *export*: a file that QuPath wrote of one sample, named after it.
@@ -21,15 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cpmlib.study import names
-from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.names import (
-    entries,
-    files_below,
-    is_placeholder,
-    not_fetched,
-    plain_name,
-    stem_of,
-)
+from cpmlib.study.errors import Problem, fault, told_together
+from cpmlib.study.names import DERIVATIVES, KINDS, export_of, plain_name, stem_of
+from cpmlib.study.text import first_bytes, is_placeholder, not_fetched, why_refused
 
 
 @dataclass(frozen=True)
@@ -43,18 +36,9 @@ class Unused:
 
 @dataclass(frozen=True)
 class PatientFiles:
-    """The files of one patient.
+    """The files of one patient: of each kind of image one, and exports of each sample.
 
-    Parameters
-    ----------
-    images
-        Path by kind; at most one of each.
-    exports
-        Path by sample and kind of export.
-    texts
-        By series and suffix the texts that describe it, those nearest to it last.
-    unused
-        Every other file of the patient.
+    The texts that describe a series are given by suffix, those nearest to it last.
     """
 
     participant_id: str
@@ -66,10 +50,8 @@ class PatientFiles:
     def all(self) -> list[Path]:
         """Return every file that is used, with the texts that describe a series."""
         paths = set(self.images.values())
-        for texts in self.texts.values():
-            paths.update(*texts.values())
-        for exports in self.exports.values():
-            paths.update(exports.values())
+        paths.update(*(found for texts in self.texts.values() for found in texts.values()))
+        paths.update(*(exports.values() for exports in self.exports.values()))
         return sorted(paths - {unused.path for unused in self.unused})
 
 
@@ -85,22 +67,12 @@ def find_patient(
     """Find what a study has of one patient; derivatives go before raw files of the same kind.
 
     Names are compared without regard to capitals, those of samples also without leading zeros.
+    Exports of samples that the study leaves out (excluded), or whose density it leaves out
+    (uncounted), are not read.
 
-    Parameters
-    ----------
-    excluded
-        Samples that the study leaves out; their exports are not read.
-    uncounted
-        Samples of which it leaves out the density; their exports are not read either.
-    checked
-        Whether the study passed before: a file that looks like one that is missed, or was not
-        fetched, is then no error, but unused.
-
-    Raises
-    ------
-    DatasetError
-        If two files could be meant; for a file whose content was not fetched; for one that looks
-        like a kind of which the patient has no other, but has not the name of one.
+    Raises a DatasetError if two files could be meant; for a file whose content was not fetched; for
+    one that looks like a kind of which the patient has no other, but has not the name of one. Where
+    the study passed before (checked), the latter two are no error, but unused.
 
     Examples
     --------
@@ -109,40 +81,28 @@ def find_patient(
     """
     root = Path(root)
     raw, derived = _below(root, participant_id)
-    unused = _set_aside(raw + derived, excluded, uncounted)
-    problems = _misplaced(raw + derived, participant_id)
-    if not checked:
-        read = [path for path in raw + derived if path not in {one.path for one in unused}]
-        problems = [not_fetched(path, root) for path in read if is_placeholder(path)] + problems
-    if problems:
-        raise DatasetError(problems)
-    images = _images(raw, derived, participant_id, problems)
-    exports = {sample: _exports(derived + raw, sample, problems) for sample in sample_ids}
-    series = {kind: path for kind, path in images.items() if kind in names.SERIES}
-    texts = {kind: names.inherited(root, path, problems) for kind, path in series.items()}
-    found = PatientFiles(participant_id, images, exports, texts)
-    unused += _superseded(found)
-    said = {one.path for one in unused}
-    unused += _others(raw + derived, found, said, [] if checked else problems)
-    if problems:
-        raise DatasetError(problems)
-    late = [kind for kind in names.SERIES if names.STANDS_FOR[kind] in images]
-    return dataclasses.replace(
-        found,
-        images={kind: path for kind, path in images.items() if kind not in late},
-        texts={kind: paths for kind, paths in texts.items() if kind not in late},
-        unused=tuple(unused),
-    )
-
-
-def _set_aside(
-    paths: list[Path], excluded: Iterable[str], uncounted: Iterable[str]
-) -> list[Unused]:
-    """Return the exports of samples that are left out, with the reason."""
     why = dict.fromkeys(map(plain_name, uncounted), "its sample's density is left out")
     why |= dict.fromkeys(map(plain_name, excluded), "its sample is excluded")
-    owned = [(path, plain_name(_export_of(path)[0])) for path in paths]
-    return [Unused(path, "export", why[name]) for path, name in owned if name in why]
+    owners = {path: plain_name(export_of(path.name)[0]) for path in raw + derived}
+    unused = [Unused(path, "export", why[name]) for path, name in owners.items() if name in why]
+    with told_together() as problems:
+        if not checked:
+            read = [path for path, name in owners.items() if name not in why]
+            problems += [not_fetched(path, root) for path in read if is_placeholder(path)]
+        problems += _misplaced(raw + derived, participant_id)
+    with told_together() as problems:
+        images = _images(raw, derived, participant_id, problems)
+        exports = {sample: _exports(derived + raw, sample, problems) for sample in sample_ids}
+        series = [kind for kind in names.SERIES if kind in images]
+        texts = {kind: _inherited(root, images[kind], problems) for kind in series}
+        found = PatientFiles(participant_id, images, exports, texts)
+        unused += _superseded(found)
+        others = set(raw + derived) - set(found.all()) - {one.path for one in unused}
+        unused += _others(sorted(others), found, [] if checked else problems)
+    for kind in series:
+        if KINDS[kind].made_of_it in images:
+            del images[kind], texts[kind]
+    return dataclasses.replace(found, unused=tuple(unused))
 
 
 def has_images(root: str | os.PathLike[str]) -> bool:
@@ -154,43 +114,36 @@ def unknown_patients(root: str | os.PathLike[str], known: Collection[str]) -> li
     """Return what is not looked into: folders, as those of patients whom no table names, and files
     of which nothing tells whose they are.
 
-    Raises
-    ------
-    DatasetError
-        For a folder whose name differs from a patient's only in capitals or leading zeros.
+    Raises a DatasetError for a folder whose name differs from a patient's only in capitals or
+    leading zeros.
     """
     root = Path(root)
-    plain = {plain_name(name): name for name in known}
-    unused, problems = [], []
-    for path in _of_patients(root):
-        if path.name not in known and path.is_dir():
-            if meant := plain.get(plain_name(path.name)):
-                problems.append(_misnamed(path, f"{meant}, as in the tables"))
-            unused.append(Unused(path, "folder of a patient", "the tables have no such patient"))
-    for path in (path for path in entries(root) if path.is_dir()):
-        if path.name.lower() == names.DERIVATIVES != path.name:
-            problems.append(_misnamed(path, names.DERIVATIVES))
-        if path.name != names.DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
-            reason = f"only the folders of patients and {names.DERIVATIVES} are read"
-            unused.append(Unused(path, "folder", reason))
-    if problems:
-        raise DatasetError(problems)
-    at_top = [path for path in entries(root) if path.is_file()]
-    for path in [*at_top, *files_below(root / names.DERIVATIVES)]:
-        inside = path.relative_to(root).parts
-        if any(part.lower().startswith("sub-") for part in inside) or path.name in names.OWN_TABLES:
-            continue
-        for what, ends in (
-            ("image", (*names.NIFTI, *names.OTHER_FORMATS)),
-            ("table or outline", names.TABLES),
-        ):
-            if stem_of(path.name)[1] in ends:
-                unused.append(Unused(path, what, "neither name nor folder tells whose it is"))
+    plain, rename = {plain_name(name): name for name in known}, "rename the folder"
+    unused = []
+    with told_together() as problems:
+        for path in _of_patients(root):
+            if path.name not in known and path.is_dir():
+                if meant := plain.get(plain_name(path.name)):
+                    expected = f"{meant}, as in the tables"
+                    problems.append(Problem(path.name, "this name", expected, rename))
+                unused.append(
+                    Unused(path, "folder of a patient", "the tables have no such patient")
+                )
+        for path in (path for path in _entries(root) if path.is_dir()):
+            if path.name.lower() == DERIVATIVES != path.name:
+                problems.append(Problem(path.name, "this name", DERIVATIVES, rename))
+            if path.name != DERIVATIVES and not path.name.lower().startswith(("sub-", ".")):
+                reason = f"only the folders of patients and {DERIVATIVES} are read"
+                unused.append(Unused(path, "folder", reason))
+    at_top = [path for path in _entries(root) if path.is_file()]
+    what = dict.fromkeys(names.IMAGES, "image") | dict.fromkeys(names.TABLES, "table or outline")
+    for path in [*at_top, *_files_below(root / DERIVATIVES)]:
+        owned = any(part.lower().startswith("sub-") for part in path.relative_to(root).parts)
+        suffix = stem_of(path.name)[1]
+        if suffix in what and not owned and path.name not in names.OWN_TABLES:
+            reason = "neither name nor folder tells whose it is"
+            unused.append(Unused(path, what[suffix], reason))
     return unused
-
-
-def _misnamed(path: Path, expected: str) -> Problem:
-    return Problem(path.name, "this name", expected, "rename the folder")
 
 
 def _of_patients(root: Path) -> Iterator[Path]:
@@ -198,17 +151,40 @@ def _of_patients(root: Path) -> Iterator[Path]:
 
     Links to nowhere are yielded too: nobody knows what lies below them.
     """
-    yield from (path for path in entries(root) if path.name.lower().startswith("sub-"))
-    waiting = [root / names.DERIVATIVES]
+    yield from (path for path in _entries(root) if path.name.lower().startswith("sub-"))
+    waiting = [root / DERIVATIVES]
     while waiting:
         folder = waiting.pop()
         if is_placeholder(folder):
             yield folder
-        for path in entries(folder):
+        for path in _entries(folder):
             if path.name.lower().startswith("sub-") or (path.is_symlink() and not path.exists()):
                 yield path
             elif path.is_dir() and not folder.resolve().is_relative_to(path.resolve()):
                 waiting.append(path)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return every file below a folder, through links and with links to nowhere; no hidden one."""
+
+    def unreadable(error: OSError) -> None:
+        name, remedy = Path(error.filename or folder).name, "correct its permissions"
+        raise fault(name, why_refused(error), "a readable folder", remedy)
+
+    if not folder.is_dir():
+        return []
+    found, seen = [], set()
+    for here, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        real = os.path.realpath(here)
+        # A loop of links is walked once.
+        folders[:] = sorted(n for n in folders if n[0] != "." and real not in seen)
+        found += [Path(here, name) for name in files if name[0] != "." and real not in seen]
+        seen.add(real)
+    return sorted(found)
 
 
 def _below(root: Path, who: str) -> tuple[list[Path], list[Path]]:
@@ -216,14 +192,17 @@ def _below(root: Path, who: str) -> tuple[list[Path], list[Path]]:
     raw: list[Path] = []
     derived: list[Path] = []
     for path in _of_patients(root):
-        name, mine = path.name, derived if path.is_relative_to(root / names.DERIVATIVES) else raw
+        name, mine = path.name, derived if path.is_relative_to(root / DERIVATIVES) else raw
         if path.is_dir() and name == who:
-            mine += files_below(path)
-        elif name == who or name.lower().startswith(f"{who.lower()}_"):
+            mine += _files_below(path)
+        # What is named after nobody is a link to nowhere.
+        elif name == who or not name.lower().startswith("sub-") or _is_of(path, who):
             mine.append(path)
-        elif not name.lower().startswith("sub-"):
-            mine.append(path)  # a link to nowhere
     return raw, derived
+
+
+def _is_of(path: Path, who: str) -> bool:
+    return path.name.lower().startswith(f"{who.lower()}_")
 
 
 def _misplaced(paths: list[Path], who: str) -> list[Problem]:
@@ -234,7 +213,7 @@ def _misplaced(paths: list[Path], who: str) -> list[Problem]:
         Problem(path.name, f"{path.name} in the folder of {who}", expected, remedy)
         for path in paths
         if path.name.lower().startswith("sub-")
-        and not f"{path.name.lower()}_".startswith(f"{who.lower()}_")
+        and not (_is_of(path, who) or path.name.lower() == who.lower())
     ]
 
 
@@ -242,38 +221,32 @@ def _images(
     raw: list[Path], derived: list[Path], who: str, problems: list[Problem]
 ) -> dict[str, Path]:
     images: dict[str, Path] = {}
-    for kind in names.KINDS:
-        found = _of_kind(derived, kind) if kind in names.DERIVED_KINDS else []
-        if not found and kind in names.RAW_KINDS:
-            found = _of_kind(raw, kind)
+    for kind, said in KINDS.items():
+        found: list[Path] = []
+        for paths, may in ((derived, said.derived), (raw, said.raw)):
+            if may and not found:
+                parted = ((path, *stem_of(path.name)) for path in paths)
+                found = [
+                    path
+                    for path, stem, suffix in parted
+                    if suffix in names.NIFTI and names.is_named(kind, stem)
+                ]
         if len(found) > 1:
             listed = ", ".join("/".join(path.parts[-3:]) for path in found[:3])
             remedy = "leave one in place, or move the others out of the dataset"
-            expected = f"one {names.KINDS[kind]} of a patient"
+            expected = f"one {said.description} of a patient"
             problems.append(Problem(who, f"{len(found)} files ({listed})", expected, remedy))
         if found:
             images[kind] = found[0]
     return images
 
 
-def _of_kind(paths: list[Path], kind: str) -> list[Path]:
-    found = []
-    for path in paths:
-        stem, suffix = stem_of(path.name)
-        named = re.fullmatch(names.PATTERNS[kind], stem, re.IGNORECASE)
-        # A name may have the last part of one kind and say that it is another.
-        other = kind == "T1w" and names.looks_like(stem) == "T1wGd"
-        if suffix in names.NIFTI and named and not other and not names.in_template(stem):
-            found.append(path)
-    return found
-
-
 def _exports(paths: list[Path], sample: str, problems: list[Problem]) -> dict[str, Path]:
     by_kind: dict[str, list[Path]] = {}
     for path in paths:
-        name, kind = _export_of(path)
+        name, kind = export_of(path.name)
         if kind and plain_name(name) == plain_name(sample):
-            if kind in names.SIDECARS and names.is_geojson(path):
+            if kind in names.SIDECARS and _is_geojson(path):
                 kind = "geojson"
             by_kind.setdefault(kind, []).append(path)
     for kind, found in by_kind.items():
@@ -284,24 +257,47 @@ def _exports(paths: list[Path], sample: str, problems: list[Problem]) -> dict[st
     return {kind: found[0] for kind, found in by_kind.items()}
 
 
-def _export_of(path: Path) -> tuple[str, str | None]:
-    """Return the sample that a file's name begins with, and its kind of export if it is one."""
-    # The patient's name may stand before the sample's.
-    match = re.fullmatch(r"(?:sub-[a-z0-9]+_)?(sample-[a-z0-9]+)(.*)", path.name.lower())
-    if match is None:
-        return "", None
-    return match[1], next((kind for kind, ends in names.EXPORTS.items() if match[2] in ends), None)
+def _is_geojson(path: Path) -> bool:
+    """Whether a JSON file holds outlines, by its beginning: a list, or features."""
+    begin = first_bytes(path, 4096).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    outlines = r'^\[|"type"\s*:\s*"Feature(Collection)?"|"features"\s*:\s*\['
+    return re.search(outlines, begin) is not None
+
+
+def _inherited(root: Path, series: Path, problems: list[Problem]) -> dict[str, list[Path]]:
+    """Return the texts that describe a series, those nearest to it last.
+
+    BIDS lets a text lie in any folder from the series' own up to the dataset's, if its name has
+    the same last part and no entity that the series' name has not.
+    """
+    *entities, last = stem_of(series.name)[0].lower().split("_")
+    found: dict[str, list[Path]] = {end: [] for end in names.TEXTS}
+    inside = series.relative_to(root).parts[:-1]
+    for folder in [root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]:
+        here: dict[str, list[Path]] = {end: [] for end in names.TEXTS}
+        for path in _entries(folder):
+            stem, suffix = stem_of(path.name)
+            *own, name = stem.lower().split("_")
+            if suffix[1:] in here and name == last and set(own) <= set(entities):
+                here[suffix[1:]].append(path)
+        for end, paths in here.items():
+            problems += [not_fetched(path, root) for path in paths if is_placeholder(path)]
+            if len(paths) > 1:
+                listed = ", ".join(path.name for path in paths)
+                expected = f"one {end} in a folder for {series.name}"
+                problems.append(Problem(series.name, listed, expected, "leave one in place"))
+            found[end] += paths
+    return found
 
 
 def _superseded(files: PatientFiles) -> Iterator[Unused]:
     """Yield what was found by its name, but is not read since something else goes before it."""
-    for kind in names.SERIES:
-        made = names.STANDS_FOR[kind]
-        if kind in files.images and made in files.images:
-            reason = f"the study has the {names.KINDS[made]} already"
-            yield Unused(files.images[kind], names.KINDS[kind], reason)
-            for path in (path for found in files.texts[kind].values() for path in found):
-                yield Unused(path, f"text of a {names.KINDS[kind]}", reason)
+    for kind, texts in files.texts.items():
+        if (made := KINDS[kind].made_of_it) in files.images:
+            what, reason = KINDS[kind].description, f"the study has the {KINDS[made].description}"
+            yield Unused(files.images[kind], what, f"{reason} already")
+            for path in (path for found in texts.values() for path in found):
+                yield Unused(path, f"text of a {what}", f"{reason} already")
     for exports in files.exports.values():
         counted = set(exports) & set(names.COUNTED)
         for kind, path in exports.items():
@@ -313,26 +309,19 @@ def _superseded(files: PatientFiles) -> Iterator[Unused]:
                 yield Unused(path, "text of a picture", "the picture is not there")
 
 
-def _others(
-    paths: list[Path], files: PatientFiles, said: set[Path], problems: list[Problem]
-) -> Iterator[Unused]:
+def _others(paths: list[Path], files: PatientFiles, problems: list[Problem]) -> Iterator[Unused]:
     """Yield what was not found by its name; name as a problem what may be missed."""
-    for path in sorted(set(paths) - set(files.all()) - said):
-        name = path.name.lower()
-        suffix = stem_of(name)[1]
-        if suffix in (*names.NIFTI, *names.OTHER_FORMATS):
+    for path in paths:
+        stem, suffix = stem_of(path.name)
+        outlines = suffix == ".geojson" or (suffix == ".json" and _is_geojson(path))
+        hinted = suffix in names.TABLES and re.search(names.EXPORT_HINT, path.name.lower())
+        if suffix in names.IMAGES or (suffix in names.SET_ASIDE and names.looks_like(stem)):
             yield _other_image(path, files, problems)
-        elif suffix == ".geojson" or (
-            names.is_geojson(path)
-            if suffix == ".json"
-            else suffix in names.TABLES and re.search(names.EXPORT, name)
-        ):
+        elif outlines or hinted:
             yield _other_export(path, files, problems)
-        elif suffix in names.SET_ASIDE and names.looks_like(stem_of(path.name)[0]):
-            yield _other_image(path, files, problems)
         elif suffix in names.PICTURES:
             yield Unused(path, "picture", "no picture of a section by its name")
-        elif suffix in (".json", ".bval", ".bvec"):
+        elif suffix[1:] in names.TEXTS:
             yield Unused(path, "text of an image", names.NOT_NEEDED)
         else:
             yield Unused(path, "file of another kind", "nothing here reads it")
@@ -342,26 +331,28 @@ def _other_image(path: Path, files: PatientFiles, problems: list[Problem]) -> Un
     stem, suffix = stem_of(path.name)
     kind = names.looks_like(stem)
     if kind is None:
-        what = names.other_kind(stem) or "image of an unknown kind"
+        what = names.other_image(stem) or "image of an unknown kind"
         return Unused(path, what, "nothing here needs it")
-    for one in (kind, names.STANDS_FOR.get(kind, "")):
+    said = KINDS[kind]
+    for one in (kind, said.made_of_it):
         if one in files.images:
-            return Unused(path, names.KINDS[kind], f"another file gives the {names.KINDS[one]}")
-    found = f"what may be the {names.KINDS[kind]}, by its name, and no other"
-    expected = names.RIGHT_NAMES[kind].format(files.participant_id)
+            reason = f"another file gives the {KINDS[one].description}"
+            return Unused(path, said.description, reason)
+    found = f"what may be the {said.description}, by its name, and no other"
     remedy = "give it that name if it is one, or move it out of the patient's folders"
     if names.in_template(stem):
-        found = f"the {names.KINDS[kind]} in a template's space, by its name"
+        found = f"the {said.description} in a template's space, by its name"
         remedy = "bring it to scanner space, where the targets are, or move it out"
     elif suffix not in names.NIFTI:
         remedy = f"convert it to NIfTI; {remedy}"
+    expected = said.right_name.format(files.participant_id)
     problems.append(Problem(path.name, found, expected, remedy))
-    return Unused(path, names.KINDS[kind], "not by its name")
+    return Unused(path, said.description, "not by its name")
 
 
 def _other_export(path: Path, files: PatientFiles, problems: list[Problem]) -> Unused:
     without = [name for name, found in files.exports.items() if not set(found) & set(names.COUNTED)]
-    sample = _export_of(path)[0]
+    sample = export_of(path.name)[0]
     known = {plain_name(name): name for name in files.exports}.get(plain_name(sample))
     if without and (known is None or known in without):
         name = known or without[0]

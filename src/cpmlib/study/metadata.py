@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cpmlib.study.delimited import column_name
-from cpmlib.study.errors import DatasetError, Problem, fault
+from cpmlib.study.errors import Problem, fault, told_together
 from cpmlib.study.options import AXES
 from cpmlib.study.schemas import FIT_TO_SHOW, OTHER_STUDY, RELATION, RELATIONS, is_fit_to_show
 from cpmlib.study.text import read_json
@@ -25,32 +25,25 @@ PSEUDONYMISED = "Pseudonymised"
 
 
 def read_description(path: Path) -> dict[str, object]:
-    """Read and check what a study says of itself.
+    """Read and check what a study says of itself: its name, its label and its relation.
 
     Notes on its tables are dropped unless they were written here.
-
-    Raises
-    ------
-    DatasetError
-        For no JSON object, and for a name, label or relation that is missing or unfit.
     """
     content = read_json(path)
-    problems = []
-    for key in ("Name", "BIDSVersion", "DataLabel"):
-        if not is_fit_to_show(content.get(key)) and (key in content or key != "DataLabel"):
-            found = f"no such text under '{key}'"
-            problems.append(Problem(path.name, found, FIT_TO_SHOW, f"correct '{key}'"))
-    if content.get(RELATION, OTHER_STUDY) not in list(RELATIONS):
-        expected = "one of " + ", ".join(RELATIONS)
-        found = f"{content[RELATION]!r:.60} under '{RELATION}'"
-        problems.append(Problem(path.name, found, expected, f"correct '{RELATION}'"))
     known = {name.lower(): name for name in ("DataLabel", RELATION)}
-    for key in content:
-        meant = known.get(key.lower().replace("_", ""), key)
-        if key != meant:
-            problems.append(Problem(path.name, f"'{key}'", f"'{meant}'", "write it so"))
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        for key in ("Name", "BIDSVersion", "DataLabel"):
+            if not is_fit_to_show(content.get(key)) and (key in content or key != "DataLabel"):
+                found = f"no such text under '{key}'"
+                problems.append(Problem(path.name, found, FIT_TO_SHOW, f"correct '{key}'"))
+        if content.get(RELATION, OTHER_STUDY) not in list(RELATIONS):
+            expected = "one of " + ", ".join(RELATIONS)
+            found = f"{content[RELATION]!r:.60} under '{RELATION}'"
+            problems.append(Problem(path.name, found, expected, f"correct '{RELATION}'"))
+        for key in content:
+            meant = known.get(key.lower().replace("_", ""), key)
+            if key != meant:
+                problems.append(Problem(path.name, f"'{key}'", f"'{meant}'", "write it so"))
     if content.get(PSEUDONYMISED) is not True:  # not written here
         content.pop(NOTES, None)
     return content
@@ -65,18 +58,14 @@ def read_notes(description: Mapping[str, object]) -> tuple[str, ...]:
 def to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return targets in RAS+; a study whose planning software wrote LPS says so in a sidecar.
 
-    Raises
-    ------
-    DatasetError
-        For other or mixed systems, and for units other than mm.
+    Raises a DatasetError for other or mixed systems, and for units other than mm.
     """
     if not os.path.lexists(path):  # a link to nowhere may stand for a file that says LPS
         return samples
     content = _by_plain_key(read_json(path))
     where = f"'{COORDINATE_SYSTEM}' in the entry of each coordinate"
     if _plain_key(COORDINATE_SYSTEM) in content:
-        found = f"'{COORDINATE_SYSTEM}' beside the columns"
-        raise fault(path.name, found, where, "move it there")
+        raise fault(path.name, f"'{COORDINATE_SYSTEM}' beside the columns", where, "move it there")
     declared = {}
     for axis in AXES:
         entry = content.get(_plain_key(axis), {})
@@ -88,8 +77,7 @@ def to_ras(samples: pd.DataFrame, path: Path) -> pd.DataFrame:
             raise fault(path.name, f"units {units!r}", "mm", "give targets in mm", column=axis)
     systems = {str(system).upper().rstrip("+") for system in declared.values()}
     if systems == {"LPS"}:
-        flipped = list(AXES[:2])
-        return samples.assign(**(-samples[flipped] + 0.0))
+        return samples.assign(**(-samples[list(AXES[:2])] + 0.0))
     if systems != {"RAS"}:
         found = ", ".join(f"{axis}: {system}" for axis, system in declared.items())
         expected = "RAS or LPS, the same for the three coordinates"
@@ -102,5 +90,4 @@ def _plain_key(name: str) -> str:
 
 
 def _by_plain_key(content: Mapping[str, object]) -> dict[str, object]:
-    """Return an object of JSON by its keys without capitals, hyphens and spaces."""
     return {_plain_key(name): entry for name, entry in content.items()}

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_type_hints
 
 import numpy as np
 
-Estimation = Literal["REML", "ML"]
-SlopeTest = Literal["satterthwaite", "wald-t", "wald-z"]
-Correlation = Literal["spearman", "pearson"]
-MannWhitneyMethod = Literal["auto", "exact", "asymptotic"]
-GradeGrouping = Literal["all", "cns5"]
-CpmNormalisation = Literal["output", "input", "none"]
 RoiWeighting = Literal["voxel-centre", "partial-volume"]
-Registration = Literal["auto", "always", "never"]
 LeakageCorrection = Literal["bidirectional", "unidirectional", "none"]
 ReferenceRule = Literal["baseline", "circulation"]
 
@@ -47,65 +40,50 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "seed": (0, MAX_SEED, "{0} to {1}"),
 }
 """Lowest and highest value of an option, and how a message says it."""
+_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 class Options:
-    """What the two sets of choices share: their checks, and how they are read.
-
-    A value that a field does not admit raises a ValueError.
-    """
+    """What the two sets of choices share; a value that a field does not admit is a ValueError."""
 
     def __post_init__(self) -> None:
-        for name, kind in _types(type(self)).items():
+        for name, kind in self.types().items():
             value, choices = getattr(self, name), get_args(kind)
-            if choices and value not in choices:
-                raise _unfit(name, value, f"one of {choices}")
-            if not choices and type(value) is not kind:
-                raise _unfit(name, value, _IN_WORDS[kind])
-            low, high, expected = _RANGES.get(name, (-math.inf, math.inf, ""))
-            unknown = name == "histology_pixel_size_um" and value == 0
-            if name in _RANGES and not low <= value <= high and not unknown:
-                raise _unfit(name, value, expected.format(low, high))
+            fits = value in choices if choices else type(value) is kind
+            expected = f"one of {choices}" if choices else _IN_WORDS[kind]
+            if fits and name in _RANGES:
+                low, high, words = _RANGES[name]
+                unknown = name == "histology_pixel_size_um" and value == 0
+                fits, expected = low <= value <= high or unknown, words.format(low, high)
+            if not fits:
+                raise ValueError(f"option {name}: found {value!r:.80}; expected {expected}")
 
     @classmethod
-    def names(cls) -> list[str]:
-        """Return the names of the choices."""
-        return list(_types(cls))
+    def types(cls) -> dict[str, Any]:
+        """Return the names of the choices and their types."""
+        hints = get_type_hints(cls)
+        return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
-        """Build from plain values, as read from YAML or ``NAME=VALUE`` text.
-
-        Raises
-        ------
-        ValueError
-            For an unknown name or a value that does not fit.
+        """Build from plain values or texts; raise a ValueError for an unknown name or a misfit.
 
         Examples
         --------
         >>> AnalysisOptions.from_mapping({"rout_q": "0.05"}).rout_q
         0.05
         """
-        types = _types(cls)
-        unknown = sorted(set(mapping) - set(types))
-        if unknown:
-            raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(types)}")
-        return cls(**{name: _convert(name, v, types[name]) for name, v in mapping.items()})
+        types = cls.types()
+        _refuse_unknown(mapping, types)
+        return cls(**{name: _convert(value, types[name]) for name, value in mapping.items()})
 
 
-_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"unknown option {unknown[0]!r}; the options are {', '.join(known)}")
 
 
-def _types(options: type) -> dict[str, Any]:
-    hints = get_type_hints(options)
-    return {field.name: hints[field.name] for field in dataclasses.fields(options)}
-
-
-def _unfit(name: str, value: object, expected: str) -> ValueError:
-    return ValueError(f"option {name}: found {value!r:.80}; expected {expected}")
-
-
-def _convert(name: str, value: object, kind: type) -> object:
+def _convert(value: object, kind: type) -> object:
     text = str(value).strip()
     if kind is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -133,23 +111,18 @@ class ImageOptions(Options):
     bias_correction
         Whether T1w, T1wGd and FLAIR are freed of their bias field.
     leakage_correction, perfusion_reference
-        Of the perfusion series, and
-        by which rule the voxels are chosen whose mean is the reference curve of the correction:
-        their signal returns to its baseline, or to what the circulating agent leaves.
+        Of the perfusion series, and by which rule the voxels are chosen whose mean is the reference
+        curve of the correction: their signal returns to its baseline, or to what the circulating
+        agent leaves.
     histology_pixel_size_um
         µm per pixel of the slides, for exports in pixels whose own JSON file does not say it; 0
         where it is not known.
-
-    Examples
-    --------
-    >>> ImageOptions(roi_diameter=7.0).roi_diameter
-    7.0
     """
 
-    cpm_normalise: CpmNormalisation = "output"
+    cpm_normalise: Literal["output", "input", "none"] = "output"
     roi_diameter: float = ROI_DIAMETER
     roi_weighting: RoiWeighting = "voxel-centre"
-    registration: Registration = "auto"
+    registration: Literal["auto", "always", "never"] = "auto"
     bias_correction: bool = False
     leakage_correction: LeakageCorrection = "bidirectional"
     perfusion_reference: ReferenceRule = "baseline"
@@ -166,8 +139,6 @@ class AnalysisOptions(Options):
         False discovery rate of ROUT, between 0 and 1; 0 switches the exclusion off.
     spearman_excludes_outliers, rmse_excludes_outliers, mixed_model_excludes_outliers
         Whether samples that ROUT flags in the same subset are left out of that statistic.
-    mixed_model_estimation
-        ``"REML"`` or ``"ML"``.
     mixed_model_test
         Reference distribution of the slope: t with Satterthwaite degrees of freedom, t with
         n - 2, or normal.
@@ -180,45 +151,27 @@ class AnalysisOptions(Options):
         groups the patients whose WHO CNS5 diagnosis is NOS.
     n_draws, seed
         Draws of one sample per patient, and the seed of all random numbers.
-
-    Examples
-    --------
-    >>> AnalysisOptions(mixed_model_test="wald-z").mixed_model_test
-    'wald-z'
     """
 
     rout_q: float = 0.01
     spearman_excludes_outliers: bool = False
     rmse_excludes_outliers: bool = True
     mixed_model_excludes_outliers: bool = False
-    mixed_model_estimation: Estimation = "REML"
-    mixed_model_test: SlopeTest = "satterthwaite"
-    meng_correlation: Correlation = "spearman"
-    mann_whitney_method: MannWhitneyMethod = "auto"
-    grade_grouping: GradeGrouping = "all"
+    mixed_model_estimation: Literal["REML", "ML"] = "REML"
+    mixed_model_test: Literal["satterthwaite", "wald-t", "wald-z"] = "satterthwaite"
+    meng_correlation: Literal["spearman", "pearson"] = "spearman"
+    mann_whitney_method: Literal["auto", "exact", "asymptotic"] = "auto"
+    grade_grouping: Literal["all", "cns5"] = "all"
     n_draws: int = 1000
     seed: int = 20250529
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """Return the random numbers of one purpose, the same whatever else was drawn before.
-
-        Examples
-        --------
-        >>> first, again = (AnalysisOptions(seed=1).rng("RMSE").random() for _ in range(2))
-        >>> first == again
-        True
-        """
+        """Return the random numbers of one purpose, the same whatever else was drawn before."""
         return np.random.default_rng([self.seed, *purpose.encode()])
 
 
 def chosen_options(pairs: Sequence[str]) -> tuple[AnalysisOptions, ImageOptions]:
-    """Build both sets of choices from ``NAME=VALUE`` texts.
-
-    Raises
-    ------
-    ValueError
-        For a text of another form, a name that is unknown or given twice, a value that does not
-        fit.
+    """Build both sets of choices from ``NAME=VALUE`` texts; raise a ValueError for any misfit.
 
     Examples
     --------
@@ -233,10 +186,8 @@ def chosen_options(pairs: Sequence[str]) -> tuple[AnalysisOptions, ImageOptions]
         if name in chosen:
             raise ValueError(f"option {name} is given twice")
         chosen[name] = value
-    analysis, images = AnalysisOptions.names(), ImageOptions.names()
-    if unknown := sorted(set(chosen) - {*analysis, *images}):
-        names = ", ".join(analysis + images)
-        raise ValueError(f"unknown option {unknown[0]!r}; the options are {names}")
+    analysis, images = AnalysisOptions.types(), ImageOptions.types()
+    _refuse_unknown(chosen, analysis | images)
     return (
         AnalysisOptions.from_mapping({k: v for k, v in chosen.items() if k in analysis}),
         ImageOptions.from_mapping({k: v for k, v in chosen.items() if k in images}),

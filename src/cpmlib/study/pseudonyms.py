@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cpmlib.study.errors import DatasetError, fault
@@ -23,8 +25,6 @@ from cpmlib.study.schemas import MAX_TEXT, MISSING
 from cpmlib.study.text import read_text
 
 COLUMNS = ("participant_id", "sample_id", "pseudonym")
-PREFIXES = {"participant_id": ("sub-", "P"), "sample_id": ("sample-", "S")}
-"""Of an identifier in BIDS, and of its pseudonym."""
 PATIENT_AFTER = re.compile(r"\s*(?:\(|\[|,?\s*\b(?:of|from|in)\s)\s*(?:patient\s+)?", re.IGNORECASE)
 """Between a sample's name and its patient's: ``sample-1 of sub-07``, ``sample-1 (sub-07)``."""
 PATIENT_BEFORE = re.compile(r"(?:['\u2019]s)?[\s_/-]*")
@@ -50,10 +50,9 @@ class Key:
         >>> Key({"sub-a": "P01"}).extended(people, rows)
         Key(patients={'sub-a': 'P01', 'sub-b': 'P02'}, samples={('sub-a', 'sample-1'): 'S01'})
         """
-        pairs = samples[["participant_id", "sample_id"]].itertuples(index=False, name=None)
         return Key(
             _numbered(self.patients, participants["participant_id"], "P"),
-            _numbered(self.samples, pairs, "S"),
+            _numbered(self.samples, _pairs(samples), "S"),
         )
 
 
@@ -69,13 +68,16 @@ def _numbered(known: Mapping, found: Iterable, letter: str) -> dict:
 
 def own_key(participants: pd.DataFrame, samples: pd.DataFrame) -> Key | None:
     """Return the key of tables whose identifiers are pseudonyms already; None for others."""
-    tables = {"participant_id": participants, "sample_id": samples}
-    for column, (prefix, letter) in PREFIXES.items():
-        if not tables[column][column].str.fullmatch(rf"{prefix}{letter}\d{{2,}}").all():
-            return None
     people = {name: name.removeprefix("sub-") for name in participants["participant_id"]}
-    pairs = samples[["participant_id", "sample_id"]].itertuples(index=False, name=None)
-    return Key(people, {pair: pair[1].removeprefix("sample-") for pair in pairs})
+    key = Key(people, {pair: pair[1].removeprefix("sample-") for pair in _pairs(samples)})
+    for given, letter in ((key.patients, "P"), (key.samples, "S")):
+        if not all(re.fullmatch(rf"{letter}\d{{2,}}", name) for name in given.values()):
+            return None
+    return key
+
+
+def _pairs(samples: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(samples[["participant_id", "sample_id"]].itertuples(index=False, name=None))
 
 
 def key_text(key: Key) -> str:
@@ -86,13 +88,7 @@ def key_text(key: Key) -> str:
 
 
 def read_key(path: str | os.PathLike[str]) -> Key:
-    """Read a key; an empty one if there is no such file.
-
-    Raises
-    ------
-    DatasetError
-        If the file is none, or gives an identifier or a number twice.
-    """
+    """Read a key: an empty one if there is no file, a DatasetError if it gives anything twice."""
     path = Path(path)
     if not path.is_file():
         return Key()
@@ -123,12 +119,7 @@ def rename_in_reasons(reasons: pd.Series, own: pd.DataFrame, key: Key) -> pd.Ser
     is about: its own, or one that it names. Where two of them have a sample of that name, the text
     does not tell which is meant, and it becomes `SOME_SAMPLE`. What became too long is cut.
 
-    Parameters
-    ----------
-    reasons
-        Texts; others stay.
-    own
-        The rows' ``participant_id`` and ``sample_id``.
+    ``own`` has the rows' ``participant_id`` and ``sample_id``; what is no text stays.
 
     Examples
     --------
@@ -141,7 +132,7 @@ def rename_in_reasons(reasons: pd.Series, own: pd.DataFrame, key: Key) -> pd.Ser
         return reasons
     patients = {name: who for who in key.patients for name in _spellings(who)}
     samples: dict[str, dict[str, str]] = {}
-    for who, sample in own.itertuples(index=False, name=None):
+    for who, sample in _pairs(own):
         for name in _spellings(sample):
             samples.setdefault(name, {})[who] = key.samples[who, sample]
     pattern = _any_of([*patients, *samples])
@@ -201,27 +192,21 @@ def find_key(
 
     None if no key does, or several. A file that is no key is passed over.
     """
-    pairs = list(samples[["participant_id", "sample_id"]].itertuples(index=False, name=None))
     found = []
     for path in paths:
-        try:
+        with suppress(DatasetError):  # said where it is needed
             key = read_key(path)
-        except DatasetError:  # said where it is needed
-            continue
-        people = participants["participant_id"].isin(list(key.patients)).mean()
-        if min(people, sum(pair in key.samples for pair in pairs) / len(pairs)) > 1 / 2:
-            found.append(path)
+            people = participants["participant_id"].isin(list(key.patients)).mean()
+            if (
+                people > 1 / 2
+                and np.mean([pair in key.samples for pair in _pairs(samples)]) > 1 / 2
+            ):
+                found.append(path)
     return found[0] if len(found) == 1 else None
 
 
 def replace_names(text: str, names: Mapping[str, str]) -> str:
-    """Replace whole words of a text, whatever their capitals.
-
-    Examples
-    --------
-    >>> replace_names("as Sample-1 of sub-07, not sample-10", {"sample-1": "S01", "sub-07": "P02"})
-    'as S01 of P02, not sample-10'
-    """
+    """Replace whole words of a text, whatever their capitals: sample-1, but not sample-10."""
     small = {old.lower(): new for old, new in names.items()}
     return _any_of(names).sub(lambda match: small[match[0].lower()], text)
 

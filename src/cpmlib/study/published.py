@@ -6,7 +6,7 @@ Vocabulary
 - *rounding interval*: the values that, rounded as the printed text is, give that text.
 - *truncated*: cut off after the printed digits instead of rounded, as some of the paper's
   percentages are; that is granted to percentages alone.
-- *kind*: what a printed value is (`KINDS`), told from its row in the table.
+- *kind of a printed value*: one of `KINDS`, told from its row in the table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.study.delimited import read_tsv
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import Problem, in_rows, told_together
 
 COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
 COUNT = "counts and percentages"
@@ -30,7 +30,6 @@ CASE = "values of cases"
 BOUND = "bounds such as p > 0.05"
 STATISTIC = "statistics"
 KINDS = (COUNT, CASE, BOUND, STATISTIC)
-"""What a printed value can be; a *bound* is printed behind > or <, the rest are statistics."""
 PERCENTAGE = "percent of "
 NUMBER_OR_BOUND = "a number, or > or < and a number"
 _UNIT = re.compile(r" \((?:cells|1e-6|years)[^)]*\)")
@@ -42,51 +41,37 @@ REPRESENTATION_SLACK = 1e-12
 class PrintedValue:
     """A printed text as the interval of values that round to it.
 
-    ``high`` is infinite for a printed ``>``, ``low`` minus infinite for ``<``; such a one-sided
-    interval excludes its bound.
+    Of a printed ``>`` or ``<`` one end is infinite and the other excluded.
     """
 
     low: float
     high: float
-    one_sided: bool = False
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether one end is open."""
+        return bool(np.isinf(self.low) or np.isinf(self.high))
 
     def contains(self, value: float) -> bool:
-        """Whether a value agrees with the printed text; NaN never does.
-
-        Examples
-        --------
-        >>> parse_printed("0.20").contains(0.1951), parse_printed("0.20").contains(0.194)
-        (True, False)
-        """
-        if not np.isfinite(value):
-            return False
-        if self.one_sided:
+        """Whether a value agrees with the printed text; NaN never does."""
+        if not np.isfinite(value) or self.is_bound:
             return self.low < value < self.high
         slack = REPRESENTATION_SLACK * max(abs(self.low), abs(self.high))
         return self.low - slack <= value <= self.high + slack
 
     @property
     def centre(self) -> float:
-        """Middle of the interval; the finite bound of a one-sided one."""
-        if self.one_sided:
-            return self.low if np.isfinite(self.low) else self.high
-        return (self.low + self.high) / 2
+        """Middle of the interval; the finite end of a bound."""
+        return float(np.mean([end for end in (self.low, self.high) if np.isfinite(end)]))
 
 
 def parse_printed(text: str) -> PrintedValue:
-    """Read a printed value: a decimal number, or one behind ``>`` or ``<``.
-
-    Raises
-    ------
-    ValueError
-        If the text is neither.
+    """Read a decimal number, or one behind ``>`` or ``<``; raise a ValueError for other texts.
 
     Examples
     --------
-    >>> parse_printed("-0.78")
-    PrintedValue(low=-0.785, high=-0.775, one_sided=False)
-    >>> parse_printed(">0.05")
-    PrintedValue(low=0.05, high=inf, one_sided=True)
+    >>> parse_printed("-0.78"), parse_printed(">0.05")
+    (PrintedValue(low=-0.785, high=-0.775), PrintedValue(low=0.05, high=inf))
     """
     sign, digits = (text[0], text[1:]) if text.startswith(("<", ">")) else ("", text)
     try:
@@ -95,10 +80,9 @@ def parse_printed(text: str) -> PrintedValue:
         raise ValueError(f"printed value {text!r}; expected {NUMBER_OR_BOUND}") from None
     if not value.is_finite():
         raise ValueError(f"printed value {text!r}; expected a finite number")
-    if sign == ">":
-        return PrintedValue(float(value), np.inf, one_sided=True)
-    if sign == "<":
-        return PrintedValue(-np.inf, float(value), one_sided=True)
+    if sign:
+        end = float(value)
+        return PrintedValue(end, np.inf) if sign == ">" else PrintedValue(-np.inf, end)
     half = Decimal(1).scaleb(int(value.as_tuple().exponent)) / 2
     return PrintedValue(float(value - half), float(value + half))
 
@@ -108,8 +92,6 @@ def kind_of(id: str, statistic: str, printed: str) -> str:
 
     Examples
     --------
-    >>> kind_of("t1.sex_m", "count of patients, sex M", "17")
-    'counts and percentages'
     >>> kind_of("corr.whole.cpm.rho_p", "Spearman p, CPM", ">0.05")
     'bounds such as p > 0.05'
     """
@@ -121,16 +103,12 @@ def kind_of(id: str, statistic: str, printed: str) -> str:
 
 
 def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
-    """Whether a percentage that was cut off, not rounded, would be printed so.
-
-    False for anything but a percentage, and for no value.
+    """Whether a value is a percentage that, cut off and not rounded, would be printed so.
 
     Examples
     --------
     >>> agrees_if_truncated("18", "percent of patients", 100 * 5 / 27)
     True
-    >>> agrees_if_truncated("0.17", "Spearman rho", 0.179)
-    False
     """
     is_bound = printed.startswith((">", "<"))
     if not statistic.startswith(PERCENTAGE) or is_bound or not np.isfinite(value):
@@ -142,15 +120,7 @@ def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
 
 
 def names_of(published: pd.DataFrame, ids: Iterable[str]) -> str:
-    """Name some of the printed values for a reader, as one text without units.
-
-    Examples
-    --------
-    >>> names = {"statistic": ["mean (cells/mm2)", "SD"], "subset": "whole"}
-    >>> table = pd.DataFrame(names, ["a", "b"])
-    >>> names_of(table, ["a", "b"])
-    'mean (whole); SD (whole)'
-    """
+    """Name some of the printed values for a reader, as one text without units."""
     rows = published.loc[list(ids), ["statistic", "subset"]].itertuples(index=False)
     return "; ".join(f"{_UNIT.sub('', statistic)} ({subset})" for statistic, subset in rows)
 
@@ -163,41 +133,30 @@ def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:
     >>> agreeing(pd.DataFrame({"printed": ["0.17", "3"]}, index=["a", "b"]), {"a": 0.171})
     ['a']
     """
-    return [
-        str(id)
-        for id, printed in published["printed"].items()
-        if parse_printed(printed).contains(values.get(str(id), float("nan")))
-    ]
+    printed = published["printed"].map(parse_printed)
+    return [str(id) for id in printed.index if printed[id].contains(values.get(str(id), np.nan))]
 
 
 def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the table of printed values: tab-separated, columns as in `COLUMNS`.
 
-    Returns those columns as text, and ``low`` and ``high`` of the rounding interval, by id.
-
-    Raises
-    ------
-    DatasetError
-        For a missing column, a repeated id or a printed text that is no number.
+    Returns those columns as text, and ``low`` and ``high`` of the rounding interval, by id; a
+    DatasetError is raised for a missing column, a repeated id or a text that is no number.
     """
     table = read_tsv(Path(path))
     cells, file = table.cells, table.file
-    absent = [name for name in COLUMNS if name not in cells.columns]
-    if absent:
-        raise DatasetError([Problem(file, "no such column", "it", "add it", 1, n) for n in absent])
-    problems = [
-        Problem(file, f"{id} again", "each id once", "rename", int(str(row)), "id")
-        for row, id in cells.loc[cells["id"].duplicated(), "id"].items()
-    ]
-    intervals = []
-    for row, text in cells["printed"].items():
-        try:
-            intervals.append(parse_printed(text))
-        except ValueError:
-            problems.append(
-                Problem(file, text, NUMBER_OR_BOUND, "correct it", int(str(row)), "printed")
-            )
-    if problems:
-        raise DatasetError(problems)
-    frame = cells[list(COLUMNS)].set_index("id")
-    return frame.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])
+    with told_together() as problems:
+        absent = [name for name in COLUMNS if name not in cells]
+        problems += [Problem(file, "no such column", "it", "add it", 1, name) for name in absent]
+    intervals = {}
+    with told_together() as problems:
+        again = cells.loc[cells["id"].duplicated(), "id"] + " again"
+        problems += in_rows(again, file, "each id once", "rename", "id")
+        for row, text in cells["printed"].items():
+            try:
+                intervals[row] = parse_printed(text)
+            except ValueError:
+                wrong = pd.Series({row: text})
+                problems += in_rows(wrong, file, NUMBER_OR_BOUND, "correct it", "printed")
+    cells[["low", "high"]] = [(i.low, i.high) for i in intervals.values()]
+    return cells[[*COLUMNS, "low", "high"]].set_index("id")

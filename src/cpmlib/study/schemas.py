@@ -75,13 +75,10 @@ DIAGNOSIS_CNS5 = _levels(
 ) | {"NOS": "not otherwise specified: molecular status incomplete"}
 
 MAX_TEXT = 200
-"""Most characters of a text that a study wants shown."""
-
 FIT_TO_SHOW = (
     f"one line of up to {MAX_TEXT} printable characters that begins with a letter or digit"
 )
 """What `is_fit_to_show` accepts, in words."""
-
 ADC_UNIT = "1e-6 mm2/s"
 DENSITY_UNIT = "cells/mm2"
 
@@ -94,61 +91,52 @@ def is_fit_to_show(text: object) -> bool:
     >>> is_fit_to_show("necrosis on H&E"), is_fit_to_show("=1+1")
     (True, False)
     """
-    return (
-        isinstance(text, str)
-        and 0 < len(text) <= MAX_TEXT
-        and text.isprintable()
-        and text[0].isalnum()
-    )
+    fits = isinstance(text, str) and 0 < len(text) <= MAX_TEXT and text.isprintable()
+    return fits and str(text)[0].isalnum()
 
 
 def _column(
     description: str,
-    fits: Callable[[pd.Series], pd.Series],
     expected: str,
-    metadata: Mapping[str, Any],
+    fits: Callable[[pd.Series], pd.Series],
     *,
     kind: type = str,
+    metadata: Mapping[str, Any] | None = None,
     nullable: bool = True,
     **options: Any,
 ) -> pa.Column:
     expected += f", or {MISSING}" if nullable else ""
-    metadata = {**metadata, "expected": expected}
-    options |= {"nullable": nullable, "description": description, "metadata": metadata}
-    return pa.Column(kind, pa.Check(fits), **options)
-
-
-def _text(description: str, pattern: str, expected: str, **options: Any) -> pa.Column:
-    return _column(description, lambda v: v.str.fullmatch(pattern), expected, {}, **options)
+    options |= {"description": description, "metadata": {**(metadata or {}), "expected": expected}}
+    return pa.Column(kind, pa.Check(fits), nullable=nullable, **options)
 
 
 def _name(description: str, prefix: str, **options: Any) -> pa.Column:
-    expected = f"{prefix} and letters or digits"
-    return _text(description, rf"{prefix}[A-Za-z0-9]+", expected, nullable=False, **options)
+    pattern, expected = rf"{prefix}[A-Za-z0-9]+", f"{prefix} and letters or digits"
+    options["nullable"] = False
+    return _column(description, expected, lambda v: v.str.fullmatch(pattern), **options)
 
 
 def _reason(what: str) -> pa.Column:
     description = f"Why {what}. Shown in the book as it stands, without names of samples."
-    return _column(description, lambda v: v.map(is_fit_to_show), FIT_TO_SHOW, {}, required=False)
+    return _column(description, FIT_TO_SHOW, lambda v: v.map(is_fit_to_show), required=False)
 
 
 def _category(description: str, levels: Mapping[str, str], **options: Any) -> pa.Column:
+    options["metadata"] = {"levels": dict(levels)}
     expected = "one of " + ", ".join(levels)
-    metadata = {"levels": dict(levels)}
-    return _column(description, lambda v: v.isin(list(levels)), expected, metadata, **options)
+    return _column(description, expected, lambda v: v.isin(list(levels)), **options)
 
 
 def _number(
     description: str, unit: str, low: float, high: float, *, whole: bool = False, **options: Any
 ) -> pa.Column:
-    expected = f"a {'whole ' * whole}number from {low:g} to {high:g} ({unit})"
-    metadata = {"unit": unit, "range": [low, high]}
-
     def fits(values: pd.Series) -> pd.Series:
         inside = values.between(low, high)
         return inside & (values % 1 == 0) if whole else inside
 
-    return _column(description, fits, expected, metadata, kind=float, **options)
+    expected = f"a {'whole ' * whole}number from {low:g} to {high:g} ({unit})"
+    options |= {"kind": float, "metadata": {"unit": unit, "range": [low, high]}}
+    return _column(description, expected, fits, **options)
 
 
 PARTICIPANTS = pa.DataFrameSchema(
@@ -188,10 +176,10 @@ SAMPLES = pa.DataFrameSchema(
         "he_cellularity": _measured("Nuclei counted on H&E per tissue area.", *_DENSITIES),
         "he_nuclei": _measured("Nuclei counted.", "count", 1, 1e8, whole=True),
         "he_tissue_area": _measured("Tissue area counted.", "mm2", 1e-4, 1e4),
-        "case": _text(
+        "case": _column(
             "Name of a representative case, for the samples that the paper shows.",
-            "[a-z0-9]{1,20}",
             "up to 20 small letters or digits",
+            lambda v: v.str.fullmatch("[a-z0-9]{1,20}"),
             required=False,
         ),
         "exclude_reason": _reason("the sample is left out of the whole analysis"),
@@ -202,19 +190,16 @@ SAMPLES = pa.DataFrameSchema(
     name="samples.tsv",
 )
 
-MEASURED = ("cpm", "adc", "he_cellularity")
-"""What a study measured, or what is extracted from its images and counts."""
-
 NAMES = {"cpm": "CPM", "adc": "ADC", "he_cellularity": "H&E cellularity"}
 """How pages call the measured columns."""
-
+MEASURED = tuple(NAMES)
+"""What a study measured, or what is extracted from its images and counts."""
 EXCLUSIONS = {
     "cpm_exclude_reason": "cpm",
     "adc_exclude_reason": "adc",
     "he_exclude_reason": "he_cellularity",
 }
 """Column with a reason, and the measured column that it leaves out."""
-
 MINIMAL_REQUIRED = ("participant_id", "sample_id", "treatment", *MEASURED)
 """Columns that a study in one table must have; every other column of both schemas may follow."""
 
@@ -233,10 +218,8 @@ def wanted(samples: pd.DataFrame, column: str) -> pd.Series:
     kept = pd.Series(data=True, index=samples.index)
     if column in samples.columns:
         kept &= samples[column].notna()
-    for reason in (name for name, measured in EXCLUSIONS.items() if measured == column):
-        if reason in samples.columns:
-            kept &= samples[reason].isna()
-    return kept
+    reasons = [name for name, measured in EXCLUSIONS.items() if measured == column]
+    return kept & samples.reindex(columns=reasons).isna().all(axis=1)
 
 
 def is_number(column: pa.Column) -> bool:
@@ -245,13 +228,7 @@ def is_number(column: pa.Column) -> bool:
 
 
 def data_dictionary(schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """List a schema's columns for a reader: description, unit, levels or range, what is required.
-
-    Examples
-    --------
-    >>> data_dictionary(PARTICIPANTS).set_index("column").loc["age", "unit"]
-    'years'
-    """
+    """List a schema's columns for a reader: what they hold, and what is required."""
     rows = [
         {
             "column": name,
@@ -267,32 +244,20 @@ def data_dictionary(schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 
 def description_dictionary() -> pd.DataFrame:
-    """List what the book reads of ``dataset_description.json``.
-
-    Examples
-    --------
-    >>> description_dictionary()["key"].tolist()
-    ['Name', 'BIDSVersion', 'DataLabel', 'RelationToPaper']
-    """
+    """List what the book reads of ``dataset_description.json``."""
     relations = "; ".join(f"{name}: {meaning}" for name, meaning in RELATIONS.items())
+    what = "What the study is to the paper; decides what the ledger says."
     rows = [
         ("Name", "Name of the study; stands on every page.", "one line of text", "yes"),
         ("BIDSVersion", "Version of BIDS.", "such as 1.10.0", "yes"),
         ("DataLabel", "Shown with every page, figure and table.", "one line of text", "no"),
+        (RELATION, what, relations, "no"),
     ]
-    what = "What the study is to the paper; decides what the ledger says."
-    rows.append((RELATION, what, relations, "no"))
     return pd.DataFrame(rows, columns=["key", "description", "values", "required"])
 
 
 def sidecar(schema: pa.DataFrameSchema) -> dict[str, dict[str, object]]:
-    """Return the BIDS JSON sidecar of a table.
-
-    Examples
-    --------
-    >>> sidecar(SAMPLES)["adc"]["Units"]
-    '1e-6 mm2/s'
-    """
+    """Return the BIDS JSON sidecar of a table."""
     keys = {"Units": "unit", "Levels": "levels"}
     return {
         name: {"Description": column.description}

@@ -64,7 +64,7 @@ def write_qupath_exports(
     Examples
     --------
     >>> import tempfile
-    >>> from cpmlib.histology.cellularity import count_cells
+    >>> from cpmlib.histology.qupath import count_cells
     >>> folder, rng = Path(tempfile.mkdtemp()), np.random.default_rng(1)
     >>> paths = write_qupath_exports(folder, "sample-01", 9101, 6.313, rng, detailed=False)
     >>> count = count_cells(annotation=paths.annotation)

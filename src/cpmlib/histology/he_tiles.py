@@ -1,8 +1,6 @@
 """H&E tiles beside the exports: read, and counted as a check of the density that the exports give.
 
-Vocabulary
-----------
-- *tile*: RGB picture of a part of a section, with its pixel size in a JSON file beside it.
+A tile is a PNG file with its pixel size in a JSON file beside it.
 """
 
 from __future__ import annotations
@@ -16,23 +14,17 @@ import pandas as pd
 from PIL import Image
 
 from cpmlib.histology.pixel_size import read_pixel_size
-from cpmlib.study.errors import DatasetError, Problem, collected, fault
+from cpmlib.study.errors import collected, fault, told_together
 from cpmlib.study.files import PatientFiles
 
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 2**26
 """Of more, the reader of pictures warns: they would fill the memory. They are refused."""
-
 MODES = ("RGB", "RGBA", "P")
 """Of the reader of pictures: colours of 8 bits."""
-
-OPAQUE = 255
-
 BLACK = 15
 """No stain takes up all light; a channel up to this is fluorescence, padding or a lost part."""
-
 MAX_BLACK = 0.05
 """Share of a tile that ink or dust may make black."""
-
 DECIMALS = 1
 """Of densities, as of those of the exports."""
 
@@ -40,18 +32,9 @@ DECIMALS = 1
 def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
     """Read the tile among a sample's exports: (rows, columns, 3) uint8, and µm per pixel.
 
-    Returns None without a tile or its JSON file.
-
-    Raises
-    ------
-    DatasetError
-        If the picture cannot be read, is not RGB of 8 bits, is transparent, of one colour, grey or
-        partly black, or its pixel size is not given.
-
-    Examples
-    --------
-    >>> read_tile({}) is None
-    True
+    Returns None without a tile or its JSON file; a DatasetError is raised if the picture cannot be
+    read, is not RGB of 8 bits, is transparent, of one colour, grey or partly black, or its pixel
+    size is not given.
     """
     if "tile" not in exports or "tile_sidecar" not in exports:
         return None
@@ -66,8 +49,9 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         size = f"{MAX_PIXELS / 1e6:.0f} megapixels"
         remedy = "export a smaller part of the section, or with larger pixels"
-        found = f"a picture of more than {size}"
-        raise fault(path.name, found, f"at most {size}", remedy) from None
+        raise fault(
+            path.name, f"a picture of more than {size}", f"at most {size}", remedy
+        ) from None
     # The readers of pictures have no common error for a damaged file.
     except (OSError, ValueError, SyntaxError, RuntimeError) as error:
         found = f"no picture that can be read ({type(error).__name__})"
@@ -85,7 +69,7 @@ def read_tile(exports: Mapping[str, Path]) -> tuple[np.ndarray, float] | None:
 def _no_section(rgba: np.ndarray) -> str:
     """Say what shows that a picture (H, W, 4) is no section under a bright-field microscope."""
     rgb = rgba[..., :3]
-    if clear := (rgba[..., 3] < OPAQUE).mean():
+    if clear := (rgba[..., 3] < 255).mean():
         share = max(100 * clear, 0.1)
         return f"{share:.1f} % of the picture transparent, where there is no colour to count"
     if (rgb == rgb[0, 0]).all():
@@ -100,25 +84,20 @@ def _no_section(rgba: np.ndarray) -> str:
 def count_tiles(files: PatientFiles) -> pd.DataFrame:
     """Count the nuclei on each of a patient's tiles; tell what is wrong with every one.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``sample_id``, ``he_tile_density`` (nuclei per mm2 of tile); samples with a tile only.
+    Returns ``sample_id`` and ``he_tile_density`` (nuclei per mm2 of tile) of samples with a tile.
     """
-    from cpmlib.histology.nuclei import count_nuclei
+    from cpmlib.histology.nucleus_counting import count_nuclei
 
     rows: list[tuple[str, float]] = []
-    problems: list[Problem] = []
-    for sample, exports in files.exports.items():
-        with collected(problems):
-            if (tile := read_tile(exports)) is None:
-                continue
-            try:
-                rows.append((sample, round(count_nuclei(*tile).density, DECIMALS)))
-            except ValueError as error:
-                found, _, expected = str(error).partition("; expected ")
-                remedy = "export the tile at 0.1 to 1 µm per pixel, or leave it out"
-                problems.append(Problem(exports["tile"].name, found, expected, remedy))
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        for sample, exports in files.exports.items():
+            with collected(problems):
+                if (tile := read_tile(exports)) is None:
+                    continue
+                try:
+                    rows.append((sample, round(count_nuclei(*tile).density, DECIMALS)))
+                except ValueError as error:
+                    found, _, expected = str(error).partition("; expected ")
+                    remedy = "export the tile at 0.1 to 1 µm per pixel, or leave it out"
+                    raise fault(exports["tile"].name, found, expected, remedy) from None
     return pd.DataFrame(rows, columns=["sample_id", "he_tile_density"])

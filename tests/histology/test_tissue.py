@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
-from cpmlib.histology.cellularity import count_cells
-from cpmlib.histology.geojson import read_outline
-from cpmlib.histology.regions import without_crossings
+from cpmlib.histology.qupath import count_cells
+from cpmlib.histology.qupath_outlines import read_outline, without_crossings
 from cpmlib.study.errors import DatasetError
 from exports import CENTROIDS, detections, feature, outline, square, table
 
@@ -182,7 +181,7 @@ def filled_area(rings: list[np.ndarray]) -> float:
     """Area inside an odd number of rings, however much they cross."""
     polygon = {"type": "Polygon", "coordinates": [ring.tolist() for ring in rings]}
     outline = read_outline(Path("a.geojson"), 1, polygon)
-    with mock.patch("cpmlib.histology.regions.CROSSED_SHARE", np.inf):
+    with mock.patch("cpmlib.histology.qupath_outlines.CROSSED_SHARE", np.inf):
         return without_crossings(Path("a.geojson"), 1, "a", outline).area
 
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from scipy.spatial import ConvexHull
 
-from cpmlib.histology.cellularity import (
+from cpmlib.histology.pixel_size import pixel_size_of, read_pixel_size
+from cpmlib.histology.qupath import (
     AREA_RANGE_MM2,
     DENSITY_RANGE,
     CellCount,
     count_cells,
 )
-from cpmlib.histology.exports import spell
-from cpmlib.histology.geojson import read_outline
-from cpmlib.histology.pixel_size import pixel_size_of, read_pixel_size
+from cpmlib.histology.qupath_outlines import read_outline
+from cpmlib.histology.qupath_tables import spell
 from cpmlib.study.errors import DatasetError
 from cpmsurrogate.images.histology import write_qupath_exports
 from cpmsurrogate.images.stained_tile import PIXEL_SIZE_UM

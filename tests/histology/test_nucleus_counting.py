@@ -13,7 +13,7 @@ from skimage.color import hed_from_rgb, rgb2hsv, separate_stains
 from skimage.filters import gaussian
 
 from cpmlib.figures.histology import NOT_COUNTED, OUTLINE, figure_counting
-from cpmlib.histology.nuclei import MARGIN_UM, NucleusCount, count_nuclei
+from cpmlib.histology.nucleus_counting import MARGIN_UM, NucleusCount, count_nuclei
 from cpmlib.histology.pixel_size import read_pixel_size
 from cpmsurrogate.images.histology import write_qupath_exports
 from cpmsurrogate.images.stained_tile import he_tile
@@ -93,7 +93,9 @@ def test_neighbouring_frames_count_each_nucleus_once(
         rgb, _ = he_tile(2500, np.random.default_rng(3), size_um=256)
     whole = count_nuclei(rgb, PIXEL_UM)
     # One threshold for all, since what is tested is the frame.
-    monkeypatch.setattr("cpmlib.histology.nuclei.threshold_otsu", lambda _: whole.threshold)
+    monkeypatch.setattr(
+        "cpmlib.histology.nucleus_counting.threshold_otsu", lambda _: whole.threshold
+    )
     quarters = count_quarters(rgb, (0, 244), 268)  # they overlap by the margins
     assert abs(sum(quarter.n for quarter in quarters) - whole.n) <= apart
     cut = count_quarters(rgb, (0, 256), 256)

@@ -30,9 +30,6 @@ MIN_SPREAD = 0.6
 the pixel size may be too large: a factor of 2 (20x for 40x) leaves 0.5."""
 CELLS_TO_SPREAD = 50
 """Fewer cells may lie together by chance; the SD of so many is known to 10 %."""
-CROSSED_SHARE = 0.01
-"""Largest part of a region's area by which its rings may disagree with what lies inside them.
-Freehand drawing leaves tiny loops; a ring that crosses itself in earnest gives a wrong density."""
 SAME_AREA = 1e-3
 """Relative difference of areas that are one: tables round them."""
 ROOTS = {"", "image", "root object", "root object (image)", "pathrootobject"}
@@ -41,12 +38,11 @@ ROOTS = {"", "image", "root object", "root object (image)", "pathrootobject"}
 
 @dataclass(frozen=True)
 class Region:
-    """An annotation.
+    """An annotation; its area is in the unit of its file.
 
-    Its area is in the unit of its file, its cells include those of regions in it; its labels are
-    how its name may stand in the column ``Parent``, and the parent what stands there for itself;
-    the outline, in pixels, is as `without_crossings` returns it, and the place the centroid as the
-    table writes it.
+    Its cells include those of regions in it; its labels are how its name may stand in the column
+    ``Parent``, and the parent what stands there for itself; the outline, in pixels, is without
+    crossings, and the place the centroid as the table writes it.
     """
 
     area: float
@@ -58,24 +54,24 @@ class Region:
     place: tuple[str, ...] = ()
 
 
-def labels_of(name: str, kind: str) -> frozenset[str]:
+def labels_of(name: str, class_: str) -> frozenset[str]:
     """How QuPath names a region in the column ``Parent`` (0.2 to 0.4, and later versions)."""
     if name:
-        return frozenset({name, f"{name} ({kind})"} if kind else {name})
-    return frozenset(
-        {kind, f"Annotation ({kind})"} if kind else {"Annotation", "PathAnnotationObject"}
-    )
+        return frozenset({name, f"{name} ({class_})"} if class_ else {name})
+    if class_:
+        return frozenset({class_, f"Annotation ({class_})"})
+    return frozenset({"Annotation", "PathAnnotationObject"})
 
 
-def is_ignored(kind: str) -> bool:
+def is_ignored(class_: str) -> bool:
     """Whether a class is an ignored one.
 
     Examples
     --------
-    >>> [is_ignored(kind) for kind in ("Tumor", "Ignore*", "Necrosis*: old", "Region*")]
+    >>> [is_ignored(class_) for class_ in ("Tumor", "Ignore*", "Necrosis*: old", "Region*")]
     [False, True, True, False]
     """
-    base = kind.split(":")[0].strip()
+    base = class_.split(":")[0].strip()
     return base.endswith("*") and base.lower() != "region*"
 
 
@@ -94,8 +90,10 @@ def parents_by_name(regions: list[Region]) -> list[int | None]:
         ]
         parents.append(min(named)[1] if named and region.parent.lower() not in ROOTS else None)
     top = [i for i, parent in enumerate(parents) if parent is None]
+    same = {i: (regions[i].area, regions[i].cells, regions[i].place) for i in top}
     for i in top:
-        parents[i] = next((j for j in top if j < i and _copies(regions[j], regions[i])), None)
+        copies = (j for j in top if j < i and same[i] == same[j] and regions[i].cells)
+        parents[i] = next(copies, None)
     return parents
 
 
@@ -107,9 +105,27 @@ def _holds(other: Region, region: Region, *, before: bool) -> bool:
     return as_large and (before or other.parent not in region.labels)
 
 
-def _copies(one: Region, other: Region) -> bool:
-    same = (one.area, one.cells, one.place) == (other.area, other.cells, other.place)
-    return same and bool(one.cells)
+def parents_by_outline(path: Path, regions: list[Region]) -> list[int | None]:
+    """Find the smallest region around each; refuse regions that overlap in part."""
+    import shapely
+
+    outlines = np.array([region.outline for region in regions], dtype=object)
+    # From the largest; the first of equals is outside.
+    rank = np.argsort(np.argsort([-region.area for region in regions], kind="stable"))
+    inner, outer = shapely.STRtree(outlines).query(outlines, predicate="intersects")
+    pairs = rank[outer] < rank[inner]
+    inner, outer = inner[pairs], outer[pairs]
+    shared = shapely.area(shapely.intersection(outlines[inner], outlines[outer]))
+    share = shared / shapely.area(outlines[inner])
+    for at in np.flatnonzero((share > 0.01) & (share < 0.99)):
+        found = f"annotations {outer[at] + 1} and {inner[at] + 1} that overlap in part"
+        remedy = "merge or separate them in QuPath and export again"
+        raise fault(path.name, found, "apart or nested", remedy)
+    parents: list[int | None] = [None] * len(regions)
+    for at in np.argsort(rank[outer]):
+        if share[at] >= 0.99:
+            parents[inner[at]] = int(outer[at])
+    return parents
 
 
 def signs_of(regions: list[Region], parents: list[int | None]) -> list[int]:
@@ -122,8 +138,7 @@ def signs_of(regions: list[Region], parents: list[int | None]) -> list[int]:
     return [int(here) - int(there) for here, there in zip(tissue, around, strict=True)]
 
 
-def contains(outline: Geometry | None, points: np.ndarray) -> np.ndarray:
-    """Say which points, (N, 2), lie in an outline: (N,) bool."""
+def _contains(outline: Geometry | None, points: np.ndarray) -> np.ndarray:
     import shapely
 
     shapely.prepare(outline)
@@ -135,57 +150,16 @@ def cells_inside(points: np.ndarray, regions: Sequence[Region]) -> tuple[np.ndar
     """Say which points lie in a region, and which in tissue; the innermost region decides."""
     within, tissue = (np.zeros(len(points), dtype=bool) for _ in range(2))
     for region in sorted(regions, key=lambda region: -region.area):
-        here = contains(region.outline, points)
+        here = _contains(region.outline, points)
         within |= here
         tissue[here] = not region.ignored
     return within, tissue
 
 
-def parents_by_outline(path: Path, regions: list[Region]) -> list[int | None]:
-    """Find the smallest region around each; refuse regions that overlap in part."""
-    import shapely
-
-    parents: list[int | None] = []
-    order = [(r.area, -j) for j, r in enumerate(regions)]  # the first of equals is outside
-    outlines = [region.outline for region in regions]
-    areas = shapely.area(outlines)
-    for i in range(len(regions)):
-        around = []
-        for j in range(len(regions)):
-            if order[j] <= order[i]:
-                continue
-            share = shapely.intersection(outlines[i], outlines[j]).area / areas[i]
-            if 0.01 < share < 0.99:
-                found = f"annotations {j + 1} and {i + 1} that overlap in part"
-                remedy = "merge or separate them in QuPath and export again"
-                raise fault(path.name, found, "apart or nested", remedy)
-            if share >= 0.99:
-                around.append(order[j])
-        parents.append(-min(around)[1] if around else None)
-    return parents
-
-
-def without_crossings(path: Path, number: int, name: str, outline: Geometry) -> Geometry:
-    """Return the polygons of the places with an odd number of rings around them.
-
-    Rings that cross themselves or each other in earnest are refused: their area is a difference.
-    """
-    import shapely
-
-    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(outline)))
-    valid = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
-    if abs(valid.area - outline.area) > CROSSED_SHARE * max(valid.area, abs(outline.area)):
-        found = f"feature {number} ({name}): an outline that crosses itself"
-        remedy = "draw it again in QuPath, or make the polygon valid, and export again"
-        raise fault(path.name, found, "a simple polygon", remedy)
-    return valid
-
-
 def refuse_misfit(file: str, expected: np.ndarray, within: np.ndarray, outline: str) -> None:
-    """Refuse cells that lie outside every annotation, though nothing says so.
+    """Refuse cells of a file that should lie in an annotation of the outline's, and do not.
 
-    `expected` and `within`, (N,) bool, say which cells should lie in an annotation, and which do;
-    `file` and `outline` name the detection table and the outline.
+    `expected` and `within`, (N,) bool, say which cells should, and which do.
     """
     outside = int((expected & ~within).sum())
     if outside > OUTSIDE_SHARE * expected.sum():
@@ -198,8 +172,7 @@ def refuse_misfit(file: str, expected: np.ndarray, within: np.ndarray, outline: 
 def refuse_shrunk(file: str, points: np.ndarray, regions: Sequence[Region], outline: str) -> None:
     """Refuse cells that keep to a corner of the tissue, as if it were larger.
 
-    `points` (N, 2) are the centroids of the cells in the tissue, pixels, and `regions` those of the
-    outline; `file` and `outline` are named as in `refuse_misfit`.
+    `points`, (N, 2), are the centroids of the cells in the tissue, pixels.
     """
     if len(points) < CELLS_TO_SPREAD:
         return
@@ -221,5 +194,5 @@ def _grid_inside(outline: Geometry, side: int = 48) -> np.ndarray:
     steps = (np.arange(side) + 0.5) / side
     grid = np.stack(np.meshgrid(*(box[0] + steps[:, None] * np.ptp(box, axis=0)).T), axis=-1)
     points = grid.reshape(-1, 2)
-    inside = points[contains(outline, points)]
+    inside = points[_contains(outline, points)]
     return inside if len(inside) else box

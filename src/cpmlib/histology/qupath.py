@@ -1,4 +1,4 @@
-"""Cells per mm2 of tissue, from what QuPath exports.
+"""Cells per mm2 of tissue, from what QuPath exports of a sample.
 
 Vocabulary
 ----------
@@ -27,23 +27,21 @@ What changed between versions of QuPath (read in its sources, tags v0.2.3 to v0.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from cpmlib.histology.exports import AREA_COLUMNS, Table
-from cpmlib.histology.geojson import (
+from cpmlib.histology.pixel_size import advise_pixel_size
+from cpmlib.histology.qupath_outlines import (
     MAX_PIXELS,
     feature_error,
-    read_features,
-    read_outline,
-    read_properties,
-    refuse_second,
+    read_objects,
+    without_crossings,
 )
-from cpmlib.histology.pixel_size import advise_pixel_size
-from cpmlib.histology.regions import (
+from cpmlib.histology.qupath_tables import AREA_COLUMNS, Table
+from cpmlib.histology.tissue import (
     ROOTS,
     Region,
     cells_inside,
@@ -54,24 +52,16 @@ from cpmlib.histology.regions import (
     refuse_misfit,
     refuse_shrunk,
     signs_of,
-    without_crossings,
 )
-from cpmlib.study.errors import DatasetError, Problem, fault, own_words
+from cpmlib.study.errors import Problem, fault, own_words, told_together
 from cpmlib.study.options import PIXEL_SIZE_RANGE_UM
 
 AGREEMENT = 0.005
 """Largest relative difference between exports of one sample: rounding, cells on the border."""
-
 DENSITY_RANGE = (1.0, 50_000.0)
-
 AREA_RANGE_MM2 = (1e-4, 1e4)
 """As ``samples.tsv`` allows them; beyond lies a wrong unit or a wrong file."""
-
-UNITS = ("um", "px", "mm")
-"""Of centroids."""
-
 _CELLS = {"cell", "detection"}
-
 CLASSES = frozenset(
     {"Tumor", "Stroma", "Immune cells", "Necrosis", "Other", "Region*", "Ignore*", "Positive"}
     | {"Negative", "Tissue"}
@@ -83,8 +73,8 @@ CLASSES = frozenset(
 class CellCount:
     """Cells in the tissue of one sample, and cells per mm2 of it.
 
-    The source is the file that count and area were taken from, or both files; the notes tell what
-    was left out, taken off or could not be compared.
+    The source names the files of count and area; the notes tell what was left out, taken off or
+    could not be compared.
     """
 
     n_cells: int
@@ -100,7 +90,7 @@ class _Export:
 
     file: str
     cells: int | None
-    area: float | None
+    area: float | None = None
     notes: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()
     in_um: bool = False
@@ -122,22 +112,15 @@ def count_cells(
     Parameters
     ----------
     annotation, detections
-        Tables, separated by tabs, commas or semicolons; the second needs a tissue area from one of
-        the others.
+        Tables; the second needs a tissue area from one of the others.
     geojson
         Outline; a FeatureCollection, a Feature or a list of Features.
     pixel_size_um
-        µm per pixel; needed where an area is in pixels only.
+        Needed where an area is in pixels only.
 
-    Raises
-    ------
-    DatasetError
-        If a file cannot be read, gives no area or no count, has an area in pixels and no pixel
-        size is known, holds another image's rows, the same object twice or a region that cuts
-        another or itself, if exports disagree, if the cells do not fit the outline at this pixel
-        size, or if the density is implausible.
-    ValueError
-        If no file is given, or the pixel size is out of range.
+    Raises a DatasetError if a file cannot be read, lacks area, count or pixel size, holds another
+    image's rows, an object twice or a region that cuts another or itself, if exports disagree, if
+    the cells do not fit the outline at this pixel size, or if the density is implausible.
 
     Examples
     --------
@@ -148,12 +131,9 @@ def count_cells(
     >>> count.n_cells, count.tissue_area_mm2, round(count.density, 1)
     (9101, 6.313, 1441.6)
     """
-    if annotation is None and detections is None and geojson is None:
-        raise ValueError("no export given; expected an annotation table, a detection table, ...")
-    if pixel_size_um is not None:
-        low, high = PIXEL_SIZE_RANGE_UM
-        if not low <= pixel_size_um <= high:
-            raise ValueError(f"pixel size is {pixel_size_um}; expected {low} to {high} µm")
+    low, high = PIXEL_SIZE_RANGE_UM
+    if pixel_size_um is not None and not low <= pixel_size_um <= high:
+        raise ValueError(f"pixel size is {pixel_size_um}; expected {low} to {high} µm")
     exports: list[_Export] = []
     if annotation is not None:
         exports.append(_from_annotations(annotation, pixel_size_um))
@@ -164,6 +144,8 @@ def count_cells(
         # Areas in µm would disagree at a wrong pixel size.
         proven = bool(exports) and exports[0].in_um
         exports.append(_from_detections(detections, outline, pixel_size_um, proven=proven))
+    if not exports:
+        raise ValueError("no export given; expected an annotation table, a detection table, ...")
     return _agreed(exports)
 
 
@@ -180,28 +162,27 @@ def _agreed(exports: list[_Export]) -> CellCount:
         raise fault(files, "no tissue area", "an area", remedy)
     (first, cells), (other, area) = counted[0], measured[0]
     again = "export all tables of the sample again, together"
-    problems = [
-        Problem(file, f"{number} cells", f"{cells}, as in {first}", again)
-        for file, number in counted
-        if abs(number - cells) > max(1, AGREEMENT * cells)
-    ]
-    problems += [
-        Problem(file, f"{size:g} mm2 of tissue", f"{area:g} mm2, as in {other}", again)
-        for file, size in measured
-        if abs(size - area) > AGREEMENT * area
-    ]
     low, high = AREA_RANGE_MM2
-    if not low <= area <= high:
-        expected = f"{low:g} to {high:g} mm2 of tissue"
-        remedy = "check the unit of the area and the pixel size"
-        problems.append(Problem(other, f"{area:g} mm2", expected, remedy))
-    elif not DENSITY_RANGE[0] <= cells / area <= DENSITY_RANGE[1]:
-        found = f"{cells} cells in {area:g} mm2, {cells / area:g} cells/mm2"
-        expected = f"{DENSITY_RANGE[0]:g} to {DENSITY_RANGE[1]:g} cells/mm2"
-        remedy = "check the cell detection and the unit of the area"
-        problems.append(Problem(files, found, expected, remedy))
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        problems += [
+            Problem(file, f"{number} cells", f"{cells}, as in {first}", again)
+            for file, number in counted
+            if abs(number - cells) > max(1, AGREEMENT * cells)
+        ]
+        problems += [
+            Problem(file, f"{size:g} mm2 of tissue", f"{area:g} mm2, as in {other}", again)
+            for file, size in measured
+            if abs(size - area) > AGREEMENT * area
+        ]
+        if not low <= area <= high:
+            expected = f"{low:g} to {high:g} mm2 of tissue"
+            remedy = "check the unit of the area and the pixel size"
+            problems.append(Problem(other, f"{area:g} mm2", expected, remedy))
+        elif not DENSITY_RANGE[0] <= cells / area <= DENSITY_RANGE[1]:
+            found = f"{cells} cells in {area:g} mm2, {cells / area:g} cells/mm2"
+            expected = f"{DENSITY_RANGE[0]:g} to {DENSITY_RANGE[1]:g} cells/mm2"
+            remedy = "check the cell detection and the unit of the area"
+            problems.append(Problem(files, found, expected, remedy))
     source = " and ".join(dict.fromkeys((first, other)))
     notes = tuple(note for export in exports for note in export.notes)
     return CellCount(cells, area, cells / area, source, notes)
@@ -209,7 +190,7 @@ def _agreed(exports: list[_Export]) -> CellCount:
 
 def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
     table = Table(path)
-    column = next((name for name in AREA_COLUMNS if name in table.columns), None)
+    column = next((name for name in AREA_COLUMNS if name in table.cells), None)
     if column is None:
         raise table.error("no area", "a column 'Area µm^2'", "export the annotations with areas", 1)
     scale = AREA_COLUMNS[column]
@@ -219,35 +200,43 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
             found = "areas in pixels, and no pixel size"
             raise table.error(found, "a pixel size in µm, or 'Area µm^2'", remedy, 1)
         scale = pixel_size_um**2 * 1e-6
-    kinds = {kind.lower() for kind in table.text("object type")}
-    others = sorted(kinds - {"annotation"} - ROOTS)
-    if others:
-        remedy = "export the annotations only; cells go into the detection table"
-        raise table.error(f"objects of type {', '.join(others)}", "annotations", remedy)
+    name, type_, parent, kind = map(table.text, ("name", "object type", "parent", "classification"))
+    kind = kind.mask(kind == "", table.text("class"))
+    _refuse_types(
+        table, {"annotation"} | ROOTS, "annotations", "; cells go into the detection table"
+    )
     table.refuse_other_images()
-    table.refuse_twice(("object id",), tuple(set(table.columns) - {"object id"}))
-    regions, notes = [], []
-    for i, number in enumerate(table.numbers):
-        parent = table.value(i, "parent")
-        own = table.value(i, "object type") or ("" if parent else table.value(i, "name"))
-        if own.lower() in ROOTS - {""}:
-            notes.append(f"{path.name}, row {number}: the whole image, left out")
-            continue
-        if table.value(i, "roi").lower() in ("points", "point", "line", "polyline"):
-            notes.append(f"{path.name}, row {number}: no area, left out")
-            continue
-        area = table.number(i, column, above_zero=True) * scale
-        cells = table.whole(i, "num detections") if "num detections" in table.columns else None
-        kind = table.value(i, "classification") or table.value(i, "class")
-        labels = labels_of(table.value(i, "name"), kind)
-        place = tuple(table.value(i, f"centroid {axis} {unit}") for axis in "xy" for unit in UNITS)
-        regions.append(Region(area, cells, is_ignored(kind), labels, parent, None, place))
-    if table.problems:
-        raise DatasetError(table.problems)
-    if "parent" not in table.columns and len(regions) > 1:
+    table.refuse_twice(["object id"], list(table.cells.columns.drop("object id", errors="ignore")))
+    whole = type_.mask((type_ == "") & (parent == ""), name).str.lower().isin(ROOTS - {""})
+    kept = ~whole & ~table.text("roi").str.lower().isin(["points", "point", "line", "polyline"])
+    left_out = whole[~kept].map({True: "the whole image", False: "no area"})
+    notes = [f"{path.name}, row {row}: {what}, left out" for row, what in left_out.items()]
+    rows = table.cells.index[kept]
+    areas, cells = table.numbers(column, rows, above_zero=True) * scale, None
+    if "num detections" in table.cells:
+        cells = table.numbers("num detections", rows, whole=True)
+    with told_together() as problems:
+        problems += table.problems
+    places = [table.text(f"centroid {axis} {unit}") for axis in "xy" for unit in ("um", "px", "mm")]
+    regions = [
+        Region(
+            *(areas[row], None if cells is None else int(cells[row]), is_ignored(kind[row])),
+            *(labels_of(name[row], kind[row]), parent[row], None),
+            tuple(place[row] for place in places),
+        )
+        for row in rows
+    ]
+    if "parent" not in table.cells and len(regions) > 1:
         notes.append(f"{path.name}: no column 'Parent', so that nested annotations count twice")
     sign = signs_of(regions, parents_by_name(regions))
     return replace(_total(path.name, regions, sign, notes), in_um=column != "area px2")
+
+
+def _refuse_types(table: Table, known: set[str], expected: str, more: str = "") -> None:
+    wrong = sorted(set(table.text("object type").str.lower()) - known)
+    if wrong:
+        remedy = f"export the {expected} only{more}"
+        raise table.error(f"objects of type {', '.join(wrong)}", expected, remedy)
 
 
 def _total(file: str, regions: list[Region], signs: list[int], notes: list[str]) -> _Export:
@@ -255,23 +244,19 @@ def _total(file: str, regions: list[Region], signs: list[int], notes: list[str])
         remedy = "annotate the tissue, and export it"
         found = f"{len(regions)} annotations, none of tissue"
         raise fault(file, found, "an annotation with an area", remedy)
-    for region, sign in zip(regions, signs, strict=True):
-        name = _called(region)
+    pairs = list(zip(regions, signs, strict=True))
+    for region, sign in pairs:
+        usual = sorted(region.labels & CLASSES)
+        # Its own name stands in the quotes that pages leave out.
+        name = usual[0] if usual else "an annotation " + own_words(min(region.labels, key=len))
         if region.ignored:
             notes.append(f"{file}: {name} {'taken off' if sign else 'left out'}, it is ignored")
         elif not sign:
             notes.append(f"{file}: {name} not added, it lies inside another annotation")
-    signed = [(region, sign) for region, sign in zip(regions, signs, strict=True) if sign]
-    area = sum(sign * region.area for region, sign in signed)
-    counts = [sign * region.cells for region, sign in signed if region.cells is not None]
-    cells = sum(counts) if len(counts) == len(signed) else None
+    counts = [sign * region.cells for region, sign in pairs if sign and region.cells is not None]
+    cells = sum(counts) if len(counts) == np.count_nonzero(signs) else None
+    area = sum(sign * region.area for region, sign in pairs if sign)
     return _Export(file, cells, area, tuple(notes), tuple(regions))
-
-
-def _called(region: Region) -> str:
-    """Call a region by its class, or by its own name in the quotes that pages leave out."""
-    usual = sorted(region.labels & CLASSES)
-    return usual[0] if usual else "an annotation " + own_words(min(region.labels, key=len))
 
 
 def _from_detections(
@@ -279,78 +264,65 @@ def _from_detections(
 ) -> _Export:
     """Count the cells in the tissue: by centroid if the outline is known, else by parent."""
     table = Table(path)
-    unit = "px" if "centroid x px" in table.columns else "um"
-    axes = (f"centroid x {unit}", f"centroid y {unit}")
-    if axes[0] not in table.columns and "object id" not in table.columns:
+    unit = "px" if "centroid x px" in table.cells else "um"
+    axes = [f"centroid x {unit}", f"centroid y {unit}"]
+    if axes[0] not in table.cells and "object id" not in table.cells:
         remedy = "give QuPath's detection table"
         raise table.error("neither centroids nor object IDs", "one row a cell", remedy, 1)
-    kinds = [kind.lower() for kind in table.text("object type")]
-    wrong = set(kinds) - _CELLS - {"", "tile"}
-    if wrong:
-        found = f"objects of type {', '.join(sorted(wrong))}"
-        raise table.error(found, "detections or cells", "export the detections only")
+    _refuse_types(table, _CELLS | {"", "tile"}, "detections or cells")
     table.refuse_other_images()
-    table.refuse_twice(("object id",), axes)
-    cell = np.array([kind != "tile" for kind in kinds])
+    table.refuse_twice(["object id"], axes)
+    cell = (table.text("object type").str.lower() != "tile").to_numpy()
     scale = 1.0 if unit == "px" else pixel_size_um
     parents = table.text("parent")
-    rooted = np.array([parent.lower() in ROOTS for parent in parents])
-    rooted &= not rooted.all()  # if all are, the hierarchy is not resolved
-    ignored = np.array([is_ignored(parent.removesuffix(")").split("(")[-1]) for parent in parents])
-    if outline and outline.regions and scale and set(axes) <= set(table.columns):
-        centroids = np.array([[table.number(i, a) for a in axes] for i in range(len(table.rows))])
-        if table.problems:
-            raise DatasetError(table.problems)
+    rooted = parents.str.lower().isin(ROOTS).to_numpy()
+    rooted = rooted & (not rooted.all())  # if all are, the hierarchy is not resolved
+    classes = parents.str.removesuffix(")").str.split("(").str[-1]
+    ignored = classes.map(is_ignored).to_numpy(dtype=bool)
+    kept = cell & ~ignored & ~rooted
+    if outline and outline.regions and scale and set(axes) <= set(table.cells):
+        columns = [table.numbers(axis, table.cells.index) for axis in axes]
+        with told_together() as problems:
+            problems += table.problems
+        centroids = pd.concat(columns, axis=1).to_numpy()
         if np.abs(centroids).max() > MAX_PIXELS * scale:
             found, remedy = "a centroid that lies on no slide", "export the cells again"
             raise table.error(found, f"up to {MAX_PIXELS:g} pixels", remedy)
         within, tissue = cells_inside(centroids / scale, outline.regions)
+        refuse_misfit(path.name, kept, within, outline.file)
         kept = cell & tissue
-        refuse_misfit(path.name, cell & ~rooted & ~ignored, within, outline.file)
         if not proven and unit == "um":
             refuse_shrunk(path.name, centroids[kept] / scale, outline.regions, outline.file)
-    else:
-        kept = cell & ~ignored & ~rooted
     left_out = f"{path.name}: {(~kept).sum()} rows left out: tiles, ignored or outside the tissue"
-    return _Export(path.name, int(kept.sum()), None, () if kept.all() else (left_out,))
+    return _Export(path.name, int(kept.sum()), notes=() if kept.all() else (left_out,))
 
 
 def _from_outline(path: Path, pixel_size_um: float | None, *, needed: bool) -> _Export:
     regions: list[Region] = []
     centroids: list[tuple[float, float]] = []
     notes: list[str] = []
-    seen: set[str] = set()
-    for number, feature in enumerate(read_features(path), start=1):
-        refuse_second(path, number, feature, seen)
-        kind, name, type_ = read_properties(feature)
-        if type_ in ("tile", "root", "tmacore", "tma_core", "pathrootobject"):
-            continue
-        outline = read_outline(path, number, feature.get("geometry"))
-        if type_ in _CELLS:
-            centroids.append((outline.centroid.x, outline.centroid.y))
-            continue
-        if outline.geom_type != "MultiPolygon":
-            notes.append(f"{path.name}, feature {number}: no area, left out")
-            continue
-        area = outline.area
-        if feature["geometry"].get("isEllipse"):  # QuPath stores it as a polygon inside it
-            left, low, right, high = outline.bounds
-            area = math.pi / 4 * (right - left) * (high - low)
-        labels = labels_of(name, kind)
-        valid = without_crossings(path, number, min(labels, key=len), outline)
-        if area <= 0:
-            raise feature_error(path, number, "a polygon without area", "a closed polygon")
-        regions.append(Region(area, None, is_ignored(kind), labels, "", valid))
+    for drawn in read_objects(path):
+        if drawn.type in _CELLS:
+            centroids.append((drawn.outline.centroid.x, drawn.outline.centroid.y))
+        elif drawn.outline.geom_type != "MultiPolygon":
+            notes.append(f"{path.name}, feature {drawn.number}: no area, left out")
+        else:
+            labels = labels_of(drawn.name, drawn.class_)
+            valid = without_crossings(path, drawn.number, min(labels, key=len), drawn.outline)
+            if drawn.area <= 0:
+                expected = "a closed polygon"
+                raise feature_error(path, drawn.number, "a polygon without area", expected)
+            ignored = is_ignored(drawn.class_)
+            regions.append(Region(drawn.area, None, ignored, labels, outline=valid))
     if not regions and centroids:
-        return _Export(path.name, len(centroids), None, ())
-    signs = signs_of(regions, parents_by_outline(path, regions))
-    total = _total(path.name, regions, signs, notes)
+        return _Export(path.name, len(centroids))
+    total = _total(path.name, regions, signs_of(regions, parents_by_outline(path, regions)), notes)
     cells = int(cells_inside(np.array(centroids), regions)[1].sum()) if centroids else None
-    if pixel_size_um is None:
-        if needed:
-            found = "an outline in pixels, and no pixel size"
-            remedy = f"{advise_pixel_size(path)}, or add the annotation table with areas in µm^2"
-            raise fault(path.name, found, "a pixel size in µm", remedy)
-        note = f"{path.name}: area not compared, no pixel size is given"
-        return replace(total, cells=cells, area=None, notes=(*total.notes, note))
-    return replace(total, cells=cells, area=(total.area or 0.0) * pixel_size_um**2 * 1e-6)
+    if pixel_size_um is not None:
+        return replace(total, cells=cells, area=(total.area or 0.0) * pixel_size_um**2 * 1e-6)
+    if needed:
+        found = "an outline in pixels, and no pixel size"
+        remedy = f"{advise_pixel_size(path)}, or add the annotation table with areas in µm^2"
+        raise fault(path.name, found, "a pixel size in µm", remedy)
+    note = f"{path.name}: area not compared, no pixel size is given"
+    return replace(total, cells=cells, area=None, notes=(*total.notes, note))

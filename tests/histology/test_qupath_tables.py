@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cpmlib.histology.cellularity import CellCount, count_cells
-from cpmlib.histology.exports import spell
+from cpmlib.histology.qupath import CellCount, count_cells
+from cpmlib.histology.qupath_tables import spell
 from cpmlib.study.errors import DatasetError
 from exports import detections, feature, outline, square, table
 from studies import ROOT

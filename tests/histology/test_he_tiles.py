@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from skimage import io
 
-from cpmlib.histology.cellularity import count_cells
-from cpmlib.histology.tiles import count_tiles, read_tile
+from cpmlib.histology.he_tiles import count_tiles, read_tile
+from cpmlib.histology.qupath import count_cells
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.files import PatientFiles
 from cpmsurrogate.images.histology import write_qupath_exports

@@ -14,8 +14,9 @@ point for each object: Miles).
 
 Vocabulary
 ----------
-- *tile*: RGB image, 8 bits, white where there is no tissue; rows run down, columns to the right.
-- *haematoxylin channel*: amount of haematoxylin in each pixel, in the arbitrary unit of
+- *tile*: RGB picture, 8 bits, of a part of a section, white where there is no tissue; rows run
+  down, columns to the right.
+- *haematoxylin channel*: amount of haematoxylin in a pixel, in the arbitrary unit of
   `skimage.color.rgb2hed`; about 0 where there is none.
 - *contrast*: how much more haematoxylin there is in a disc of a nucleus's size than around it, the
   negative Laplacian of Gaussian normalised for scale (Lindeberg), in the channel's unit.
@@ -75,10 +76,8 @@ class NucleusCount:
 
     Parameters
     ----------
-    n
-        Nuclei in the frame.
-    density
-        Nuclei per mm2 of the frame.
+    n, density
+        Nuclei in the frame, and per mm2 of it.
     labels : (H, W) int32
         0 for the ground, 1 to n inside the nuclei counted, above n inside the others.
     margin
@@ -98,25 +97,14 @@ class NucleusCount:
 
 
 def count_nuclei(rgb: np.ndarray, pixel_size_um: float) -> NucleusCount:
-    """Count the nuclei on a tile whose centroid lies in the frame.
+    """Count the nuclei on a tile, (H, W, 3) uint8, whose centroid lies in the frame.
 
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-        The tile.
-    pixel_size_um
-        µm per pixel, 0.1 to 1.
-
-    Raises
-    ------
-    ValueError
-        If the tile is not (H, W, 3) uint8, has a side below 24 µm, or the pixel size is out of
-        range.
+    A ValueError is raised for another array, for a pixel size that is not 0.1 to 1 µm, and for a
+    side below 24 µm.
 
     Examples
     --------
-    >>> blank = np.full((64, 64, 3), 240, dtype=np.uint8)
-    >>> count_nuclei(blank, 0.5).n
+    >>> count_nuclei(np.full((64, 64, 3), 240, dtype=np.uint8), 0.5).n
     0
     """
     _check(rgb, pixel_size_um)
@@ -162,8 +150,7 @@ def _part(mask: np.ndarray, bonus_um: np.ndarray, pixel_size_um: float) -> np.nd
     markers = np.zeros(mask.shape, dtype=np.int32)
     markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
     labels = watershed(-depth, markers, mask=mask)
-    size = np.bincount(labels.ravel())
-    keep = size * pixel_size_um**2 >= MIN_AREA_UM2
+    keep = np.bincount(labels.ravel()) * pixel_size_um**2 >= MIN_AREA_UM2
     keep[0] = False
     number = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return np.asarray(number[labels])

@@ -35,11 +35,6 @@ N_FEATURES = len(CONTRASTS) * PATCH * PATCH
 def patches_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     """Read the features, (n, 100) float32, of some voxels, (n, 3) int, in volumes; NaN is no value.
 
-    Raises
-    ------
-    ValueError
-        For arrays of another shape or type, or a voxel outside the grid.
-
     Examples
     --------
     >>> volumes = np.arange(4 * 36, dtype=np.float32).reshape(4, 6, 6, 1)
@@ -81,17 +76,9 @@ def padded_volumes(
 ) -> np.ndarray:
     """Lay a box of the volumes out so that the patches of neighbouring voxels share cache lines.
 
-    Parameters
-    ----------
-    volumes : (4, X, Y, Z) float32
-    box
-        Slices with start and stop along X, Y and Z; everything if None.
-
-    Returns
-    -------
-    (4, z, y + 4, x + 4) float32
-        A box of (x, y, z) voxels and two more to each side in the plane, C-contiguous: the order in
-        which NIfTI files are stored.
+    The box has slices with start and stop along X, Y and Z; everything if None. Returns a box of
+    (x, y, z) voxels and two more to each side in the plane, (4, z, y + 4, x + 4), C-contiguous: the
+    order in which NIfTI files are stored.
 
     Examples
     --------

@@ -24,7 +24,7 @@ LEAF = -1
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """Trees whose mean is the prediction.
+    """Trees whose mean is the prediction; refused with a ValueError if they are none.
 
     Parameters
     ----------
@@ -38,12 +38,6 @@ class Forest:
         Prediction of a leaf, cells/mm2; 0 for other nodes.
     root : (trees,) int32
         Index of each tree's first node, ascending from 0.
-
-    Raises
-    ------
-    ValueError
-        If the arrays are no such trees: other types or lengths, indices out of range, a node with
-        no parent or with two, numbers that are not finite.
     """
 
     feature: np.ndarray
@@ -100,15 +94,7 @@ class Forest:
     def predict(self, patches: np.ndarray) -> np.ndarray:
         """Predict from features, (n, 100) float32, as `cpmlib.cpm.features.patches_at` reads them.
 
-        Returns
-        -------
-        (n,) float64
-            cells/mm2; NaN for a patch with a number that is not finite.
-
-        Raises
-        ------
-        ValueError
-            For an array of another shape or type.
+        Returns (n,) float64, cells/mm2; NaN for a patch with a number that is not finite.
         """
         if patches.ndim != 2 or patches.shape[1] != N_FEATURES or patches.dtype != np.float32:
             found = f"{patches.dtype} of shape {patches.shape}"

@@ -15,9 +15,9 @@ import numpy as np
 
 from cpmlib.cpm.card import InputScaling
 from cpmlib.cpm.features import complete, patches_at
-from cpmlib.mri.grid import SAME_VOXEL_SIZE
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.study.errors import DatasetError, Problem, fault
+from cpmlib.mri.volume import SAME_VOXEL_SIZE
+from cpmlib.study.errors import Problem, fault, told_together
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +72,13 @@ class Patches:
 
 
 def check_slices(slices: Sequence[AutopsySlice], input_scaling: InputScaling) -> None:
-    """Raise a DatasetError with every reason for which slices cannot be trained on.
-
-    These are a contrast too few or too many, shapes or voxel sizes that differ, densities below 0,
-    infinities, and a scale that is needed and not there.
-    """
+    """Raise a DatasetError with every reason for which slices cannot be trained on."""
     if not slices:
         raise fault("autopsy slices", "no slice", "at least one", "add slices")
-    problems = []
-    for number, one in enumerate(slices, 1):
-        name = f"autopsy slice {number} (patient {one.patient})"
-        problems += [Problem(name, *words) for words in _faults(one, slices[0], input_scaling)]
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        for number, one in enumerate(slices, 1):
+            name = f"autopsy slice {number} (patient {one.patient})"
+            problems += [Problem(name, *words) for words in _faults(one, slices[0], input_scaling)]
 
 
 def _faults(
@@ -117,7 +111,7 @@ def _faults(
     return faults
 
 
-def stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
+def _stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
     """Return a slice's contrasts as a model sees them, (4, X, Y, 1) float32."""
     planes = np.stack([np.asarray(one.images[name], dtype=np.float32) for name in CONTRASTS])
     if input_scaling != "none":
@@ -141,7 +135,7 @@ def draw_patches(
     """
     parts = []
     for number, one in enumerate(slices):
-        volumes = stacked(one, input_scaling)
+        volumes = _stacked(one, input_scaling)
         where = np.isfinite(one.density)
         if whole_brain and one.brain is not None:
             where = np.asarray(one.brain, dtype=bool)

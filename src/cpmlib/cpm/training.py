@@ -94,28 +94,10 @@ def train(
 ) -> tuple[CpmModel, TrainingReport]:
     """Train and test a model on synthetic slices of five patients or more.
 
-    Parameters
-    ----------
-    slices
-    seed
-        Of the split, the patches drawn and the trees.
-    input_scaling
-        ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
-        ``normalise="input"`` only.
-    n_trees, patches_per_slice
-        Of the final forest; at most.
-    leaf_sizes
-        Candidates; the one with the smallest error over all folds is taken.
-    n_jobs
-        As in scikit-learn; the result does not depend on it.
-
-    Raises
-    ------
-    DatasetError
-        For slices that are incomplete or do not fit each other, too few patients, patients without
-        a counted patch or any brain, or densities that do not vary.
-    ValueError
-        For arguments out of range.
+    Scaling by ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
+    ``normalise="input"`` only. Of the leaf sizes the one with the smallest error over all folds is
+    taken. The seed is that of the split, the patches drawn and the trees; the result does not
+    depend on `n_jobs`, which is scikit-learn's.
     """
     if input_scaling not in INPUT_SCALINGS:
         raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
@@ -193,7 +175,7 @@ def _card(
 
 
 def _patients(slices: Sequence[AutopsySlice], patches: Patches) -> list[str]:
-    """Return the patients in an order that does not depend on that of the slices."""
+    """Return the patients, whatever the order of the slices."""
     patients = sorted({one.patient for one in slices})
     least = FOLDS + 2
     if len(patients) < least:

@@ -45,14 +45,8 @@ UNSTEADY = 0.01
 class Bolus:
     """Where on its curve a bolus passes; numbers of volumes, counted from 0.
 
-    Parameters
-    ----------
-    start, end
-        First volume of the baseline and the first after it. The agent arrives after ``end``.
-    peak
-        The darkest volume.
-    drop
-        Share of the baseline signal that is lost at the peak.
+    ``start`` is the first volume of the baseline, ``end`` the first after it; the agent arrives
+    later. ``peak`` is the darkest, and ``drop`` the share of the baseline signal that it has lost.
     """
 
     start: int
@@ -68,17 +62,8 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     `ARRIVED` of the drop (or three standard deviations of the noise) is the last without agent; it
     is left out of the baseline too, for voxels that the bolus reaches earlier than the mean.
 
-    Parameters
-    ----------
-    curve : (T,) array_like
-        Mean signal of the brain, finite.
-    step
-        Seconds between volumes.
-
-    Raises
-    ------
-    DatasetError
-        If no bolus comes and goes, between enough volumes before and after it, without jumps.
+    The curve, (T,), is finite; its steps are in seconds. Raises DatasetError if no bolus comes and
+    goes, between enough volumes before and after it, without jumps.
 
     Examples
     --------

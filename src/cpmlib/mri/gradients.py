@@ -62,14 +62,11 @@ class Scheme:
     used : (V,) bool
         Of all volumes; the others are of those used.
     reference : (U,) bool
-        Volumes of the reference.
     b_matrices : (U, 3, 3)
         s/mm2.
     weights : (U,)
         In a mean over directions; each direction of a shell counts once, however often it was
         measured. They sum to 1 over the reference and over the others.
-    method
-        ``"WLS"``, ``"OLS"`` or ``"trace-weighted"``.
     notes
         What is used, left out and assumed.
     """
@@ -87,11 +84,6 @@ def read_gradients(bval: Path, bvec: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Of the gradients there are three rows of V numbers (FSL and BIDS), or V rows of three. Three of
     three are taken as the former.
-
-    Raises
-    ------
-    DatasetError
-        If a file is absent, is no text of numbers, or both do not agree.
 
     Examples
     --------
@@ -136,13 +128,7 @@ def _check_b_values(bvals: np.ndarray, name: str) -> None:
 def check_gradients(
     bvals: ArrayLike, bvecs: ArrayLike, count: int, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return b-values (V,) and gradients (V, 3) that fit `count` volumes.
-
-    Raises
-    ------
-    DatasetError
-        If their number differs, or a b-value is no finite number from 0.
-    """
+    """Return b-values (V,) and gradients (V, 3) that fit `count` volumes; refuse others."""
     b, g = np.array(bvals, dtype=float), np.array(bvecs, dtype=float)
     if b.shape != (count,):
         found = f"{count} volumes and {b.size} b-values"
@@ -237,10 +223,7 @@ def _check_range(b: np.ndarray, reference: np.ndarray, weighted: np.ndarray, nam
 def _unit_vectors(
     b: np.ndarray, g: np.ndarray, weighted: np.ndarray, name: str
 ) -> tuple[np.ndarray, float]:
-    """Return gradients of length 1, or of zeros, and the length that they had.
-
-    Where b is about 0, a direction has no meaning and may be NaN.
-    """
+    """Return gradients of length 1, or of zeros where they mean nothing, and their length."""
     length = np.linalg.norm(g, axis=1)
     needed = weighted | ((b > SAME_B) & (b <= MAX_REFERENCE))
     unknown = np.flatnonzero(needed & ~np.isfinite(length))
@@ -316,7 +299,6 @@ def _mean_weighting(
 
 
 def _b_matrices(b: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Return the b-matrices (V, 3, 3); without a direction, weighted alike along all axes."""
     plain = ~g.any(axis=1)
     products = np.einsum("vi,vj->vij", g, g)
     products[plain] = np.eye(3) / 3

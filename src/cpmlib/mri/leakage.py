@@ -10,7 +10,7 @@ Vocabulary
 - *curve*: dR2* of a voxel, 1/s, at times 0, step, 2 step, ... from the last baseline volume.
 - *reference*: R(t), the mean curve of non-enhancing brain, 1/s.
 - *escaped*: int_0^t R(u) exp(-k (t - u)) du, without unit; K2 times it is the agent's effect from
-  outside the vessels. K1, K2, k: see `cpmlib.mri.perfusion`.
+  outside the vessels. K1, K2, k: see `cpmlib.mri.rcbv`.
 
 References
 ----------
@@ -55,16 +55,10 @@ SMALL = 0.1
 class LeakageFit:
     """The fitted model of N voxels.
 
-    Parameters
-    ----------
-    k1, k2, k : (N,)
-        K1 has no unit, K2 and k are in 1/s; K2 and k are 0 where they were not fitted.
-    leaked : (N, T)
-        K2 times the escaped curve, 1/s: what the correction adds to the curve.
-    sum_of_squares, residual_sd : (N,)
-        Of the residuals, 1/s^2 and, with the degrees of freedom of the fit, 1/s.
-    r2 : (N,)
-        Share of the variance of the curve that the model explains; NaN for a constant curve.
+    K1 has no unit, K2 and k are in 1/s; K2 and k are 0 where they were not fitted. ``leaked``,
+    (N, T), is what the correction adds to the curve, 1/s. ``sum_of_squares`` (1/s^2) and
+    ``residual_sd`` (1/s, by the degrees of freedom) are those of the residuals, ``r2`` the share of
+    the variance of the curve that the model explains; NaN for a constant curve.
     """
 
     k1: np.ndarray
@@ -79,20 +73,9 @@ class LeakageFit:
 def convolve_exponential(curve: ArrayLike, step: float, k: ArrayLike) -> np.ndarray:
     r"""Integrate a curve against an exponential, :math:`\int_0^t R(u)\, e^{-k (t - u)}\, du`.
 
-    The integral is exact for the straight lines that join the points of the curve; with k = 0 it is
-    the cumulative trapezoidal rule.
-
-    Parameters
-    ----------
-    curve : (T,) array_like
-        At equal steps of so many seconds, 1/s.
-    k : (M,) array_like
-        Rates, 1/s, from 0.
-
-    Returns
-    -------
-    (M, T)
-        Without unit; 0 at the first point.
+    The integral is exact for the straight lines that join the points of the curve, (T,) in 1/s at
+    equal steps in seconds; with k = 0 it is the cumulative trapezoidal rule. Rates k, (M,), are in
+    1/s from 0. Returns (M, T), without unit; 0 at the first point.
 
     Examples
     --------
@@ -126,15 +109,7 @@ def fit_leakage(
         ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`; ``"unidirectional"`` K1 and
         K2 with k = 0; ``"none"`` K1 alone.
 
-    Returns
-    -------
-    LeakageFit
-        The sum of squares of a bidirectional fit is never above that of the unidirectional one.
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit, values or a step that no fit can use, an unknown correction.
+    The sum of squares of a bidirectional fit is never above that of the unidirectional one.
 
     Examples
     --------
@@ -254,7 +229,7 @@ def _best_rate(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
 
 
 def _describe(y: np.ndarray, fit: _Linear, k: np.ndarray, fitted: int) -> LeakageFit:
-    """Say how well the model with so many fitted parameters explains the curves."""
+    """Describe the fit of a model of so many parameters."""
     centred = y - y.mean(axis=1, keepdims=True)
     total = np.einsum("nt,nt->n", centred, centred)
     r2 = np.where(total > 0, 1 - fit.squares / np.where(total > 0, total, 1), np.nan)

@@ -48,10 +48,6 @@ def resample(
         NaN means that a voxel has no value.
     to_source : (4, 4)
         From target voxel to source voxel.
-    shape
-        Number of target voxels.
-    interpolation
-        ``"linear"`` or ``"nearest"`` (for masks and labels).
 
     Returns
     -------

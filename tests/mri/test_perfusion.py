@@ -15,12 +15,11 @@ from scipy.integrate import cumulative_trapezoid, quad, solve_ivp
 from scipy.optimize import curve_fit, minimize_scalar
 
 from cpmlib.figures.perfusion import figure_perfusion
-from cpmlib.mri.bolus import find_bolus
+from cpmlib.mri.bolus import find_bolus, non_enhancing_voxels
 from cpmlib.mri.leakage import DEGREE, MAX_RATE, convolve_exponential, fit_leakage
 from cpmlib.mri.rcbv import (
     MAX_AT_BOUND,
     PerfusionFit,
-    non_enhancing_voxels,
     relative_cbv,
     voxel_curves,
 )

@@ -100,7 +100,7 @@ def padded_volumes(
 
 
 def _within(wanted: slice, size: int) -> tuple[slice, slice]:
-    """Return the part of a widened slice that exists, and where that lies in the widened one."""
+    """Return the part of a widened slice that exists, and its place in there."""
     low, high = wanted.start - REACH, wanted.stop + REACH
     there = slice(max(low, 0), min(high, size))
     return there, slice(there.start - low, there.stop - low)
@@ -120,15 +120,7 @@ def feature_offsets(padded_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def any_in_patch(condition: np.ndarray) -> np.ndarray:
-    """Say for each voxel whether a condition, (X, Y, Z) bool, holds anywhere in its patch.
-
-    Examples
-    --------
-    >>> line = np.zeros((7, 1, 1), bool)
-    >>> line[6] = True
-    >>> any_in_patch(line)[:, 0, 0].astype(int)
-    array([0, 0, 0, 0, 1, 1, 1])
-    """
+    """Say for each voxel whether a condition, (X, Y, Z) bool, holds anywhere in its patch."""
     found = condition.astype(np.uint8)
     for axis in (0, 1):
         found = ndimage.maximum_filter1d(found, PATCH, axis=axis, mode="nearest")

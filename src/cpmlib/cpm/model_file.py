@@ -1,12 +1,8 @@
 """A cellularity prediction model and its file.
 
-The file is an ``.npz`` archive of plain arrays and one JSON text; nothing in it is run when it is
-read. NumPy reads it too (``numpy.load(path, allow_pickle=False)``).
-
-Vocabulary
-----------
-- *member*: one part of the archive: ``feature``, ``threshold``, ``child``, ``value``, ``root`` (see
-  `cpmlib.cpm.forest.Forest`) and ``card.json`` (see `cpmlib.cpm.card.ModelCard`).
+The file is an ``.npz`` archive of the arrays of `cpmlib.cpm.forest.Forest` and ``card.json``, a
+`cpmlib.cpm.card.ModelCard`; nothing in it is run when it is read. NumPy reads it too
+(``numpy.load(path, allow_pickle=False)``).
 """
 
 from __future__ import annotations

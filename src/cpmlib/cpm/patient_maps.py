@@ -3,10 +3,8 @@
 Vocabulary
 ----------
 - *reference grid*: as in `cpmlib.mri.volume`, in voxels of the model's size.
-- *map*: an image of a quantity: CPM (cells/mm2), ADC (1e-6 mm2/s), rCBV (relative to
-  normal-appearing white matter). NaN means no value.
+- *map*: CPM in cells/mm2, ADC in 1e-6 mm2/s, rCBV relative to normal-appearing white matter.
 - *provided*: made by the study itself; used as it is, if its unit is right.
-- *note*: something that was assumed or found on the way and that the author should know.
 """
 
 from __future__ import annotations
@@ -176,8 +174,7 @@ class _Patient:
     def _without_fill(self, kind: str, aligned: Volume) -> Volume:
         """Read a contrast again in which 0 stands for no value, so that no 0 is interpolated.
 
-        That is the ADC, and others where zeros around them reach into the brain: a slab that was
-        padded, or a head that was cut out by a smaller mask.
+        That is the ADC, and others where zeros around them reach into the brain.
         """
         zeros = self.mask.inside & (aligned.data == 0)
         if kind == "ADC":

@@ -47,18 +47,10 @@ part of it, is in another unit: the units in use are a factor of 1000 or more ap
 class CpmResult:
     """A cellularity prediction map and how it came about.
 
-    Parameters
-    ----------
-    image
-        float32, cells/mm2; NaN outside the brain and where a patch has no value.
-    raw_sd
-        Standard deviation of the raw map over the brain, cells/mm2.
-    factor
-        By which the raw map was multiplied: reference SD / `raw_sd` for ``"output"``, else 1.
-    extrapolation
-        float32: for how many contrasts a voxel's patch leaves the training range; NaN as the map.
-    extrapolation_share
-        Per contrast, and for ``"any"`` of them: share of the map's voxels, 0 to 1.
+    The image, cells/mm2, is NaN outside the brain and where a patch has no value; it is the raw
+    map, with `raw_sd` over the brain, times the factor. The extrapolation counts for how many
+    contrasts a voxel's patch leaves the training range; its share of the map's voxels, 0 to 1, is
+    given per contrast, and for ``"any"`` of them.
     """
 
     image: nib.Nifti1Image

@@ -1,10 +1,4 @@
-"""Slices with counted cell density, and the patches that are drawn from them.
-
-Vocabulary
-----------
-- *slice*: one axial plane of a patient's images with the density that was counted on it.
-- *counted patch*: the patch of a voxel that has a density and a value in all neighbours.
-"""
+"""Slices with counted cell density, and the patches that are drawn from them."""
 
 from __future__ import annotations
 
@@ -24,21 +18,11 @@ from cpmlib.study.errors import Problem, fault, told_together
 class AutopsySlice:
     """One axial slice whose cells were counted after autopsy, with the images aligned to it.
 
-    Parameters
-    ----------
-    patient
-        All slices of a patient fall on the same side of the split.
-    images
-        Each of `cpmlib.mri.images.CONTRASTS`, (X, Y) float32, the first axis to the patient's
-        right, the second to anterior; ADC in 1e-6 mm2/s; NaN is no value.
-    density : (X, Y) float32
-        Counted cells/mm2; NaN where nothing was counted.
-    voxel_size
-        In the plane, mm.
-    scale
-        Standard deviation of each contrast over the brain, for ``input_scaling="whole-brain SD"``.
-    brain : (X, Y) bool
-        For the standard deviation of the predictions; if None, voxels with a density stand for it.
+    Images, of each of `cpmlib.mri.images.CONTRASTS`, and density (cells/mm2) are (X, Y) float32,
+    the first axis to the patient's right, the second to anterior; NaN is no value. The voxel size
+    is that in the plane, mm. ``scale`` has the standard deviation of each contrast over the brain,
+    for ``input_scaling="whole-brain SD"``; ``brain``, (X, Y) bool, is for that of the predictions,
+    and if None, voxels with a density stand for it.
     """
 
     patient: str
@@ -51,11 +35,7 @@ class AutopsySlice:
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Patches of some slices, one row each.
-
-    Features (n, 100) float32; density (n,) float32, cells/mm2, NaN where nothing was counted; place
-    of the slice in the list (n,) int, and patient (n,) str.
-    """
+    """Patches of some slices, (n, 100), with the density at their centre and the slice's place."""
 
     features: np.ndarray
     density: np.ndarray

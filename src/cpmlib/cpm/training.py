@@ -63,17 +63,9 @@ VALIDATION_SHARE = 4
 class TrainingReport:
     """How a training went; densities and errors in cells/mm2.
 
-    Parameters
-    ----------
-    validation
-        A row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_patches``, ``rmse``.
-    held_out
-        A row per test patch: ``patient``, ``slice`` (place in list), ``density``, ``predicted``.
-    patient_sd
-        A row per training patient: ``patient``, ``n_patches``, and ``sd`` of the predictions made
-        by a forest that had not seen the patient.
-    rmse_of_mean
-        Test error of always answering the mean of the training densities.
+    ``validation`` has a row per leaf size and fold, ``held_out`` one per test patch, ``patient_sd``
+    one per training patient, with the SD of predictions by a forest that had not seen the patient.
+    ``rmse_of_mean`` is the test error of always answering the mean of the training densities.
     """
 
     validation: pd.DataFrame
@@ -151,7 +143,6 @@ def _card(
     grown: dict[str, int],
     entries: dict[str, Any],
 ) -> ModelCard:
-    """Complete the entries of a card with what was trained and tested on, and by what software."""
     columns = dict(zip(CONTRASTS, np.split(known.features, len(CONTRASTS), axis=1), strict=True))
     centre = PATCH * PATCH // 2
     sides = {"train": known, "test": unseen}
@@ -231,17 +222,13 @@ def _validate(
 
 
 def _best(validation: pd.DataFrame) -> int:
-    """Return the leaf size with the smallest squared error over all patches of all folds."""
     squared = validation["rmse"] ** 2 * validation["n_patches"]
     total = squared.groupby(validation["min_samples_leaf"]).sum()
     return int(total.index.to_numpy()[total.to_numpy().argmin()])
 
 
 def _patient_sd(brain: Patches, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
-    """Predict each patient by a forest grown without it, as a new patient's map is made.
-
-    Predictions of patients that a forest has seen vary more.
-    """
+    """Predict each patient by a forest grown without it: of seen ones predictions vary more."""
     rows = []
     for fold, forest in zip(folds, forests, strict=True):
         for patient in fold:

@@ -7,9 +7,8 @@ about a block of neighbouring voxels before the next one, so that it stays in th
 
 Vocabulary
 ----------
-- *values*: images or patches as one long row of float32.
-- *start*: place in the values where a patch begins.
-- *offset*: elements from there to a feature.
+- *values*: images or patches as one long row; *start*: where in it a patch begins; *offset*:
+  elements from there to a feature.
 - *lane*: one of the eight patches that are followed together.
 """
 

@@ -52,13 +52,8 @@ def fitted_adc(
 ) -> tuple[Volume, list[str]]:
     """Return the ADC of a series, called `name`, on the grid of the brain mask, 1e-6 mm2/s.
 
-    The notes say what it was computed from and what is odd.
-
-    Raises
-    ------
-    DatasetError
-        If volumes differ as those of one b-value do not, the series gives no ADC, or that of the
-        brain is beyond `BRAIN_MEDIAN`.
+    The notes say what it was computed from and what is odd. Volumes that differ as those of one
+    b-value do not, and a median beyond `BRAIN_MEDIAN`, are refused.
     """
     notes = _check_volumes(series, mask, name)
     fitted = as_volume(adc_from_series(series, mask, name), name)
@@ -137,12 +132,7 @@ def adc_in_units(image: Image, mask: Image, name: str = "ADC") -> tuple[Volume, 
 
     The brain mask lies on the same grid. In the brain the result is NaN where the map has no value
     above 0; outside, it has the map's own values in the new unit. The note says what was assumed.
-
-    Raises
-    ------
-    DatasetError
-        If the image is not 3-D, the mask does not fit, the brain has no value above 0, the unit is
-        not clear, or the fluid is dark.
+    A map of which the unit is not clear, or in which fluid is dark, is refused.
 
     Examples
     --------

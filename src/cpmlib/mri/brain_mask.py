@@ -8,10 +8,8 @@ the mask must agree with that of a template; else that of the template is taken.
 Vocabulary
 ----------
 - *head*: everything inside the skin, filled.
-- *depth*: distance to the nearest air, mm.
 - *tissue*: voxels brighter on T1 than cerebrospinal fluid, bone and air.
 - *core*: tissue at least a radius (mm) away from anything that is not tissue.
-- *mask*: uint8 image, 1 in the brain with ventricles, sulci and lesions, 0 elsewhere.
 """
 
 from __future__ import annotations

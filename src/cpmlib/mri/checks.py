@@ -77,14 +77,8 @@ def check_inputs(images: Mapping[str, nib.Nifti1Image], names: Mapping[str, str]
     """Check a patient's images, by kind and each in its own grid, one by one and together.
 
     `names` are those of the files, by kind. Returns warnings: the images can be used, but their
-    owner should look at this.
-
-    Raises
-    ------
-    DatasetError
-        With every problem: an image is not 3-D, has an affine that cannot be inverted, voxels or
-        a field of view of an absurd size, infinities, no value or no contrast, or does not overlap
-        with the others.
+    owner should look at this. One DatasetError tells every problem: voxels or a field of view of an
+    absurd size, no value or no contrast, or no overlap with the others.
 
     Examples
     --------
@@ -233,12 +227,6 @@ def check_provided(
     The brain mask may lie on any grid. Errors call an image `name`; notes, which stand on pages,
     name the kind. A CPM is returned without values that are not above 0, as of voxels that were not
     predicted; an rCBV as it was.
-
-    Raises
-    ------
-    DatasetError
-        If the brain has no value, if its median is none of this unit, or if more densities than
-        `MAX_BELOW_ZERO` are below 0.
 
     Examples
     --------

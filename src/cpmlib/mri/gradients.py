@@ -2,7 +2,6 @@
 
 Vocabulary
 ----------
-- *b-value*: strength of the diffusion weighting, s/mm2. *Gradient*: its direction, a unit vector.
 - *b-matrix*: b g g^T for a gradient g. A volume with a b-value and a gradient of zeros is taken as
   an average over directions, as scanners write *trace images*; its b-matrix is b/3 on the diagonal.
 - *shell*: volumes of one b-value, which scanners round to their steps (1485 to 1510 is one).
@@ -57,18 +56,9 @@ GIVE_MAP = "give the ADC map that the scanner made (its name ends in _ADC.nii.gz
 class Scheme:
     """Which volumes of a series give the ADC, and how.
 
-    Parameters
-    ----------
-    used : (V,) bool
-        Of all volumes; the others are of those used.
-    reference : (U,) bool
-    b_matrices : (U, 3, 3)
-        s/mm2.
-    weights : (U,)
-        In a mean over directions; each direction of a shell counts once, however often it was
-        measured. They sum to 1 over the reference and over the others.
-    notes
-        What is used, left out and assumed.
+    Of all volumes, ``used`` are (V,) bool; of these, ``reference`` is (U,) bool, the b-matrices are
+    (U, 3, 3), s/mm2, and the weights (U,) those in a mean over directions: each direction of a
+    shell counts once, and they sum to 1 over the reference and over the others.
     """
 
     used: np.ndarray
@@ -155,15 +145,8 @@ def choose_volumes(
         Gradients in any axes, of one length; NaN is allowed up to b = 50. Zeros at higher b mark
         averages over directions, which are used where the directions do not suffice.
     method
-        ``"WLS"`` or ``"OLS"``: a tensor by (weighted) least squares. ``"trace-weighted"``: from
-        the mean logarithm over directions. ``"auto"``: ``"WLS"`` where the directions determine a
+        As in `cpmlib.mri.diffusion`; ``"auto"`` is ``"WLS"`` where the directions determine a
         tensor, else ``"trace-weighted"``.
-
-    Raises
-    ------
-    DatasetError
-        If there is no reference up to `MAX_REFERENCE` or no higher b-value up to `MAX_B`, gradients
-        differ in length, or the directions determine neither a tensor nor a trace.
 
     Examples
     --------
@@ -289,7 +272,7 @@ def _no_trace(matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray) 
 def _mean_weighting(
     matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray
 ) -> tuple[float, float]:
-    """Return the trace of the mean b-matrix, s/mm2, and how far it is from even, of trace 1."""
+    """Return the trace of the mean b-matrix, s/mm2, and how uneven it is."""
     signed = np.where(reference, -weights, weights)
     mean = np.einsum("v,vij->ij", signed, matrices)
     span = float(np.trace(mean))

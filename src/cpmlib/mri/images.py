@@ -1,10 +1,4 @@
-"""Reading and writing images: the one place that touches NIfTI files.
-
-Vocabulary
-----------
-- *image*: a `nibabel.Nifti1Image` in memory, float32; NaN means that a voxel has no value.
-- *contrast*: one of the inputs of a cellularity prediction map.
-"""
+"""Reading and writing images: the one place that touches NIfTI files."""
 
 from __future__ import annotations
 
@@ -24,7 +18,7 @@ from nibabel.wrapstruct import WrapStructError
 from cpmlib.study.errors import DatasetError, fault
 
 CONTRASTS = ("T1w", "T1wGd", "FLAIR", "ADC")
-"""In the order in which a model sees them: T1, T1 after gadolinium, FLAIR, ADC."""
+"""Inputs of a cellularity prediction map, in the order in which a model sees them."""
 
 MAX_VOXELS = 2**29
 """More voxels than any clinical series has; a header that claims more is corrupt."""
@@ -57,12 +51,9 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
     Values are float32, scaled by the header's slope and intercept. Of the header only sform and
     qform are kept.
 
-    Raises
-    ------
-    DatasetError
-        For a file that is absent, truncated, corrupt or of another kind; a header with absurd or
-        unexpected dimensions, or without scanner coordinates, or in another unit than mm; a
-        singular affine; infinities; an image without any value.
+    Raises DatasetError for a file that is absent, truncated, corrupt or of another kind; a header
+    with absurd or unexpected dimensions, without scanner coordinates, or in another unit than mm; a
+    singular affine; infinities; an image without any value.
 
     Examples
     --------

@@ -5,12 +5,8 @@ projection). R(t) is the same for all voxels: what the exponential integral of R
 a unit vector q(k), is a smooth curve in k, and the sum of squares falls by :math:`(y \cdot q(k))^2`
 for a voxel's curve y. One polynomial for q serves every voxel.
 
-Vocabulary
-----------
-- *curve*: dR2* of a voxel, 1/s, at times 0, step, 2 step, ... from the last baseline volume.
-- *reference*: R(t), the mean curve of non-enhancing brain, 1/s.
-- *escaped*: int_0^t R(u) exp(-k (t - u)) du, without unit; K2 times it is the agent's effect from
-  outside the vessels. K1, K2, k: see `cpmlib.mri.rcbv`.
+R(t), K1, K2 and k are as in `cpmlib.mri.rcbv`. *Escaped* is int_0^t R(u) exp(-k (t - u)) du,
+without unit; K2 times it is the agent's effect from outside the vessels.
 
 References
 ----------
@@ -32,8 +28,8 @@ from cpmlib.study.options import LeakageCorrection
 MAX_RATE = 0.03
 """Upper bound of k, 1/s: 1.8 per minute. In gliomas dynamic contrast-enhanced imaging finds about
 0.4 per minute (Skinner 2016: a transfer constant of 0.1 per minute over a volume fraction of 0.28).
-With a larger k the escaped curve nears the reference itself, and a bolus that comes later or more
-slowly than the reference is fitted as leakage. For a delay of 1 s the blood volume reads
+With a larger k, a bolus that comes later or more slowly than the reference is fitted as leakage.
+For a delay of 1 s the blood volume reads
 
 ====================  =====  =====  =====  =====  ============
 bound of k, 1/s       0.1    0.05   0.03   0.02   0 (one way)
@@ -101,14 +97,9 @@ def fit_leakage(
 ) -> LeakageFit:
     """Fit the leakage model to the curves of many voxels by least squares.
 
-    Parameters
-    ----------
-    curves, reference : (N, T) and (T,) array_like
-        dR2* from the last baseline volume on, at steps of so many seconds, 1/s, finite.
-    leakage
-        ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`; ``"unidirectional"`` K1 and
-        K2 with k = 0; ``"none"`` K1 alone.
-
+    Curves (N, T) and reference (T,) are dR2* from the last baseline volume on, at steps of so many
+    seconds, 1/s, finite. ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`;
+    ``"unidirectional"`` K1 and K2 with k = 0; ``"none"`` K1 alone.
     The sum of squares of a bidirectional fit is never above that of the unidirectional one.
 
     Examples
@@ -139,7 +130,7 @@ def fit_leakage(
 
 
 class _Linear(NamedTuple):
-    """The model at given rates k: K1, K2 and sum of squares (N,), and the leaked part (N, T)."""
+    """The model at given rates k: (N,), and the leaked part (N, T)."""
 
     k1: np.ndarray
     k2: np.ndarray

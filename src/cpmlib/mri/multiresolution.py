@@ -2,9 +2,7 @@
 
 Vocabulary
 ----------
-- *fixed*, *moving*: the image that stays, and the one that is brought to it.
 - *level*: one step of the pyramid; both images in isotropic voxels of one size.
-- *inside*: the voxels of the fixed image at which the metric is computed.
 
 References
 ----------
@@ -57,14 +55,8 @@ image is not counted, and few voxels agree by chance."""
 class Level:
     """An image at one level. ITK gets RAS+ on both sides and no direction cosines.
 
-    Parameters
-    ----------
-    data : (X, Y, Z) float32
-        Values without their extremes; the lowest where there is none.
-    inside : (X, Y, Z) bool
-        Where the metric is computed if this image is the fixed one: the mask and 6 mm around it.
-    grid
-        With a diagonal affine.
+    Values are without their extremes, and the lowest where there is none; inside are the voxels at
+    which the metric is computed if this image is the fixed one. The grid's affine is diagonal.
     """
 
     data: np.ndarray

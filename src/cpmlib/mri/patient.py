@@ -1,10 +1,4 @@
-"""The images of one patient, read and checked.
-
-Vocabulary
-----------
-- *series*: a 4-D image: volumes along gradient directions (diffusion) or in time (perfusion).
-- *b-value*: diffusion weighting, s/mm2. Times in seconds.
-"""
+"""The images of one patient, read and checked. Times are in seconds, b-values in s/mm2."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ it. So the share of the brain with k at its bound is reported, and the uncorrect
 Vocabulary
 ----------
 - ``dR2*``: change of the relaxation rate from that before the bolus, -ln(S / S0) / TE, 1/s.
-- *baseline*: the volumes before the bolus arrives; *S0*: their mean.
 - *reference curve*, R(t): mean dR2* of the non-enhancing brain, 1/s.
 - *K1*: share of the reference curve in the voxel's, without unit: its blood volume.
 - *K2*: leakage, 1/s; above 0 where T1 shortening prevails, below 0 where T2* does.
@@ -33,14 +32,21 @@ Leu K, Boxerman JL, Cloughesy TF et al. (2016) AJNR Am J Neuroradiol 37:1440.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import nibabel as nib
 import numpy as np
 
-from cpmlib.mri.bolus import Bolus, find_bolus
+from cpmlib.mri.bolus import (
+    Bolus,
+    curves_of,
+    find_bolus,
+    mean_curve,
+    measure_baselines,
+    reference_voxels,
+)
 from cpmlib.mri.leakage import MAX_RATE, convolve_exponential, fit_leakage
 from cpmlib.mri.patient import PerfusionSeries
 from cpmlib.mri.series import grid_of, inside_mask, map_of
@@ -53,27 +59,11 @@ REPETITION_TIMES = (0.2, 6.0)
 """Seconds between volumes of a series that can follow a bolus."""
 ECHO_TIMES = (0.005, 0.2)
 """Seconds; outside, a T2*-weighted series would show no bolus or no signal."""
-TAIL = 10
-"""Volumes at the end whose mean tells whether a voxel enhances (Boxerman 2006)."""
-WITHIN = 1.0
-"""Standard deviations of its own baseline by which the tail of non-enhancing brain may differ."""
-EXACT = 1e-3
-"""Share of the signal by which a tail may differ in a series without noise."""
-MIN_BLOOD = 0.25
-"""Share of the brain's median dR2* of the first pass that a voxel of the reference has at least:
-white matter has more than half, fluid some hundredths. Fluid's signal is at its baseline in the
-end since it never left it."""
 SMALL_REFERENCE = 0.1
 """Share of the brain below which a note says how small the reference is."""
-MIN_REFERENCE = 50
-"""Voxels of non-enhancing brain without which there is no reference curve."""
-LOW_SIGNAL = 0.1
-"""Share of the brain's median baseline below which a voxel is air, bone or a susceptibility hole,
-where noise would pass for blood."""
 MAX_AT_BOUND = 0.45
 """Share of the brain with k at its upper bound from which a note is made. By noise alone, at any
 level, it is at most 0.38: in tissue that does not leak every k fits as well."""
-VOXELS_AT_ONCE = 8192
 FITTED = ("rcbv", "rcbv_uncorrected", "k1", "k2", "k", "r2", "residual_sd")
 
 
@@ -81,21 +71,10 @@ FITTED = ("rcbv", "rcbv_uncorrected", "k1", "k2", "k", "r2", "residual_sd")
 class PerfusionFit:
     """What was made of a DSC series; all images on its grid, NaN outside the brain.
 
-    Parameters
-    ----------
-    rcbv, rcbv_uncorrected
-        With and without the correction.
-    r2, residual_sd
-        Share of the variance of the voxel's curve that the model explains, and the standard
-        deviation about it, 1/s.
-    non_enhancing
-        1 in the voxels whose mean is the reference curve, 0 in the rest of the brain.
-    times : (T,)
-        Seconds from the last volume of the baseline, where the integrals begin; negative before.
-    reference : (T,)
-        Reference curve, 1/s; NaN before the baseline.
-    baseline : (int, int)
-        First volume of the baseline and the first after it.
+    ``r2`` and ``residual_sd`` (1/s) are those of `cpmlib.mri.leakage.LeakageFit`; ``non_enhancing``
+    is 1 in the voxels whose mean is the reference curve. ``times``, (T,), are seconds from the last
+    volume of the baseline, where the integrals begin, negative before; ``reference``, (T,), is in
+    1/s, NaN before the baseline, whose first volume and the first after it are ``baseline``.
     """
 
     rcbv: nib.Nifti1Image
@@ -187,15 +166,9 @@ def relative_cbv(
     Times are in seconds; brain mask and normal-appearing white matter lie on the grid of the series
     (X, Y, Z, T). `reference` is the rule of `non_enhancing_voxels`.
 
-    Voxels have no value where a signal is not above 0 or not finite, or where the baseline is below
-    `LOW_SIGNAL` of the brain's median. Noise may make an rCBV negative; it stays so, since a mean
-    of values cut at 0 would be too high.
-
-    Raises
-    ------
-    DatasetError
-        If times are not plausible in seconds, a mask does not fit, there is no bolus between
-        enough volumes, or too few voxels have a signal, are the reference or are white matter.
+    Voxels have no value where a signal is not above 0, or where the baseline is below `LOW_SIGNAL`
+    of the brain's median. Noise may make an rCBV negative; it stays so, since a mean of values cut
+    at 0 would be too high.
 
     Examples
     --------
@@ -216,13 +189,13 @@ def relative_cbv(
     inside = inside_mask(mask, grid, f"mask of {name}")
     white = inside_mask(white_matter, grid, f"white matter of {name}")[inside]
     values, voxels = np.asanyarray(series.dataobj), np.argwhere(inside)
-    bolus = find_bolus(_mean_curve(values, voxels, name), repetition_time, name)
-    baselines = _baselines(values, voxels, bolus, name)
-    still = _reference_voxels(baselines, reference, name)
+    bolus = find_bolus(mean_curve(values, voxels, name), repetition_time, name)
+    baselines = measure_baselines(values, voxels, bolus, name)
+    still = reference_voxels(baselines, reference, name)
     mean = np.full(values.shape[3], np.nan)
     mean[bolus.start :] = _mean_fall(values, voxels[still], baselines.s0[still], bolus) / echo_time
     fitted = {key: np.full(len(voxels), np.nan) for key in FITTED}
-    for part, signal in _curves(values, voxels):
+    for part, signal in curves_of(values, voxels):
         usable = baselines.usable[part]
         s0 = baselines.s0[part][usable, None]
         rate = -np.log(signal[usable][:, bolus.end - 1 :] / s0) / echo_time
@@ -242,35 +215,6 @@ def relative_cbv(
         baseline=(bolus.start, bolus.end),
         leakage=leakage,
     )
-
-
-def non_enhancing_voxels(
-    tail: np.ndarray, spread: np.ndarray, passed: np.ndarray, rule: ReferenceRule = "baseline"
-) -> np.ndarray:
-    """Say which voxels, (N,) bool, do not enhance, by the signal at the end of the series.
-
-    With ``"baseline"`` the tail must lie within `WITHIN` standard deviations of the voxel's own
-    baseline (Boxerman 2006). The agent that still circulates keeps the tail of normal brain lower;
-    where noise is small this leaves out grey matter, or everything. With ``"circulation"`` the tail
-    must lie as close to what the circulating agent leaves in normal brain: the voxel's mean dR2*
-    times the ratio of tail and mean that is the brain's median.
-
-    `tail` and `spread`, (N,), are the mean signal of the last `TAIL` volumes (NaN where unknown)
-    and the standard deviation of the baseline, over S0; `passed`, (N,), is the mean of -ln(S / S0)
-    from the end of the baseline to that of the series.
-
-    Examples
-    --------
-    >>> tail, passed = np.array([0.96, 0.92, 1.30]), np.array([0.1, 0.2, 0.1])
-    >>> non_enhancing_voxels(tail, np.full(3, 0.02), passed, "circulation")
-    array([ True,  True, False])
-    """
-    if rule == "baseline":
-        return np.abs(tail - 1) <= WITHIN * spread
-    fall = -np.log(tail)
-    known = np.isfinite(fall) & (passed > 0)
-    share = np.median(fall[known] / passed[known]) if known.any() else np.nan
-    return np.abs(fall - share * passed) <= WITHIN * spread + EXACT
 
 
 @dataclass(frozen=True)
@@ -310,19 +254,6 @@ def voxel_curves(
     return VoxelCurves(times, measured, model, corrected, reference, k1, k2, k)
 
 
-class _Baselines(NamedTuple):
-    """Of each voxel (N,): see `non_enhancing_voxels`; `first_pass` is `passed` of the first pass
-    alone, `usable` whether the voxel can be fitted.
-    """
-
-    s0: np.ndarray
-    tail: np.ndarray
-    spread: np.ndarray
-    passed: np.ndarray
-    first_pass: np.ndarray
-    usable: np.ndarray
-
-
 def _check_times(repetition_time: float, echo_time: float, name: str) -> None:
     for what, value, (low, high) in (
         ("repetition time", repetition_time, REPETITION_TIMES),
@@ -336,63 +267,10 @@ def _check_times(repetition_time: float, echo_time: float, name: str) -> None:
         raise fault(name, found, "a shorter echo time", "correct both")
 
 
-def _curves(values: np.ndarray, voxels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the signals (n, T) of voxels (N, 3), some thousand at a time, and which they are."""
-    for start in range(0, len(voxels), VOXELS_AT_ONCE):
-        part = slice(start, start + VOXELS_AT_ONCE)
-        yield part, values[tuple(voxels[part].T)].astype(float)
-
-
-def _mean_curve(values: np.ndarray, voxels: np.ndarray, name: str) -> np.ndarray:
-    """Return the mean signal (T,) of the voxels with a finite signal throughout."""
-    total, count = np.zeros(values.shape[3]), 0
-    for _, signal in _curves(values, voxels):
-        finite = np.isfinite(signal).all(axis=1)
-        total += signal[finite].sum(axis=0)
-        count += int(finite.sum())
-    if not count or not (total > 0).all():
-        found, expected = "no mean signal above 0 in the brain", "magnitudes of a perfusion series"
-        raise fault(name, found, expected, "check the series and the brain mask")
-    return total / count
-
-
-def _baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) -> _Baselines:
-    s0, tail, spread, passed, first_pass = np.full((5, len(voxels)), np.nan)
-    width = 2 * (bolus.peak - bolus.end) + 1  # as long after the peak as the arrival is before it
-    for part, signal in _curves(values, voxels):
-        base = signal[:, bolus.start : bolus.end].mean(axis=1)
-        s0[part] = base
-        positive = np.isfinite(signal).all(axis=1) & (signal[:, bolus.start :] > 0).all(axis=1)
-        signal = signal[positive] / base[positive, None]
-        tail[part][positive] = signal[:, -TAIL:].mean(axis=1)
-        spread[part][positive] = signal[:, bolus.start : bolus.end].std(axis=1, ddof=1)
-        fall = -np.log(signal[:, bolus.end :])
-        passed[part][positive] = fall.mean(axis=1)
-        first_pass[part][positive] = fall[:, :width].mean(axis=1)
-    with_signal = s0 > 0
-    if with_signal.mean() < 0.5:
-        found = f"no signal above 0 before the bolus in {np.mean(~with_signal):.0%} of the brain"
-        raise fault(name, found, "magnitudes", "check the series and the brain mask")
-    usable = np.isfinite(tail) & (s0 >= LOW_SIGNAL * np.median(s0[with_signal]))
-    return _Baselines(s0, tail, spread, passed, first_pass, usable)
-
-
-def _reference_voxels(voxels: _Baselines, rule: ReferenceRule, name: str) -> np.ndarray:
-    still = non_enhancing_voxels(voxels.tail, voxels.spread, voxels.passed, rule) & voxels.usable
-    if still.any():
-        still &= voxels.first_pass >= MIN_BLOOD * np.median(voxels.first_pass[voxels.usable])
-    if still.sum() < MIN_REFERENCE:
-        found = f"{int(still.sum())} voxels of brain that do not enhance"
-        expected = f"at least {MIN_REFERENCE}, whose mean is the reference curve"
-        remedy = "check the brain mask; where noise is small, set perfusion_reference=circulation"
-        raise fault(name, found, expected, remedy)
-    return still
-
-
 def _mean_fall(values: np.ndarray, voxels: np.ndarray, s0: np.ndarray, bolus: Bolus) -> np.ndarray:
     """Average -ln(S / S0) from the first volume of the baseline on."""
     total = np.zeros(values.shape[3] - bolus.start)
-    for part, signal in _curves(values, voxels):
+    for part, signal in curves_of(values, voxels):
         total -= np.log(signal[:, bolus.start :] / s0[part, None]).sum(axis=0)
     return total / len(voxels)
 

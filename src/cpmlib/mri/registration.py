@@ -53,19 +53,9 @@ brain). Between two examinations a head lies a few mm elsewhere, in one it seldo
 class RigidTransform:
     """Where a moving image belongs.
 
-    Parameters
-    ----------
-    matrix : (4, 4)
-        The rigid transform.
-    nmi_before, nmi_after
-        Without and with the transform, over the voxels in and 6 mm around the fixed image's mask at
-        which the moving image has a value in either case.
-    rotation_deg
-        Angle of the rotation about its own axis.
-    translation_mm
-        How far the centre of the fixed image's mask moves.
-    displacement_mm
-        Mean distance that the voxels of the mask move.
+    NMI before and after is that in and 6 mm around the fixed image's mask, over the voxels at which
+    the moving image has a value in either case. The rotation is about its own axis, the translation
+    that of the mask's centre, the displacement the mean over the mask's voxels.
     """
 
     matrix: np.ndarray
@@ -77,7 +67,7 @@ class RigidTransform:
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing is moved: no transform was found that is better than the headers."""
+        """Whether no transform was found that is better than the headers."""
         return bool((self.matrix == np.eye(4)).all())
 
     @property
@@ -91,15 +81,8 @@ class RigidTransform:
 class AlignmentReport:
     """What was done to bring each contrast to the reference.
 
-    Parameters
-    ----------
-    transforms
-        For each contrast that was examined, the transform that was found.
-    registered
-        The contrasts to which their transform was applied.
-    coverage
-        Share of the reference's mask, or else of its head (the voxels brighter than its mean), that
-        each contrast covers.
+    A transform was found for each contrast that was examined, and applied to those registered. The
+    coverage is that of the reference's mask, or else of its voxels brighter than its mean.
     """
 
     transforms: dict[str, RigidTransform] = field(default_factory=dict)
@@ -204,16 +187,8 @@ def align(
     error to each target. Otherwise the contrast is registered in full, and moved if that raises
     NMI - 1 by more than a tenth.
 
-    Parameters
-    ----------
-    images
-        3-D image in its own grid, by contrast.
-    reference
-        T1wGd on the reference grid.
-    mask
-        Brain mask in the reference's world; with it, skin, jaw and neck cannot mislead.
-    stay
-        Contrasts that define the reference's world and are never moved.
+    The reference is T1wGd on the reference grid; a brain mask in its world keeps skin, jaw and neck
+    from misleading. Contrasts that `stay` define that world and are never moved.
 
     Examples
     --------

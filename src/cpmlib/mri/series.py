@@ -1,10 +1,4 @@
-"""Series of volumes: the voxels of a mask out of a 4-D image, and maps made of them.
-
-Vocabulary
-----------
-- *series*: a 4-D image; its last axis counts volumes (directions of diffusion, moments in time).
-- *inside*: bool array of the voxels that a mask selects, on the grid of the series.
-"""
+"""Series of volumes, along directions of diffusion or in time: voxels of a mask, maps of them."""
 
 from __future__ import annotations
 

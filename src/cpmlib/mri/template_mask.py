@@ -1,8 +1,7 @@
 """The brain mask of the MNI152 template, brought to a head by affine registration.
 
 Where slices are thick, partial volume joins the brain to scalp, orbit and neck, and a mask that is
-grown on the image runs over. The template knows the brain's shape; what it does not know is this
-brain's own border, to which it fits within some mm.
+grown on the image runs over. The template knows the brain's shape, and its border within some mm.
 
 References
 ----------
@@ -107,7 +106,6 @@ def _template_at(size: float) -> Level:
 def _start(
     target: Level, shift: np.ndarray, scale: float, turn: float = 0.0
 ) -> sitk.AffineTransform:
-    """Return a transform from the template: bent forward by `turn` degrees, scaled and shifted."""
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
     start = sitk.AffineTransform(3)
@@ -126,7 +124,7 @@ def _best_start(target: Level, source: Level) -> sitk.AffineTransform:
 
 
 def _shifts(template: Level, head: Level) -> list[np.ndarray]:
-    """Return where the head's brain may lie: as the header says, in the middle, below the top."""
+    """Return places of the brain: as the header says, in the middle, below the top."""
     from skimage.filters import threshold_otsu
 
     centre, top = template.centre, template.points[:, 2].max()

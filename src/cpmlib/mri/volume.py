@@ -1,11 +1,9 @@
-"""One 3-D image with its place in scanner space, checked once, and the grid on which a patient's
-contrasts meet.
+"""A 3-D image with its place in scanner space, checked once, and the grid where contrasts meet.
 
 Vocabulary
 ----------
 - *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
 - *affine*: 4 x 4 matrix from voxel indices (centres at whole numbers) to world.
-- *grid*: an affine and a shape.
 - *field of view*: the box of all voxels of a grid, to the outer edges of the outermost voxels.
 - *reference grid*: that of T1 after gadolinium, its axes ordered and flipped to run as nearly as
   they can to right, anterior, superior; it stays oblique if it was.
@@ -41,7 +39,7 @@ class Grid(NamedTuple):
 
     @property
     def voxel_sizes(self) -> np.ndarray:
-        """Edges of a voxel (3,), mm, in the order of the array's axes."""
+        """Edges of a voxel (3,), mm, by axis of the array."""
         return voxel_sizes(self.affine)
 
     @property
@@ -59,14 +57,9 @@ class Grid(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A 3-D image whose shape, affine and values were checked; what takes one trusts it.
+    """A 3-D image with three dimensions, an invertible affine and no infinite value.
 
     The data are kept as float32; NaN means that a voxel has no value. Messages call it `name`.
-
-    Raises
-    ------
-    DatasetError
-        If there are not three dimensions, the affine cannot be inverted, or a value is infinite.
 
     Examples
     --------
@@ -137,14 +130,7 @@ Image = nib.Nifti1Image | Volume
 
 
 def as_volume(image: Image, name: str = "the image") -> Volume:
-    """Return an image as a `Volume`, called `name` in messages; a volume passes unchanged.
-
-    Examples
-    --------
-    >>> volume = as_volume(make_image(np.ones((2, 2, 2), np.uint8), np.eye(4)), "mask")
-    >>> volume.data.dtype, as_volume(volume) is volume
-    (dtype('float32'), True)
-    """
+    """Return an image as a `Volume`, called `name` in messages; a volume passes unchanged."""
     if isinstance(image, Volume):
         return image
     check_geometry(image.shape, image.affine, name)  # before the values are read
@@ -179,13 +165,7 @@ def invertible(affine: np.ndarray) -> bool:
 
 
 def make_image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
-    """Return an image in scanner space, in mm: float32, or uint8 for a mask; affine (4, 4).
-
-    Examples
-    --------
-    >>> make_image(np.zeros((2, 3, 4), np.float32), np.eye(4)).header.get_xyzt_units()[0]
-    'mm'
-    """
+    """Return an image in scanner space, in mm: float32, or uint8 for a mask; affine (4, 4)."""
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code="scanner")
@@ -194,7 +174,7 @@ def make_image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
 
 
 def _stored(affine: np.ndarray) -> np.ndarray:
-    """Return an affine with the precision of a NIfTI header, so that volume and file agree."""
+    """Round an affine as a NIfTI header does, so that volume and file agree."""
     return np.asarray(affine, dtype=np.float32).astype(float)
 
 
@@ -286,10 +266,5 @@ def without_background(volume: Volume) -> Volume:
 
     Scanners and fits write 0 in air and where they failed. To be done before a map is resampled:
     interpolation would mix the 0 into the brain's edge, where it looks like a low value.
-
-    Examples
-    --------
-    >>> without_background(Volume(np.array([0, 800, -3]).reshape(3, 1, 1), np.eye(4))).data.ravel()
-    array([ nan, 800.,  nan], dtype=float32)
     """
     return replace(volume, data=np.where(volume.data > 0, volume.data, np.float32(np.nan)))

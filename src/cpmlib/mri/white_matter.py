@@ -113,21 +113,8 @@ def white_matter_mask(
     """Estimate where normal-appearing white matter is, on the grid of `t1`, uint8.
 
     The brain's values, freed of smooth shading, are split into three classes (fluid, grey matter,
-    white matter) by Otsu's method; kept are voxels about the mode of the brightest class.
-
-    Parameters
-    ----------
-    t1
-        T1w; T1wGd will do. Called `name` in messages.
-    mask
-        Brain.
-    exclude
-        What is not normal: lesion, oedema, cavity.
-
-    Raises
-    ------
-    DatasetError
-        If an image is not 3-D, or less than 20 ml are found.
+    white matter) by Otsu's method; kept are voxels about the mode of the brightest class. T1wGd
+    will do; `exclude` is what is not normal. Raises DatasetError if less than 20 ml are found.
 
     Examples
     --------

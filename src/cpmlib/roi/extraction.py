@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from cpmlib.cpm.patient_maps import PatientMaps
 
 DECIMALS = 1
-"""Extracted values are kept to a tenth of their unit: far below what can be measured, and the same
-on every machine."""
+"""Of extracted values: far below what can be measured, and the same on every machine."""
 
 AGREEMENT = 0.02
 """Relative difference between a given and an extracted value from which a note is made."""

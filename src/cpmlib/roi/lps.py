@@ -9,10 +9,9 @@ Vocabulary
 - *mirrored*: with the signs of x and y changed, as between LPS and RAS+.
 - *brightness*: how far the mean FLAIR in the sphere at a point lies above the brain's median, in
   robust standard deviations of the brain (1.4826 * median absolute deviation); 0 where it lies
-  below, so that fluid, which FLAIR shows dark, speaks neither for a point nor against it, and 0
-  outside the brain.
+  below, as in fluid, or outside the brain.
 - *gain*: mean over a patient's targets of the brightness at the mirrored point minus that at the
-  target; above 0 where the mirrored points look more like lesion.
+  target.
 """
 
 from __future__ import annotations
@@ -28,10 +27,9 @@ from cpmlib.roi.means import EmptySphere, in_mask, lps_to_ras, roi_mean, target_
 from cpmlib.study.errors import Problem
 
 MIN_GAIN = 1.5
-"""Gain, robust standard deviations, from which targets look mirrored. The middle half of a brain is
-about 1.3 wide, so that a smaller gain can be one between grey and white matter: of points anywhere
-in a brain without a lesion fewer than 1 in 100 reach this one. In the synthetic cohort nine in ten
-patients do whose targets are mirrored, and none whose targets are true, even 10 mm off."""
+"""Gain, robust standard deviations, from which targets look mirrored. Of points anywhere in a brain
+without a lesion fewer than 1 in 100 reach it. In the synthetic cohort nine in ten patients do whose
+targets are mirrored, and none whose targets are true, even 10 mm off."""
 
 
 def detect_lps_targets(

@@ -2,11 +2,9 @@
 
 Vocabulary
 ----------
-- *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
-- *target*: biopsy coordinate in the world. *ROI*: sphere of 5 mm diameter at a target.
+- *target*: biopsy coordinate in the world, mm, RAS+ (`cpmlib.mri.volume`).
 - *LPS*: as RAS+, but x and y rise to the patient's left and back, as in DICOM.
-- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1 (`cpmlib.roi.sphere`).
-- *coverage*: share of a sphere's weight on voxels that have a value and lie in the brain.
+- *coverage*: share of a sphere's weight (`cpmlib.roi.sphere`) on voxels of the brain with a value.
 - *mask*: brain mask on any grid, above 0.5 in the brain; 0 and NaN are outside.
 """
 

@@ -2,7 +2,6 @@
 
 Vocabulary
 ----------
-- *world*: scanner space, mm, RAS+.
 - *weight*: how much a voxel counts in the mean of a sphere, 0 to 1: 1 or 0 as its centre lies
   (``"voxel-centre"``), or the share of its volume in the sphere (``"partial-volume"``).
 - *endless grid*: a grid that goes on beyond the borders of its image.

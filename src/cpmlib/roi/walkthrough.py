@@ -97,11 +97,7 @@ def inventory(images: PatientImages) -> pd.DataFrame:
 
 
 def voxels_of_sphere(walk: Walkthrough) -> pd.DataFrame:
-    """List the voxels over which CPM and ADC are averaged at the shown target.
-
-    A row has ``x``, ``y``, ``z`` (mm, RAS+), ``distance`` from the target (mm), ``weight``, and a
-    column for each map on the reference grid.
-    """
+    """List the voxels of the target's sphere: place (mm, RAS+), distance (mm), weight, maps."""
     columns = ["x", "y", "z", "distance", "weight"]
     mask = walk.maps.maps.get("mask")
     if walk.target is None or mask is None:

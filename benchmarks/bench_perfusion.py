@@ -26,7 +26,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from cpmlib.mri.leakage import MAX_RATE, convolve_exponential, fit_leakage
-from cpmlib.mri.perfusion import relative_cbv
+from cpmlib.mri.rcbv import relative_cbv
 from cpmsurrogate.images.dsc import simulate_dsc, supply
 
 SEED = 20250529

@@ -14,7 +14,7 @@ from nilearn.datasets import (
 from scipy import ndimage, stats
 from scipy.spatial.transform import Rotation
 
-from cpmlib.mri.grid import resample_to
+from cpmlib.mri.volume import resample_to
 
 FLUID, BONE, MARROW, FAT, MUSCLE, DURA = 0.18, 0.06, 0.35, 1.0, 0.6, 0.8
 """Brightness on T1; the template's white matter is 0.87 and its grey matter 0.65."""

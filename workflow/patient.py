@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.book.study_images import PICTURES, write_pictures
-from cpmlib.cpm.maps import PatientMaps, make_maps
+from cpmlib.cpm.patient_maps import PatientMaps, make_maps
 from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
 from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.histology.he_tiles import count_tiles

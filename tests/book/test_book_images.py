@@ -21,8 +21,8 @@ from scipy.ndimage import gaussian_filter
 import build as driver
 from cpmlib.histology.pixel_size import pixel_size_of
 from cpmlib.histology.qupath import count_cells
-from cpmlib.mri.grid import resample_to
 from cpmlib.mri.images import read_image, write_image
+from cpmlib.mri.volume import resample_to
 from cpmlib.roi.means import roi_mean
 from cpmlib.study.derivatives import MADE
 from studies import ROOT, VALUES, Project, executed

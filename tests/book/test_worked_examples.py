@@ -66,7 +66,7 @@ def test_a_sphere_voxel_by_voxel():
     import jupytext
 
     from cpmlib.book import one_patient
-    from cpmlib.cpm.maps import PatientMaps
+    from cpmlib.cpm.patient_maps import PatientMaps
     from cpmlib.roi.extraction import extract_regions
     from cpmlib.roi.walkthrough import Walkthrough
     from cpmlib.study.options import ImageOptions

@@ -12,10 +12,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from cpm import toy
-from cpmlib.cpm.maps import PatientMaps, make_maps
-from cpmlib.mri.grid import resample_to
+from cpmlib.cpm.patient_maps import PatientMaps, make_maps
 from cpmlib.mri.images import read_image
 from cpmlib.mri.patient import DiffusionSeries, PatientImages, PerfusionSeries
+from cpmlib.mri.volume import resample_to
 from cpmlib.roi.extraction import extract_regions
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.options import ImageOptions

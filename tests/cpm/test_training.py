@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import root_mean_squared_error
 from toy import N_PATIENTS, cohort, trained
 
-from cpmlib.cpm.card import training_card
+from cpmlib.book.model_card import training_card
 from cpmlib.cpm.model_file import write_model
 from cpmlib.cpm.slices import AutopsySlice, draw_patches
 from cpmlib.cpm.training import train

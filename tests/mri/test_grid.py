@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from nilearn.image import resample_img
 from scipy.spatial.transform import Rotation
 
-from cpmlib.mri.grid import reference_grid, resample_to
-from cpmlib.mri.volume import make_image
+from cpmlib.mri.volume import make_image, reference_grid, resample_to
 from cpmlib.study.errors import DatasetError
 from orientations import same_image_in_orientations, turned
 

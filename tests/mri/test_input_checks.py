@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cpmlib.mri.input_checks import check_inputs, covered_share
+from cpmlib.mri.checks import check_inputs, covered_share
 from cpmlib.mri.volume import as_volume
 from cpmlib.study.errors import DatasetError
 from orientations import same_image_in_orientations

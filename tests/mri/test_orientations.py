@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from cpm import toy
-from cpmlib.cpm.maps import PatientMaps, make_maps
+from cpmlib.cpm.patient_maps import PatientMaps, make_maps
 from cpmlib.mri.adc import adc_from_series
 from cpmlib.mri.bias_field import correct_bias_field
-from cpmlib.mri.brain_mask import brain_mask
+from cpmlib.mri.brain_mask import find_brain
 from cpmlib.mri.patient import DiffusionSeries, PatientImages, PerfusionSeries
 from cpmlib.mri.white_matter import white_matter_mask
 from cpmlib.roi.extraction import extract_regions
@@ -116,7 +116,7 @@ def test_adc_of_a_series(orientation: str) -> None:
 def tissue(orientation: str) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
     """Return the brain and the white matter that are found on a copy."""
     t1, mask = (copy_of(image, orientation) for image in template()[:2])
-    return brain_mask(t1), white_matter_mask(t1, mask)
+    return find_brain(t1)[0], white_matter_mask(t1, mask)
 
 
 @pytest.mark.parametrize("orientation", COPIES)

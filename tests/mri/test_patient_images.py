@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpmlib.cpm.maps import PatientMaps, make_maps
+from cpmlib.cpm.patient_maps import PatientMaps, make_maps
 from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import check_patient, missing_contrasts, read_patient, without_contrasts
 from cpmlib.roi.extraction import count_samples, extract_regions, fill_measured

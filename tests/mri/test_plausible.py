@@ -11,9 +11,9 @@ import pytest
 from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
 from test_patient_images import head
 
-from cpmlib.cpm.maps import PatientMaps, make_maps
+from cpmlib.cpm.patient_maps import PatientMaps, make_maps
+from cpmlib.mri.checks import check_contrasts, check_provided
 from cpmlib.mri.patient import PatientImages
-from cpmlib.mri.plausible import check_contrasts, check_provided
 from cpmlib.roi.extraction import extract_regions
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.options import AXES, ImageOptions

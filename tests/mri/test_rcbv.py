@@ -6,13 +6,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cpmlib.cpm.maps import make_maps
-from cpmlib.mri.abnormal import abnormal_tissue
-from cpmlib.mri.grid import resample_to
+from cpmlib.cpm.patient_maps import make_maps
 from cpmlib.mri.patient import PatientImages, PerfusionSeries
-from cpmlib.mri.rcbv import normal_white_matter, white_on_grid
-from cpmlib.mri.volume import Volume, as_volume, make_image
-from cpmlib.mri.white_matter import white_matter_mask
+from cpmlib.mri.volume import Volume, as_volume, make_image, resample_to
+from cpmlib.mri.white_matter import (
+    abnormal_tissue,
+    normal_white_matter,
+    white_matter_mask,
+    white_on_grid,
+)
 from cpmlib.study.options import ImageOptions
 from phantoms import dsc_series, template
 

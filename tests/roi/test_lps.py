@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
 from cpmlib.book.study_images import StudyImages
-from cpmlib.mri.grid import resample_to
+from cpmlib.mri.volume import resample_to
 from cpmlib.roi.lps import MIN_GAIN, detect_lps_targets, flair_gain, mirrored_cohort
 from cpmlib.roi.means import lps_to_ras
 from cpmlib.study.options import AXES

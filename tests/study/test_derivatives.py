@@ -37,7 +37,9 @@ def build(request, tmp_path: Path) -> Path:
     folder = tmp_path / FOLDER
     finished = [kind for kind in ("ADC", "CPM", "rCBV") if kind in files.images]
     made = list(MADE)
-    if len(finished) == len(files.images):  # of maps without anatomy, what `cpmlib.cpm.maps` makes
+    if len(finished) == len(
+        files.images
+    ):  # of maps without anatomy, what `cpmlib.cpm.patient_maps` makes
         made = ["mask", *(["ADC"] if "ADC" in finished else [])]
     for kind in made:
         path = folder / "sub-01" / MADE[kind].path.format("sub-01")

@@ -16,8 +16,8 @@ from sklearn.ensemble import RandomForestRegressor
 
 from cpm.toy import patches_by_numpy, trained
 from cpmlib.cpm.forest import from_sklearn
-from cpmlib.cpm.maps import make_maps
 from cpmlib.cpm.model_file import CpmModel
+from cpmlib.cpm.patient_maps import make_maps
 from cpmlib.mri.images import CONTRASTS
 from cpmlib.mri.patient import read_patient
 from cpmlib.roi.extraction import extract_regions

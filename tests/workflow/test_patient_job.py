@@ -18,7 +18,7 @@ import dependencies
 import patient as job
 import prepare
 from cpmlib.book.study_images import StudyImages, read_pictures
-from cpmlib.cpm.maps import PatientMaps
+from cpmlib.cpm.patient_maps import PatientMaps
 from cpmlib.figures.quality import figure_quality
 from cpmlib.mri.images import write_image
 from cpmlib.mri.registration import AlignmentReport, RigidTransform

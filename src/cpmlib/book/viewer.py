@@ -35,8 +35,7 @@ from cpmlib.figures.slices import (
     robust_window,
     world_point,
 )
-from cpmlib.mri.grid import resample_to
-from cpmlib.mri.volume import as_volume
+from cpmlib.mri.volume import as_volume, resample_to
 from cpmlib.paper.cases import case_title
 from cpmlib.study.errors import DatasetError, Problem
 from cpmlib.study.options import ROI_DIAMETER

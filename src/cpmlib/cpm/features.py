@@ -35,11 +35,6 @@ N_FEATURES = len(CONTRASTS) * PATCH * PATCH
 def patches_at(volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     """Read the features, (n, 100) float32, of some voxels, (n, 3) int, in volumes; NaN is no value.
 
-    Raises
-    ------
-    ValueError
-        For arrays of another shape or type, or a voxel outside the grid.
-
     Examples
     --------
     >>> volumes = np.arange(4 * 36, dtype=np.float32).reshape(4, 6, 6, 1)
@@ -81,17 +76,9 @@ def padded_volumes(
 ) -> np.ndarray:
     """Lay a box of the volumes out so that the patches of neighbouring voxels share cache lines.
 
-    Parameters
-    ----------
-    volumes : (4, X, Y, Z) float32
-    box
-        Slices with start and stop along X, Y and Z; everything if None.
-
-    Returns
-    -------
-    (4, z, y + 4, x + 4) float32
-        A box of (x, y, z) voxels and two more to each side in the plane, C-contiguous: the order in
-        which NIfTI files are stored.
+    The box has slices with start and stop along X, Y and Z; everything if None. Returns a box of
+    (x, y, z) voxels and two more to each side in the plane, (4, z, y + 4, x + 4), C-contiguous: the
+    order in which NIfTI files are stored.
 
     Examples
     --------
@@ -113,7 +100,7 @@ def padded_volumes(
 
 
 def _within(wanted: slice, size: int) -> tuple[slice, slice]:
-    """Return the part of a widened slice that exists, and where that lies in the widened one."""
+    """Return the part of a widened slice that exists, and its place in there."""
     low, high = wanted.start - REACH, wanted.stop + REACH
     there = slice(max(low, 0), min(high, size))
     return there, slice(there.start - low, there.stop - low)
@@ -133,15 +120,7 @@ def feature_offsets(padded_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def any_in_patch(condition: np.ndarray) -> np.ndarray:
-    """Say for each voxel whether a condition, (X, Y, Z) bool, holds anywhere in its patch.
-
-    Examples
-    --------
-    >>> line = np.zeros((7, 1, 1), bool)
-    >>> line[6] = True
-    >>> any_in_patch(line)[:, 0, 0].astype(int)
-    array([0, 0, 0, 0, 1, 1, 1])
-    """
+    """Say for each voxel whether a condition, (X, Y, Z) bool, holds anywhere in its patch."""
     found = condition.astype(np.uint8)
     for axis in (0, 1):
         found = ndimage.maximum_filter1d(found, PATCH, axis=axis, mode="nearest")

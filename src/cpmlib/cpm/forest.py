@@ -1,10 +1,7 @@
 """A forest of regression trees as flat arrays: safe to store, fast to ask.
 
-Vocabulary
-----------
-- *node*: a question (is this feature larger than this threshold?) or a leaf with a value.
-- *child*: where a node leads: ``child`` if the answer is no, ``child + 1`` if it is yes.
-- *root*: the first node of a tree; the nodes of a tree lie together.
+A node is a question (is this feature larger than this threshold?) or a leaf with a value; it leads
+to ``child`` if the answer is no, to ``child + 1`` if it is yes. The nodes of a tree lie together.
 """
 
 from __future__ import annotations
@@ -24,26 +21,11 @@ LEAF = -1
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """Trees whose mean is the prediction.
+    """Trees whose mean is the prediction; refused with a ValueError if they are none.
 
-    Parameters
-    ----------
-    feature : (n,) int16
-        Which feature a node looks at; -1 for a leaf, which has 0 in all but ``value``.
-    threshold : (n,) float32
-        A larger value leads to ``child + 1``.
-    child : (n,) int32
-        Index of the first of a node's two children.
-    value : (n,) float32
-        Prediction of a leaf, cells/mm2; 0 for other nodes.
-    root : (trees,) int32
-        Index of each tree's first node, ascending from 0.
-
-    Raises
-    ------
-    ValueError
-        If the arrays are no such trees: other types or lengths, indices out of range, a node with
-        no parent or with two, numbers that are not finite.
+    Of each node (n,): ``feature`` (-1 for a leaf, which has 0 in all but ``value``), ``threshold``,
+    ``child`` and ``value`` (cells/mm2; 0 for what is no leaf). ``root``, (trees,), has the index of
+    each tree's first node, ascending from 0.
     """
 
     feature: np.ndarray
@@ -100,15 +82,7 @@ class Forest:
     def predict(self, patches: np.ndarray) -> np.ndarray:
         """Predict from features, (n, 100) float32, as `cpmlib.cpm.features.patches_at` reads them.
 
-        Returns
-        -------
-        (n,) float64
-            cells/mm2; NaN for a patch with a number that is not finite.
-
-        Raises
-        ------
-        ValueError
-            For an array of another shape or type.
+        Returns (n,) float64, cells/mm2; NaN for a patch with a number that is not finite.
         """
         if patches.ndim != 2 or patches.shape[1] != N_FEATURES or patches.dtype != np.float32:
             found = f"{patches.dtype} of shape {patches.shape}"

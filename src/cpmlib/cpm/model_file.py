@@ -1,12 +1,8 @@
 """A cellularity prediction model and its file.
 
-The file is an ``.npz`` archive of plain arrays and one JSON text; nothing in it is run when it is
-read. NumPy reads it too (``numpy.load(path, allow_pickle=False)``).
-
-Vocabulary
-----------
-- *member*: one part of the archive: ``feature``, ``threshold``, ``child``, ``value``, ``root`` (see
-  `cpmlib.cpm.forest.Forest`) and ``card.json`` (see `cpmlib.cpm.card.ModelCard`).
+The file is an ``.npz`` archive of the arrays of `cpmlib.cpm.forest.Forest` and ``card.json``, a
+`cpmlib.cpm.card.ModelCard`; nothing in it is run when it is read. NumPy reads it too
+(``numpy.load(path, allow_pickle=False)``).
 """
 
 from __future__ import annotations
@@ -62,7 +58,7 @@ def write_model(path: str | os.PathLike[str], model: CpmModel) -> None:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """Describe a member without the time of writing and the kind of system."""
+    """Describe a member without the time of writing or the system."""
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = 3
@@ -73,19 +69,8 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def read_model(path: str | os.PathLike[str]) -> CpmModel:
     """Read a model that `write_model` wrote, and check every part of it.
 
-    Raises
-    ------
-    DatasetError
-        For a file that is absent, truncated, altered, too large, of another kind or of a newer
-        version, and for a model of other inputs, units or patch size than this library makes.
-
-    Examples
-    --------
-    >>> read_model("forest.npz")
-    Traceback (most recent call last):
-        ...
-    cpmlib.study.errors.DatasetError: ...
-      - forest.npz: found no such file; expected a cellularity prediction model. Remedy: ...
+    Raises DatasetError for a file that is absent, truncated, altered, too large, of another kind or
+    of a newer version, and for a model of other inputs, units or patch size than this library's.
     """
     path = Path(path)
     if not path.is_file():

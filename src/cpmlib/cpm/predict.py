@@ -2,16 +2,9 @@
 
 Vocabulary
 ----------
-- *raw map*: what the forest answers, cells/mm2.
-- *normalised map*: what is analysed. The validation study divides the raw values "by the
-  whole-brain intensity SD at the single patient level"; so that the unit stays cells/mm2 the
-  quotient is multiplied by the model's reference SD.
+- *raw map*: what the forest answers, cells/mm2; *normalised map*: what is analysed
+  (`cpmlib.cpm.normalisation`).
 - *extrapolation*: a patch holds a value below or above all that the model has seen of a contrast.
-
-References
-----------
-Nocera G et al. (2025) J Neurooncol, doi 10.1007/s11060-025-05105-x (output divided by its SD).
-Bobholz SA et al. (2022) AJNR Am J Neuroradiol 43:682 (inputs divided by their SD).
 """
 
 from __future__ import annotations
@@ -22,49 +15,42 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from cpmlib.cpm.card import ModelCard
 from cpmlib.cpm.features import (
+    REACH,
     any_in_patch,
     complete,
     feature_offsets,
     padded_volumes,
     patches_at,
 )
-from cpmlib.cpm.inputs import (
-    Normalisation,
-    brain_sd,
-    check_adc_unit,
-    check_normalisation,
-    model_inputs,
-)
 from cpmlib.cpm.model_file import CpmModel
-from cpmlib.cpm.traversal import sum_leaves
+from cpmlib.cpm.normalisation import Normalisation, brain_sd, check_normalisation, output_factor
+from cpmlib.cpm.traversal import MAX_INDEX, sum_leaves
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.mri.volume import Volume, make_image
+from cpmlib.mri.volume import Image, Volume, as_volume, make_image
 from cpmlib.study.errors import fault
 from cpmlib.study.options import MUCH_OUTSIDE
 
-Image = nib.Nifti1Image | Volume
-Images = Mapping[str, Image]
+MAX_VOXEL_DIFFERENCE = 0.10
+"""In-plane voxels may differ from the model's by this share."""
+
+SAME_GRID = 1e-3
+"""Affines that agree to this many mm are taken as equal."""
+
+ADC_FACTOR = 4.0
+"""An ADC whose median in the brain is this many times the training median, or less than one such
+part of it, is in another unit: the units in use are a factor of 1000 or more apart."""
 
 
 @dataclass(frozen=True)
 class CpmResult:
     """A cellularity prediction map and how it came about.
 
-    Parameters
-    ----------
-    image
-        float32, cells/mm2; NaN outside the brain and where a patch has no value.
-    raw_sd
-        Standard deviation of the raw map over the brain, cells/mm2.
-    factor
-        By which the raw map was multiplied: reference SD / `raw_sd` for ``"output"``, else 1.
-    extrapolation
-        float32: for how many contrasts a voxel's patch leaves the training range; NaN as the map.
-    extrapolation_share
-        Per contrast, and for ``"any"`` of them: share of the map's voxels, 0 to 1.
-    no_value_share
-        Share of the brain's voxels without a value, 0 to 1.
+    The image, cells/mm2, is NaN outside the brain and where a patch has no value; it is the raw
+    map, with `raw_sd` over the brain, times the factor. The extrapolation counts for how many
+    contrasts a voxel's patch leaves the training range; its share of the map's voxels, 0 to 1, is
+    given per contrast, and for ``"any"`` of them.
     """
 
     image: nib.Nifti1Image
@@ -72,7 +58,6 @@ class CpmResult:
     factor: float
     extrapolation: nib.Nifti1Image
     extrapolation_share: Mapping[str, float]
-    no_value_share: float
 
     @property
     def warnings(self) -> list[str]:
@@ -89,29 +74,9 @@ class CpmResult:
         ]
 
 
-def predict_map(
-    model: CpmModel, images: Images, mask: Image, *, threads: int | None = None
-) -> nib.Nifti1Image:
-    """Ask the forest about every voxel of a brain; arguments and errors as `cellularity_map`.
-
-    Returns float32, cells/mm2, not normalised; NaN outside the mask and where a patch has no value.
-    """
-    volumes, inside = model_inputs(model.card, images, mask)
-    return make_image(_raw(model, volumes, inside, threads), mask.affine)
-
-
-def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Ask the forest about a few voxels, in one thread and without a copy of the images.
-
-    Arguments and errors as `cpmlib.cpm.features.patches_at`. Returns (n,) float64, cells/mm2, not
-    normalised, equal to `predict_map` when rounded to float32; NaN where a patch has no value.
-    """
-    return model.forest.predict(patches_at(volumes, voxels))
-
-
 def cellularity_map(
     model: CpmModel,
-    images: Images,
+    images: Mapping[str, Image],
     mask: Image,
     normalise: Normalisation = "output",
     *,
@@ -121,16 +86,11 @@ def cellularity_map(
 
     Parameters
     ----------
-    model
     images
         T1w, T1wGd and FLAIR in scanner units and ADC in 1e-6 mm2/s, on one grid with axes R, A, S
         and the model's voxel size in the plane.
     mask
         Brain: 1 inside, 0 outside; on the same grid.
-    normalise
-        ``"output"``: raw map / its standard deviation over the brain * the model's reference SD.
-        ``"input"``: each contrast / its standard deviation over the brain, before the forest; needs
-        a model that was trained so. ``"none"``: the raw map.
     threads
         All processors that this process may use if None. The result is the same.
 
@@ -139,11 +99,9 @@ def cellularity_map(
     DatasetError
         If the images do not fit the model or each other, the ADC is in another unit, no voxel has
         a value, or there is no variation to divide by.
-    ValueError
-        For an unknown `normalise`.
     """
     check_normalisation(model.card, normalise)
-    volumes, inside = model_inputs(model.card, images, mask)
+    volumes, inside = _model_inputs(model.card, images, mask)
     if normalise == "input":
         for name, values in zip(CONTRASTS, volumes, strict=True):
             values /= np.float32(brain_sd(values[inside], name))
@@ -154,29 +112,90 @@ def cellularity_map(
         remedy = "check that the contrasts cover the brain"
         raise fault("model inputs", found, "images of one head", remedy)
     if normalise != "input":
-        check_adc_unit(model.card, volumes[CONTRASTS.index("ADC")][known])
-    # A constant map is an answer too, as long as nothing is divided by its deviation.
-    factor, raw_sd = 1.0, float(raw[known].std(dtype=float))
+        _check_adc_unit(model.card, volumes[CONTRASTS.index("ADC")][known])
     if normalise == "output":
-        raw_sd = brain_sd(raw[known], "raw map")
-        factor = model.card.reference_sd / raw_sd
+        factor, raw_sd = output_factor(raw[known], model.card.reference_sd)
+    else:  # a constant map is an answer, as long as nothing is divided by its deviation
+        factor, raw_sd = 1.0, float(raw[known].std(dtype=float))
     outside, share = _extrapolation(model, volumes, known)
-    return CpmResult(
-        make_image(raw * np.float32(factor), mask.affine),
-        raw_sd,
-        factor,
-        make_image(outside, mask.affine),
-        share,
-        1 - float(known.sum() / inside.sum()),
-    )
+    image = make_image(raw * np.float32(factor), mask.affine)
+    return CpmResult(image, raw_sd, factor, make_image(outside, mask.affine), share)
 
 
-def _percent(share: float) -> str:
-    """Write a share so that neither a little becomes none nor most becomes all."""
-    percent = 100 * share
-    if percent < 1:
-        return "less than 1 %"
-    return "more than 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
+def predict_map(
+    model: CpmModel, images: Mapping[str, Image], mask: Image, *, threads: int | None = None
+) -> nib.Nifti1Image:
+    """Return the raw map; arguments and errors as `cellularity_map`."""
+    volumes, inside = _model_inputs(model.card, images, mask)
+    return make_image(_raw(model, volumes, inside, threads), mask.affine)
+
+
+def predict_at(model: CpmModel, volumes: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Ask the forest about a few voxels, in one thread and without a copy of the images.
+
+    Arguments as `cpmlib.cpm.features.patches_at`. Returns (n,) float64, cells/mm2, not normalised,
+    equal to `predict_map` when rounded to float32; NaN where a patch has no value.
+    """
+    return model.forest.predict(patches_at(volumes, voxels))
+
+
+def _model_inputs(
+    card: ModelCard, images: Mapping[str, Image], mask: Image
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check images against a model; return them, (4, X, Y, Z) float32, and the brain."""
+    every = ", ".join(CONTRASTS)
+    if lacking := [name for name in CONTRASTS if name not in images]:
+        raise fault("model inputs", f"no {' and no '.join(lacking)}", every, "add it")
+    if extra := sorted(map(str, set(images) - set(CONTRASTS))):
+        found = f"{', '.join(extra)} besides the model's inputs"
+        raise fault("model inputs", found, f"{every} only", "leave it out")
+    inside = _inside(as_volume(mask, "brain mask"))
+    shape = mask.shape
+    padded = len(CONTRASTS) * shape[2] * (shape[0] + 2 * REACH) * (shape[1] + 2 * REACH)
+    if padded > MAX_INDEX:
+        raise fault("brain mask", f"a grid of {shape}", "a grid of one head", "crop the images")
+    _check_grid(card, mask.affine)
+    # Stored as NIfTI files are, the first axis running fastest.
+    volumes = np.empty((len(CONTRASTS), *shape[::-1]), dtype=np.float32).transpose(0, 3, 2, 1)
+    for name, target in zip(CONTRASTS, volumes, strict=True):
+        image = images[name]
+        same = tuple(image.shape) == shape
+        if not same or not np.allclose(image.affine, mask.affine, rtol=0, atol=SAME_GRID):
+            found = f"a grid of {tuple(image.shape)} that is not the mask's of {shape}"
+            raise fault(name, found, "all contrasts on one grid", "resample them to one grid")
+        target[:] = as_volume(image, name).data
+    return volumes, inside
+
+
+def _inside(mask: Volume) -> np.ndarray:
+    values = np.nan_to_num(mask.data, nan=0.0)
+    if not np.isin(values, (0, 1)).all():
+        found, remedy = "values other than 0 and 1", "threshold the mask"
+        raise fault("brain mask", found, "1 inside, 0 outside", remedy)
+    if not values.any():
+        remedy = "check how the mask was made"
+        raise fault("brain mask", "no voxel inside", "the voxels of the brain", remedy)
+    return values > 0
+
+
+def _check_grid(card: ModelCard, affine: np.ndarray) -> None:
+    axes = "".join(nib.aff2axcodes(affine))
+    if axes != "RAS":
+        expected = "axes that run to right, anterior and superior"
+        raise fault("grid", f"axes {axes}", expected, "reorder the axes of all images")
+    size = nib.affines.voxel_sizes(affine)[:2]
+    if (np.abs(size / card.voxel_size - 1) > MAX_VOXEL_DIFFERENCE).any():
+        found = f"voxels of {size[0]:.3g} x {size[1]:.3g} mm in the plane"
+        expected = f"the model's {card.voxel_size:.3g} mm to within {MAX_VOXEL_DIFFERENCE:.0%}"
+        raise fault("grid", found, expected, "resample the images to the model's voxel size")
+
+
+def _check_adc_unit(card: ModelCard, adc: np.ndarray) -> None:
+    median, usual = float(np.nanmedian(adc)), card.training_median["ADC"]
+    if not usual / ADC_FACTOR < median < usual * ADC_FACTOR:
+        found = f"a median of {median:g} in the brain"
+        expected = f"a value near {usual:.0f}, in {card.units['ADC']}"
+        raise fault("ADC", found, expected, "convert the map to that unit")
 
 
 def _raw(
@@ -219,3 +238,11 @@ def _extrapolation(
     share["any"] = float((count[known] > 0).mean())
     count[~known] = np.nan
     return count, share
+
+
+def _percent(share: float) -> str:
+    """Write a share so that neither a little becomes none nor most becomes all."""
+    percent = 100 * share
+    if percent < 1:
+        return "less than 1 %"
+    return "more than 99 %" if 99 < percent < 100 else f"{percent:.0f} %"

@@ -1,10 +1,4 @@
-"""Slices with counted cell density, and the patches that are drawn from them.
-
-Vocabulary
-----------
-- *slice*: one axial plane of a patient's images with the density that was counted on it.
-- *counted patch*: the patch of a voxel that has a density and a value in all neighbours.
-"""
+"""Slices with counted cell density, and the patches that are drawn from them."""
 
 from __future__ import annotations
 
@@ -15,30 +9,20 @@ import numpy as np
 
 from cpmlib.cpm.card import InputScaling
 from cpmlib.cpm.features import complete, patches_at
-from cpmlib.mri.grid import SAME_VOXEL_SIZE
 from cpmlib.mri.images import CONTRASTS
-from cpmlib.study.errors import DatasetError, Problem, fault
+from cpmlib.mri.volume import SAME_VOXEL_SIZE
+from cpmlib.study.errors import Problem, fault, told_together
 
 
 @dataclass(frozen=True, eq=False)
 class AutopsySlice:
     """One axial slice whose cells were counted after autopsy, with the images aligned to it.
 
-    Parameters
-    ----------
-    patient
-        All slices of a patient fall on the same side of the split.
-    images
-        Each of `cpmlib.mri.images.CONTRASTS`, (X, Y) float32, the first axis to the patient's
-        right, the second to anterior; ADC in 1e-6 mm2/s; NaN is no value.
-    density : (X, Y) float32
-        Counted cells/mm2; NaN where nothing was counted.
-    voxel_size
-        In the plane, mm.
-    scale
-        Standard deviation of each contrast over the brain, for ``input_scaling="whole-brain SD"``.
-    brain : (X, Y) bool
-        For the standard deviation of the predictions; if None, voxels with a density stand for it.
+    Images, of each of `cpmlib.mri.images.CONTRASTS`, and density (cells/mm2) are (X, Y) float32,
+    the first axis to the patient's right, the second to anterior; NaN is no value. The voxel size
+    is that in the plane, mm. ``scale`` has the standard deviation of each contrast over the brain,
+    for ``input_scaling="whole-brain SD"``; ``brain``, (X, Y) bool, is for that of the predictions,
+    and if None, voxels with a density stand for it.
     """
 
     patient: str
@@ -51,11 +35,7 @@ class AutopsySlice:
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Patches of some slices, one row each.
-
-    Features (n, 100) float32; density (n,) float32, cells/mm2, NaN where nothing was counted; place
-    of the slice in the list (n,) int, and patient (n,) str.
-    """
+    """Patches of some slices, (n, 100), with the density at their centre and the slice's place."""
 
     features: np.ndarray
     density: np.ndarray
@@ -72,19 +52,13 @@ class Patches:
 
 
 def check_slices(slices: Sequence[AutopsySlice], input_scaling: InputScaling) -> None:
-    """Raise a DatasetError with every reason for which slices cannot be trained on.
-
-    These are a contrast too few or too many, shapes or voxel sizes that differ, densities below 0,
-    infinities, and a scale that is needed and not there.
-    """
+    """Raise a DatasetError with every reason for which slices cannot be trained on."""
     if not slices:
         raise fault("autopsy slices", "no slice", "at least one", "add slices")
-    problems = []
-    for number, one in enumerate(slices, 1):
-        name = f"autopsy slice {number} (patient {one.patient})"
-        problems += [Problem(name, *words) for words in _faults(one, slices[0], input_scaling)]
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        for number, one in enumerate(slices, 1):
+            name = f"autopsy slice {number} (patient {one.patient})"
+            problems += [Problem(name, *words) for words in _faults(one, slices[0], input_scaling)]
 
 
 def _faults(
@@ -117,7 +91,7 @@ def _faults(
     return faults
 
 
-def stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
+def _stacked(one: AutopsySlice, input_scaling: InputScaling) -> np.ndarray:
     """Return a slice's contrasts as a model sees them, (4, X, Y, 1) float32."""
     planes = np.stack([np.asarray(one.images[name], dtype=np.float32) for name in CONTRASTS])
     if input_scaling != "none":
@@ -141,7 +115,7 @@ def draw_patches(
     """
     parts = []
     for number, one in enumerate(slices):
-        volumes = stacked(one, input_scaling)
+        volumes = _stacked(one, input_scaling)
         where = np.isfinite(one.density)
         if whole_brain and one.brain is not None:
             where = np.asarray(one.brain, dtype=bool)

@@ -63,17 +63,9 @@ VALIDATION_SHARE = 4
 class TrainingReport:
     """How a training went; densities and errors in cells/mm2.
 
-    Parameters
-    ----------
-    validation
-        A row per leaf size and fold: ``min_samples_leaf``, ``fold``, ``n_patches``, ``rmse``.
-    held_out
-        A row per test patch: ``patient``, ``slice`` (place in list), ``density``, ``predicted``.
-    patient_sd
-        A row per training patient: ``patient``, ``n_patches``, and ``sd`` of the predictions made
-        by a forest that had not seen the patient.
-    rmse_of_mean
-        Test error of always answering the mean of the training densities.
+    ``validation`` has a row per leaf size and fold, ``held_out`` one per test patch, ``patient_sd``
+    one per training patient, with the SD of predictions by a forest that had not seen the patient.
+    ``rmse_of_mean`` is the test error of always answering the mean of the training densities.
     """
 
     validation: pd.DataFrame
@@ -94,28 +86,10 @@ def train(
 ) -> tuple[CpmModel, TrainingReport]:
     """Train and test a model on synthetic slices of five patients or more.
 
-    Parameters
-    ----------
-    slices
-    seed
-        Of the split, the patches drawn and the trees.
-    input_scaling
-        ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
-        ``normalise="input"`` only.
-    n_trees, patches_per_slice
-        Of the final forest; at most.
-    leaf_sizes
-        Candidates; the one with the smallest error over all folds is taken.
-    n_jobs
-        As in scikit-learn; the result does not depend on it.
-
-    Raises
-    ------
-    DatasetError
-        For slices that are incomplete or do not fit each other, too few patients, patients without
-        a counted patch or any brain, or densities that do not vary.
-    ValueError
-        For arguments out of range.
+    Scaling by ``"whole-brain SD"`` divides each contrast by the slice's scale; such a model is for
+    ``normalise="input"`` only. Of the leaf sizes the one with the smallest error over all folds is
+    taken. The seed is that of the split, the patches drawn and the trees; the result does not
+    depend on `n_jobs`, which is scikit-learn's.
     """
     if input_scaling not in INPUT_SCALINGS:
         raise ValueError(f"input_scaling is {input_scaling!r}; expected one of {INPUT_SCALINGS}")
@@ -169,7 +143,6 @@ def _card(
     grown: dict[str, int],
     entries: dict[str, Any],
 ) -> ModelCard:
-    """Complete the entries of a card with what was trained and tested on, and by what software."""
     columns = dict(zip(CONTRASTS, np.split(known.features, len(CONTRASTS), axis=1), strict=True))
     centre = PATCH * PATCH // 2
     sides = {"train": known, "test": unseen}
@@ -193,7 +166,7 @@ def _card(
 
 
 def _patients(slices: Sequence[AutopsySlice], patches: Patches) -> list[str]:
-    """Return the patients in an order that does not depend on that of the slices."""
+    """Return the patients, whatever the order of the slices."""
     patients = sorted({one.patient for one in slices})
     least = FOLDS + 2
     if len(patients) < least:
@@ -249,17 +222,13 @@ def _validate(
 
 
 def _best(validation: pd.DataFrame) -> int:
-    """Return the leaf size with the smallest squared error over all patches of all folds."""
     squared = validation["rmse"] ** 2 * validation["n_patches"]
     total = squared.groupby(validation["min_samples_leaf"]).sum()
     return int(total.index.to_numpy()[total.to_numpy().argmin()])
 
 
 def _patient_sd(brain: Patches, folds: list[list[str]], forests: list[Forest]) -> pd.DataFrame:
-    """Predict each patient by a forest grown without it, as a new patient's map is made.
-
-    Predictions of patients that a forest has seen vary more.
-    """
+    """Predict each patient by a forest grown without it: of seen ones predictions vary more."""
     rows = []
     for fold, forest in zip(folds, forests, strict=True):
         for patient in fold:

@@ -7,9 +7,8 @@ about a block of neighbouring voxels before the next one, so that it stays in th
 
 Vocabulary
 ----------
-- *values*: images or patches as one long row of float32.
-- *start*: place in the values where a patch begins.
-- *offset*: elements from there to a feature.
+- *values*: images or patches as one long row; *start*: where in it a patch begins; *offset*:
+  elements from there to a feature.
 - *lane*: one of the eight patches that are followed together.
 """
 
@@ -48,22 +47,10 @@ def sum_leaves(
 ) -> np.ndarray:
     """Sum the leaves of all trees for each patch, in the order of the trees.
 
-    Parameters
-    ----------
-    values : (m,) float32
-        What the offsets of the nodes refer to.
-    starts : (n,) uint32
-        Where each patch begins; neighbours in this list should be neighbours in the image.
-    nodes : (k,) `NODE`
-        Not checked: a wrong index here reads foreign memory.
-    roots : (trees,) int32
-        First node of each tree.
-    threads
-        All processors that this process may use if None. The result is the same.
-
-    Returns
-    -------
-    (n,) float64
+    Values are float32, starts (n,) uint32, roots (trees,) the first node of each tree; neighbours
+    in the list of starts should be neighbours in the image. Nodes, (k,) `NODE`, are not checked: a
+    wrong index reads foreign memory. Threads are all processors that this process may use if None;
+    the result, (n,) float64, is the same.
     """
     n = len(starts)
     total = np.zeros(n)

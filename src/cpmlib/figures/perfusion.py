@@ -11,8 +11,7 @@ from matplotlib.image import AxesImage
 from cpmlib.figures.slice_marks import draw_sides, draw_target
 from cpmlib.figures.slices import DisplayStyle, Slice, box_of_brain, draw_slice, take_slice
 from cpmlib.figures.style import PANEL, figure_style, name_panels, write_reason
-from cpmlib.mri.perfusion import PerfusionFit
-from cpmlib.mri.voxel_curves import VoxelCurves, voxel_curves
+from cpmlib.mri.rcbv import PerfusionFit, VoxelCurves, voxel_curves
 
 LINES = (
     ("reference", "reference × K1", "#4F4F4F", "--"),

@@ -13,13 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.slice_marks import add_colour_bar, draw_outline, draw_sides, draw_target
@@ -34,6 +31,11 @@ from cpmlib.figures.slices import (
 from cpmlib.figures.style import figure_absent, figure_style, write_reason
 from cpmlib.mri.resampling import Interpolation
 from cpmlib.study.options import ROI_DIAMETER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM")
 """Columns: what the map is made from, and the map."""
@@ -163,6 +165,8 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
         If a row has it, a last column shows over the anatomy where the model extrapolates: yellow
         for one contrast, vermilion for more.
     """
+    from matplotlib.figure import Figure
+
     rows = list(rows)
     if not rows:
         return figure_absent()
@@ -230,6 +234,8 @@ def _draw(ax: Axes, row: QualityRow, name: str, diameter: float) -> AxesImage | 
 
 
 def _draw_extrapolation(ax: Axes, counts: Slice) -> None:
+    from matplotlib.colors import ListedColormap
+
     concerned = np.nan_to_num(counts.values)
     ax.imshow(
         np.ma.masked_less(concerned, 1),

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from cpmlib.figures.slice_marks import (
     add_colour_bar,
@@ -37,6 +34,11 @@ from cpmlib.figures.slices import (
 from cpmlib.figures.style import figure_style, write_reason
 from cpmlib.paper.cases import case_title
 from cpmlib.study.options import ROI_DIAMETER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 SHOWN = ("T1w", "T1wGd", "FLAIR", "ADC", "CPM", "rCBV")
 """Images of a case: T1 before gadolinium, without which no one can say what enhances, then those of
@@ -112,6 +114,8 @@ def figure_representative(cases: Sequence[CaseImages]) -> Figure:
     ValueError
         If there is no case, a target is no point, or a tile is no RGB picture.
     """
+    from matplotlib.figure import Figure
+
     if not cases:
         raise ValueError("no case; expected at least one")
     boxes = [_box(case) for case in cases]
@@ -199,6 +203,8 @@ def _draw_image(
 
 
 def _frame(near: np.ndarray) -> Rectangle:
+    from matplotlib.patches import Rectangle
+
     return Rectangle(
         (near[0, 0], near[0, 1]),
         CLOSE_UP,

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.slice_marks import add_colour_bar, draw_sides, draw_target
@@ -33,6 +32,10 @@ from cpmlib.figures.style import (
 from cpmlib.paper.roi_sensitivity import by_sample, summary
 from cpmlib.paper.subsets import PREDICTORS
 from cpmlib.study.options import ROI_DIAMETER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 90.0
 """Side of a panel, mm: half of a brain's width on each side, and the sphere still a circle."""
@@ -143,6 +146,8 @@ def figure_rois(
         of its slice, and one colour bar; the title of a sphere that was only partly read says why,
         in colour.
     """
+    from matplotlib.figure import Figure
+
     panels = list(panels)
     if not panels:
         return figure_absent()
@@ -192,6 +197,8 @@ def figure_sensitivity(table: pd.DataFrame) -> Figure:
     shift, mean over directions: thin, each sample; thick, their median. Right, the value of each
     sample by both weightings, with the line of equality.
     """
+    from matplotlib.figure import Figure
+
     if "map" not in table:
         return figure_absent()
     samples, overall = by_sample(table), summary(table)

@@ -10,18 +10,18 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
-from matplotlib.image import AxesImage
-from matplotlib.patches import Circle
-from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.slices import PLANES, DisplayStyle, Plane, Slice, world_point
 from cpmlib.study.options import ROI_DIAMETER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.image import AxesImage
 
 SIDES: dict[Plane, tuple[str, str]] = {
     "axial": ("R", "L"),
@@ -62,6 +62,9 @@ def draw_target(
     width
         Of the lines, points.
     """
+    from matplotlib.patches import Circle
+    from matplotlib.patheffects import withStroke
+
     across, up, through = PLANES[slice_.plane]
     world = world_point(target)
     x, y = float(world[across]), float(world[up])
@@ -114,6 +117,8 @@ def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 
 
 def draw_sides(ax: Axes, plane: Plane, size: float = 6.0) -> None:
     """Write at the left and right of the picture which side of the patient that is."""
+    from matplotlib.patheffects import withStroke
+
     left, right = SIDES[plane]
     for x, letter, align in ((0.02, left, "left"), (0.98, right, "right")):
         ax.text(
@@ -131,6 +136,8 @@ def draw_sides(ax: Axes, plane: Plane, size: float = 6.0) -> None:
 
 def draw_scale_bar(ax: Axes, length: float, text: str, colour: str = "white") -> None:
     """Draw a bar of a length in the panel's coordinates at its lower right, with what it says."""
+    from matplotlib.patheffects import withStroke
+
     rim = [withStroke(linewidth=1.5, foreground="white" if colour == "black" else "black")]
     start, end = ax.get_xlim()
     share = length / abs(end - start)
@@ -147,7 +154,7 @@ def add_colour_bar(
     An end of the bar is pointed where values lie beyond the window. ``drawn`` as
     `cpmlib.figures.slices.draw_slice` returns it, one or several.
     """
-    pictures = [drawn] if isinstance(drawn, AxesImage) else drawn
+    pictures = drawn if isinstance(drawn, Sequence) else [drawn]
     values = np.concatenate([np.ma.compressed(np.ma.asarray(p.get_array())) for p in pictures])
     low, high = pictures[0].get_clim()
     below, above = bool((values < low).any()), bool((values > high).any())

@@ -15,20 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import matplotlib as mpl
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.style import write_reason
-from cpmlib.mri.grid import resample_to
 from cpmlib.mri.resampling import Interpolation
-from cpmlib.mri.volume import as_volume
+from cpmlib.mri.volume import as_volume, resample_to
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 Plane = Literal["axial", "coronal", "sagittal"]
 
@@ -267,6 +267,8 @@ def draw_slice(
     AxesImage or None
         For a colour bar; None if the slice has no value, and the panel says so.
     """
+    import matplotlib as mpl
+
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity is {opacity}; expected 0 to 1")
     left, right, bottom, top = slice_.edges

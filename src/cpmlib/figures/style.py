@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 COLOUR = {
     "CET": "#0072B2",
@@ -49,6 +50,7 @@ _RC: dict[Any, Any] = {
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Apply the style while a figure is drawn."""
+    import matplotlib as mpl
     import seaborn as sns
 
     with sns.axes_style("ticks"), mpl.rc_context(_RC):
@@ -73,6 +75,8 @@ def figure_absent(reason: str = NO_IMAGES) -> Figure:
     The reason is the figure's label, so that `cpmlib.book.page.Page.figure` can give it in place
     of a caption and an alternative text, which describe what is not there.
     """
+    from matplotlib.figure import Figure
+
     with figure_style():
         figure = Figure(figsize=(2.4 * PANEL, 0.5 * PANEL), layout="constrained", label=reason)
         ax = figure.subplots()

@@ -18,7 +18,7 @@ from cpmlib.figures.registration import figure_registration, pixels_of_registrat
 from cpmlib.figures.roi import figure_rois, roi_panel
 from cpmlib.figures.slices import pixels
 from cpmlib.figures.style import figure_absent
-from cpmlib.mri.voxel_curves import voxel_curves
+from cpmlib.mri.rcbv import voxel_curves
 
 if TYPE_CHECKING:
     from cpmlib.roi.walkthrough import Walkthrough

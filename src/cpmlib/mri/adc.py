@@ -1,9 +1,9 @@
-r"""ADC of a patient: the study's own map in its unit, or the map made from the diffusion series.
+r"""ADC of a patient: the map of the scanner in its unit, or one made from the diffusion series.
 
 Vocabulary
 ----------
-- *ADC*: apparent diffusion coefficient; normal white matter has about 750e-6 mm2/s, free water at
-  body temperature about 3000e-6 mm2/s. Fluid is the brightest part of an ADC map of a brain.
+- *ADC*: apparent diffusion coefficient; see `cpmlib.mri.diffusion`. Fluid is the brightest part of
+  an ADC map of a brain.
 - *exponential ADC*: :math:`e^{-b\,\mathrm{ADC}}`, a map without unit from 0 to 1, which scanners
   write beside the ADC; its fluid is dark, and its median that of an ADC in 1e-3 mm2/s.
 """
@@ -16,13 +16,13 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from cpmlib.mri.checks import median_of_brain
 from cpmlib.mri.diffusion import apparent_diffusion_coefficient
 from cpmlib.mri.gradients import choose_volumes, shells_of
 from cpmlib.mri.patient import DiffusionSeries
-from cpmlib.mri.plausible import median_of_brain
 from cpmlib.mri.series import inside_mask
-from cpmlib.mri.volume import Volume, as_volume
-from cpmlib.study.errors import DatasetError, Problem, fault
+from cpmlib.mri.volume import Image, Volume, as_volume
+from cpmlib.study.errors import Problem, fault, told_together
 
 MARGIN = 2
 """Voxels by which the brain mask is widened before the tensor is fitted, so that the interpolation
@@ -52,85 +52,65 @@ def fitted_adc(
 ) -> tuple[Volume, list[str]]:
     """Return the ADC of a series, called `name`, on the grid of the brain mask, 1e-6 mm2/s.
 
-    The notes say what it was computed from and what is odd.
-
-    Raises
-    ------
-    DatasetError
-        If volumes differ as those of one b-value do not, the series gives no ADC, or that of the
-        brain is beyond `BRAIN_MEDIAN`.
+    The notes say what it was computed from and what is odd. Volumes that differ as those of one
+    b-value do not, and a median beyond `BRAIN_MEDIAN`, are refused.
     """
-    notes = check_volumes(series, mask, name)
+    notes = _check_volumes(series, mask, name)
     fitted = as_volume(adc_from_series(series, mask, name), name)
     median, (low, high) = median_of_brain(fitted, mask), BRAIN_MEDIAN
     if not low <= median <= high:
         found = f"a median ADC of {median:.4g} in the brain, from the b-values that are given"
         expected = f"{low:g} to {high:g} (1e-6 mm2/s)"
         raise fault(name, found, expected, "check the b-values (s/mm2) and their order")
-    if odd := odd_median(median).removeprefix("; "):
+    if odd := _odd_median(median).removeprefix("; "):
         notes.append(f"ADC: a median of {odd}")
     return fitted.resampled(mask.grid), notes
 
 
-def adc_from_series(
-    series: DiffusionSeries, mask: nib.Nifti1Image | Volume, name: str = "dwi"
-) -> nib.Nifti1Image:
-    """Compute the ADC, 1e-6 mm2/s, on the grid of the series.
+def adc_from_series(series: DiffusionSeries, mask: Image, name: str = "dwi") -> nib.Nifti1Image:
+    """Compute the ADC, 1e-6 mm2/s, on the grid of the series, in and just around the brain.
 
-    It has values in and just around the brain `mask`, which may lie on any grid.
+    The brain mask may lie on any grid.
     """
     brain = as_volume(mask, "mask").resampled(series.grid, "nearest")
     wide = replace(brain, data=ndimage.binary_dilation(brain.inside, iterations=MARGIN))
     return apparent_diffusion_coefficient(series.image, series.bvals, series.bvecs, wide, name=name)
 
 
-def check_volumes(series: DiffusionSeries, mask: Volume, name: str = "dwi") -> list[str]:
+def _check_volumes(series: DiffusionSeries, mask: Volume, name: str) -> list[str]:
     """Compare the brain's median signal in the volumes of each b-value that are used.
 
     Scanners append maps to a series, such as the ADC as one more volume at b = 0, and a volume may
     be lost. Among directions of one b-value the median of a brain hardly differs.
-
-    The brain mask may lie on any grid. Returns notes where medians differ by more than
-    `SIGNALS_NOTED`, and those of `choose_volumes`.
-
-    Raises
-    ------
-    DatasetError
-        Where they differ by more than `SIGNALS_REFUSED`.
     """
     brain = mask.resampled(series.grid, "nearest").inside
     scheme = choose_volumes(series.bvals, series.bvecs, name=name)
     if not brain.any():
         return []  # whoever computes the ADC says so
     used = np.flatnonzero(scheme.used)
-    notes, problems = [], []
-    for shell in shells_of(series.bvals[used]):
-        volumes = used[shell]
-        signal = [float(np.nanmedian(series.image.dataobj[..., v][brain])) for v in volumes]
-        ratio = max(signal) / min(signal) if min(signal) > 0 else np.inf
-        odd = int(np.argmax(np.abs(np.array(signal) - np.median(signal))))
-        found = f"a median signal of the brain of {min(signal):.4g} to {max(signal):.4g} in the "
-        found += f"volumes of b = {series.bvals[volumes[odd]]:g}"
-        if len(volumes) > 2:
-            found += f", {signal[odd]:.4g} in volume {volumes[odd] + 1}"
-        if ratio >= SIGNALS_REFUSED:
-            remedy = "take out what is no such volume, as an appended map, with its b-value and "
-            remedy += "gradient"
-            problems.append(Problem(name, found, "about the same signal in all of them", remedy))
-        elif ratio >= SIGNALS_NOTED:
-            notes.append(f"ADC: {found}; look whether all belong to the series")
-    if problems:
-        raise DatasetError(problems)
+    notes = []
+    remedy = "take out what is no such volume, as an appended map, with its b-value and gradient"
+    with told_together() as problems:
+        for shell in shells_of(series.bvals[used]):
+            volumes = used[shell]
+            signal = [float(np.nanmedian(series.image.dataobj[..., v][brain])) for v in volumes]
+            low, high = min(signal), max(signal)
+            odd = int(np.argmax(np.abs(np.array(signal) - np.median(signal))))
+            found = f"a median signal of the brain of {low:.4g} to {high:.4g} in the volumes of "
+            found += f"b = {series.bvals[volumes[odd]]:g}"
+            if len(volumes) > 2:
+                found += f", {signal[odd]:.4g} in volume {volumes[odd] + 1}"
+            ratio = high / low if low > 0 else np.inf
+            if ratio >= SIGNALS_REFUSED:
+                expected = "about the same signal in all of them"
+                problems.append(Problem(name, found, expected, remedy))
+            elif ratio >= SIGNALS_NOTED:
+                notes.append(f"ADC: {found}; look whether all belong to the series")
     return [*notes, *scheme.notes]
 
 
 def recognise_adc_unit(median_of_brain: float, name: str = "ADC") -> tuple[float, str]:
     """Return the factor to 1e-6 mm2/s and the unit of a map, by the median of the brain in it.
-
-    Raises
-    ------
-    DatasetError
-        If the median is that of a brain in none of the `UNITS`; the map is called `name`.
 
     Examples
     --------
@@ -147,19 +127,12 @@ def recognise_adc_unit(median_of_brain: float, name: str = "ADC") -> tuple[float
     raise fault(name, found, f"a median of {expected}", remedy)
 
 
-def adc_in_units(
-    image: nib.Nifti1Image | Volume, mask: nib.Nifti1Image | Volume, name: str = "ADC"
-) -> tuple[Volume, list[str]]:
+def adc_in_units(image: Image, mask: Image, name: str = "ADC") -> tuple[Volume, list[str]]:
     """Bring an ADC map, an image called `name`, from any of the `UNITS` to 1e-6 mm2/s.
 
     The brain mask lies on the same grid. In the brain the result is NaN where the map has no value
     above 0; outside, it has the map's own values in the new unit. The note says what was assumed.
-
-    Raises
-    ------
-    DatasetError
-        If the image is not 3-D, the mask does not fit, the brain has no value above 0, the unit is
-        not clear, or the fluid is dark.
+    A map of which the unit is not clear, or in which fluid is dark, is refused.
 
     Examples
     --------
@@ -182,7 +155,7 @@ def adc_in_units(
     median = float(np.median(values[known]))
     factor, unit = recognise_adc_unit(median, name)
     note = f"{name}: unit taken as {unit}, since the median of the brain is {median:.4g}"
-    note += _fluid(values[known], name) + odd_median(median * factor)
+    note += _fluid(values[known], name) + _odd_median(median * factor)
     if missing := int((inside & ~known).sum()):
         note += f"; {missing} voxels of the brain have no value above 0 and are left out"
     result = values * np.float32(factor)
@@ -190,14 +163,7 @@ def adc_in_units(
     return replace(volume, data=result), [note]
 
 
-def odd_median(median: float) -> str:
-    """Return what to add to a note on a median, 1e-6 mm2/s, that is not `USUAL_MEDIAN`.
-
-    Examples
-    --------
-    >>> odd_median(450.0)
-    '; 450e-6 mm2/s is low for a brain: look at the map'
-    """
+def _odd_median(median: float) -> str:
     low, high = USUAL_MEDIAN
     if low <= median <= high:
         return ""
@@ -206,7 +172,7 @@ def odd_median(median: float) -> str:
 
 
 def _fluid(values: np.ndarray, name: str) -> str:
-    """Return what to add to a note if no fluid stands out; raise if it is dark."""
+    """Say if no fluid stands out; refuse dark fluid."""
     low, median, high, highest = np.percentile(values, [5, 50, 95, 99])
     if highest >= BRIGHT_FLUID * median:
         return ""

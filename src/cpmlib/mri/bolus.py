@@ -1,23 +1,42 @@
-"""When a bolus of contrast agent passes: baseline, arrival and peak on the brain's mean curve.
+"""When a bolus of contrast agent passes, and in which voxels it stays inside the vessels.
 
 Vocabulary
 ----------
-- *curve*: mean signal of the brain in each volume, arbitrary units.
 - *baseline*: the volumes before the agent arrives, without those before the steady state.
 - *steady state*: after some excitations the signal no longer changes from one to the next; the
   first volumes of a series may be brighter.
-- *drop*: baseline signal minus the lowest.
+- *drop*: baseline signal minus the lowest, on the brain's mean curve.
+- *S0*: mean signal of a voxel in the baseline. *dR2**: see `cpmlib.mri.rcbv`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cpmlib.study.errors import fault
+from cpmlib.study.options import ReferenceRule
 
+TAIL = 10
+"""Volumes at the end whose mean tells whether a voxel enhances (Boxerman 2006)."""
+WITHIN = 1.0
+"""Standard deviations of its own baseline by which the tail of non-enhancing brain may differ."""
+EXACT = 1e-3
+"""Share of the signal by which a tail may differ in a series without noise."""
+MIN_BLOOD = 0.25
+"""Share of the brain's median dR2* of the first pass that a voxel of the reference has at least:
+white matter has more than half, fluid some hundredths. Fluid's signal is at its baseline in the
+end since it never left it."""
+MIN_REFERENCE = 50
+"""Voxels of non-enhancing brain without which there is no reference curve."""
+LOW_SIGNAL = 0.1
+"""Share of the brain's median baseline below which a voxel is air, bone or a susceptibility hole,
+where noise would pass for blood."""
+VOXELS_AT_ONCE = 8192
 MIN_VOLUMES = 20
 """A shorter series holds no baseline, bolus and leakage."""
 MIN_BASELINE = 5
@@ -45,14 +64,8 @@ UNSTEADY = 0.01
 class Bolus:
     """Where on its curve a bolus passes; numbers of volumes, counted from 0.
 
-    Parameters
-    ----------
-    start, end
-        First volume of the baseline and the first after it. The agent arrives after ``end``.
-    peak
-        The darkest volume.
-    drop
-        Share of the baseline signal that is lost at the peak.
+    ``start`` is the first volume of the baseline, ``end`` the first after it; the agent arrives
+    later. ``peak`` is the darkest, and ``drop`` the share of the baseline signal that it has lost.
     """
 
     start: int
@@ -68,17 +81,8 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
     `ARRIVED` of the drop (or three standard deviations of the noise) is the last without agent; it
     is left out of the baseline too, for voxels that the bolus reaches earlier than the mean.
 
-    Parameters
-    ----------
-    curve : (T,) array_like
-        Mean signal of the brain, finite.
-    step
-        Seconds between volumes.
-
-    Raises
-    ------
-    DatasetError
-        If no bolus comes and goes, between enough volumes before and after it, without jumps.
+    The curve, (T,), is finite; its steps are in seconds. Raises DatasetError if no bolus comes and
+    goes, between enough volumes before and after it, without jumps.
 
     Examples
     --------
@@ -124,14 +128,12 @@ def find_bolus(curve: ArrayLike, step: float, name: str = "dsc") -> Bolus:
 
 
 def _jumps(curve: np.ndarray) -> np.ndarray:
-    """Return by how much each volume is brighter, or darker, than both beside it."""
     beside = np.vstack([np.r_[curve[1], curve[:-1]], np.r_[curve[1:], curve[-2]]])
     brighter, darker = curve - beside.max(axis=0), beside.min(axis=0) - curve
     return np.asarray(np.maximum(np.maximum(brighter, darker), 0))
 
 
 def _passes(curve: np.ndarray, peak: int, level: float, drop: float, noise: float) -> bool:
-    """Say whether a drop is large, lasts, and recovers by at least half."""
     if not drop > max(MIN_DROP * level, NOISE_MARGIN * noise):
         return False
     dark = curve < level - drop / 2
@@ -140,9 +142,103 @@ def _passes(curve: np.ndarray, peak: int, level: float, drop: float, noise: floa
 
 
 def _steady(baseline: np.ndarray, noise: float) -> int:
-    """Return the first volume of a baseline that is like those that follow."""
     for start in range(min(MAX_UNSTEADY, len(baseline) - 1)):
         level = np.median(baseline[start + 1 :])
         if abs(baseline[start] - level) <= max(UNSTEADY * level, 3 * noise):
             return start
     return min(MAX_UNSTEADY, max(len(baseline) - 1, 0))
+
+
+def non_enhancing_voxels(
+    tail: np.ndarray, spread: np.ndarray, passed: np.ndarray, rule: ReferenceRule = "baseline"
+) -> np.ndarray:
+    """Say which voxels, (N,) bool, do not enhance, by the signal at the end of the series.
+
+    With ``"baseline"`` the tail must lie within `WITHIN` standard deviations of the voxel's own
+    baseline (Boxerman 2006). The agent that still circulates keeps the tail of normal brain lower;
+    where noise is small this leaves out grey matter, or everything. With ``"circulation"`` the tail
+    must lie as close to what the circulating agent leaves in normal brain: the voxel's mean dR2*
+    times the ratio of tail and mean that is the brain's median.
+
+    `tail` and `spread`, (N,), are the mean signal of the last `TAIL` volumes (NaN where unknown)
+    and the standard deviation of the baseline, over S0; `passed`, (N,), is the mean of -ln(S / S0)
+    from the end of the baseline to that of the series.
+
+    Examples
+    --------
+    >>> tail, passed = np.array([0.96, 0.92, 1.30]), np.array([0.1, 0.2, 0.1])
+    >>> non_enhancing_voxels(tail, np.full(3, 0.02), passed, "circulation")
+    array([ True,  True, False])
+    """
+    if rule == "baseline":
+        return np.abs(tail - 1) <= WITHIN * spread
+    fall = -np.log(tail)
+    known = np.isfinite(fall) & (passed > 0)
+    share = np.median(fall[known] / passed[known]) if known.any() else np.nan
+    return np.abs(fall - share * passed) <= WITHIN * spread + EXACT
+
+
+class Baselines(NamedTuple):
+    """Of each voxel (N,): see `non_enhancing_voxels`; ``first_pass`` is ``passed`` of it alone."""
+
+    s0: np.ndarray
+    tail: np.ndarray
+    spread: np.ndarray
+    passed: np.ndarray
+    first_pass: np.ndarray
+    usable: np.ndarray
+
+
+def curves_of(values: np.ndarray, voxels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the signals (n, T) of voxels (N, 3), some thousand at a time, and which they are."""
+    for start in range(0, len(voxels), VOXELS_AT_ONCE):
+        part = slice(start, start + VOXELS_AT_ONCE)
+        yield part, values[tuple(voxels[part].T)].astype(float)
+
+
+def mean_curve(values: np.ndarray, voxels: np.ndarray, name: str) -> np.ndarray:
+    """Return the mean signal (T,) of the voxels with a finite signal throughout."""
+    total, count = np.zeros(values.shape[3]), 0
+    for _, signal in curves_of(values, voxels):
+        finite = np.isfinite(signal).all(axis=1)
+        total += signal[finite].sum(axis=0)
+        count += int(finite.sum())
+    if not count or not (total > 0).all():
+        found, expected = "no mean signal above 0 in the brain", "magnitudes of a perfusion series"
+        raise fault(name, found, expected, "check the series and the brain mask")
+    return total / count
+
+
+def measure_baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) -> Baselines:
+    """Measure voxels (N, 3) of a series (X, Y, Z, T) before and after the bolus."""
+    s0, tail, spread, passed, first_pass = np.full((5, len(voxels)), np.nan)
+    width = 2 * (bolus.peak - bolus.end) + 1  # as long after the peak as the arrival is before it
+    for part, signal in curves_of(values, voxels):
+        base = signal[:, bolus.start : bolus.end].mean(axis=1)
+        s0[part] = base
+        positive = np.isfinite(signal).all(axis=1) & (signal[:, bolus.start :] > 0).all(axis=1)
+        signal = signal[positive] / base[positive, None]
+        tail[part][positive] = signal[:, -TAIL:].mean(axis=1)
+        spread[part][positive] = signal[:, bolus.start : bolus.end].std(axis=1, ddof=1)
+        fall = -np.log(signal[:, bolus.end :])
+        passed[part][positive] = fall.mean(axis=1)
+        first_pass[part][positive] = fall[:, :width].mean(axis=1)
+    with_signal = s0 > 0
+    if with_signal.mean() < 0.5:
+        found = f"no signal above 0 before the bolus in {np.mean(~with_signal):.0%} of the brain"
+        raise fault(name, found, "magnitudes", "check the series and the brain mask")
+    usable = np.isfinite(tail) & (s0 >= LOW_SIGNAL * np.median(s0[with_signal]))
+    return Baselines(s0, tail, spread, passed, first_pass, usable)
+
+
+def reference_voxels(voxels: Baselines, rule: ReferenceRule, name: str) -> np.ndarray:
+    """Say of which voxels (N,) the reference curve is the mean."""
+    still = non_enhancing_voxels(voxels.tail, voxels.spread, voxels.passed, rule) & voxels.usable
+    if still.any():
+        still &= voxels.first_pass >= MIN_BLOOD * np.median(voxels.first_pass[voxels.usable])
+    if still.sum() < MIN_REFERENCE:
+        found = f"{int(still.sum())} voxels of brain that do not enhance"
+        expected = f"at least {MIN_REFERENCE}, whose mean is the reference curve"
+        remedy = "check the brain mask; where noise is small, set perfusion_reference=circulation"
+        raise fault(name, found, expected, remedy)
+    return still

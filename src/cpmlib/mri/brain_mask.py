@@ -1,5 +1,4 @@
-"""Where the brain is, found on a T1-weighted image by its own contrast and some mathematical
-morphology; where a study brings its own mask, that is checked and used instead.
+"""Where the brain is on a T1-weighted image; a study's own mask is checked and used instead.
 
 The brain is the largest piece of tissue that stays in one piece when everything thinner than a few
 mm (vessels, meninges, optic nerves, skin) is eroded, and that does not reach the skin. No trained
@@ -9,10 +8,8 @@ the mask must agree with that of a template; else that of the template is taken.
 Vocabulary
 ----------
 - *head*: everything inside the skin, filled.
-- *depth*: distance to the nearest air, mm.
 - *tissue*: voxels brighter on T1 than cerebrospinal fluid, bone and air.
 - *core*: tissue at least a radius (mm) away from anything that is not tissue.
-- *mask*: uint8 image, 1 in the brain with ventricles, sulci and lesions, 0 elsewhere.
 """
 
 from __future__ import annotations
@@ -24,11 +21,10 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from cpmlib.mri.grid import WORKING_VOXEL, reference_grid
 from cpmlib.mri.multiresolution import lowest_value
 from cpmlib.mri.template_mask import template_mask
-from cpmlib.mri.volume import Volume, as_volume, make_image
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.volume import WORKING_VOXEL, Image, Volume, as_volume, make_image, reference_grid
+from cpmlib.study.errors import fault
 
 MIN_BRAIN, MAX_BRAIN = 500.0, 2300.0
 """Volumes between which an intracranial content of a child or an adult lies, ml."""
@@ -62,40 +58,19 @@ SULCUS = 6.0
 """Sulci narrower than twice this are closed, mm."""
 
 
-def brain_mask(t1: nib.Nifti1Image | Volume, name: str = "T1w") -> nib.Nifti1Image:
-    """Return the mask of `find_brain`, without its notes."""
-    return find_brain(t1, name)[0]
+def find_brain(t1: Image, name: str = "T1w") -> tuple[nib.Nifti1Image, list[str]]:
+    """Find the brain on a T1-weighted image, called `name`, with or without the skull.
 
-
-def find_brain(
-    t1: nib.Nifti1Image | Volume, name: str = "T1w"
-) -> tuple[nib.Nifti1Image, list[str]]:
-    """Find the brain on a T1-weighted image, with or without the skull.
-
-    Parameters
-    ----------
-    t1
-        T1w (or T1wGd) of a head, 3-D, in any orientation and unit; called `name` in messages.
-
-    Returns
-    -------
-    mask : nibabel.Nifti1Image
-        uint8, on the grid of `t1`: 1 in the brain, its ventricles and sulci included.
-    notes : list of str
-        What its owner should know of the mask; empty for one that can be trusted.
-
-    Raises
-    ------
-    DatasetError
-        If the image is not 3-D, is constant, or what is found has no plausible volume.
+    Returns a mask, uint8 on the grid of `t1`, with ventricles and sulci, and notes on one that
+    should be looked at.
 
     Examples
     --------
     >>> i, j, k = np.ogrid[-25:25, -25:25, -25:25]
     >>> r = 4 * np.sqrt(i**2 + j**2 + k**2)
     >>> head = np.select([r < 68, r < 76, r < 84], [600, 20, 900], 0)
-    >>> mask = brain_mask(Volume(head, np.diag([4.0, 4, 4, 1])))
-    >>> bool(abs(mask_ml(as_volume(mask)) / (4 / 3 * np.pi * 6.8**3) - 1) < 0.05)
+    >>> mask, _ = find_brain(Volume(head, np.diag([4.0, 4, 4, 1])))
+    >>> bool(abs(as_volume(mask).ml / (4 / 3 * np.pi * 6.8**3) - 1) < 0.05)
     True
     """
     volume = as_volume(t1, name)
@@ -111,30 +86,15 @@ def find_brain(
     soft = ndimage.gaussian_filter(found.astype(np.float32), 0.7)
     inside = replace(coarse, data=soft).resampled(volume.grid).inside & ~np.isnan(volume.data)
     remedy = "look at the image; if it is a whole head, supply a brain mask with the study"
-    _check_ml(mask_ml(replace(volume, data=inside)), volume.name, remedy)
+    _check_ml(replace(volume, data=inside), remedy)
     return make_image(inside.astype(np.uint8), volume.affine), notes
 
 
-def check_mask(
-    mask: nib.Nifti1Image | Volume,
-    reference: nib.Nifti1Image | Volume,
-    name: str = "the brain mask",
-) -> None:
-    """Check a brain mask that a study brings.
+def check_mask(mask: Image, reference: Image, name: str = "the brain mask") -> None:
+    """Refuse what is no brain mask, has no plausible volume, or does not fit the reference.
 
-    Parameters
-    ----------
-    mask
-        3-D, in any grid; a probability from 0 to 1, or one label for the brain and 0 elsewhere.
-        Called `name` in messages.
-    reference
-        The image that it must fit.
-
-    Raises
-    ------
-    DatasetError
-        If it is not 3-D, not a mask, has no plausible volume, or lies mostly outside the
-        reference's field of view.
+    Called `name` in messages; in any grid; a probability from 0 to 1, or one label for the brain
+    and 0 elsewhere.
 
     Examples
     --------
@@ -148,34 +108,21 @@ def check_mask(
     remedy = "supply a mask of the whole brain, 1 inside and 0 outside, or none"
     if not (data > 0.5).any():
         expected = "values above 0.5 in the brain"
-        raise DatasetError(Problem(volume.name, "no voxel in the brain", expected, remedy))
+        raise fault(volume.name, "no voxel in the brain", expected, remedy)
     if data.min() < 0 or (data.max() > 1 and len(np.unique(data)) > 2):
         found = f"values from {data.min():g} to {data.max():g}"
-        raise DatasetError(Problem(volume.name, found, "0 and 1, or a probability", remedy))
-    ml = mask_ml(volume)
-    _check_ml(ml, volume.name, remedy)
-    share = mask_ml(volume.resampled(as_volume(reference).grid, "nearest")) / ml
+        raise fault(volume.name, found, "0 and 1, or a probability", remedy)
+    _check_ml(volume, remedy)
+    share = volume.resampled(as_volume(reference).grid, "nearest").ml / volume.ml
     if share < MIN_INSIDE:
         found = f"{100 * share:.0f} % of it in the reference's field of view"
-        expected = f"at least {100 * MIN_INSIDE:.0f} %"
-        raise DatasetError(Problem(volume.name, found, expected, remedy))
+        raise fault(volume.name, found, f"at least {100 * MIN_INSIDE:.0f} %", remedy)
 
 
-def mask_ml(mask: Volume) -> float:
-    """Return the volume of a mask, ml.
-
-    Examples
-    --------
-    >>> round(mask_ml(Volume(np.ones((9, 9, 9)), np.diag([2.0, 2, 2, 1]))), 3)
-    5.832
-    """
-    return float(mask.inside.sum() * mask.voxel_ml)
-
-
-def _check_ml(ml: float, name: str, remedy: str) -> None:
-    if not MIN_BRAIN <= ml <= MAX_BRAIN:
+def _check_ml(mask: Volume, remedy: str) -> None:
+    if not MIN_BRAIN <= mask.ml <= MAX_BRAIN:
         expected = f"{MIN_BRAIN:.0f} to {MAX_BRAIN:.0f} ml"
-        raise DatasetError(Problem(name, f"a brain of {ml:.0f} ml", expected, remedy))
+        raise fault(mask.name, f"a brain of {mask.ml:.0f} ml", expected, remedy)
 
 
 def _checked(found: np.ndarray, head: Volume) -> tuple[np.ndarray, list[str]]:
@@ -274,7 +221,7 @@ def _dilate_in_tissue(core: np.ndarray, radius: float, tissue: np.ndarray) -> np
 
 
 def _around(mask: np.ndarray, margin: float) -> tuple[slice, ...]:
-    """Return the box that holds a mask and a margin, mm; distances are costly outside."""
+    """Return the box of a mask and a margin, mm; distances are costly outside."""
     more = int(margin / WORKING_VOXEL) + 1
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
     return tuple(slice(max(axis.start - more, 0), axis.stop + more) for axis in found)

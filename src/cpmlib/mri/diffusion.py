@@ -4,9 +4,9 @@ Vocabulary
 ----------
 - *ADC*: apparent diffusion coefficient, here always in 1e-6 mm2/s (= um2/s); normal white matter
   has about 750, free water at body temperature about 3000.
-- *MD*: mean diffusivity, one third of the trace of the diffusion tensor. It depends neither on the
-  axes in which the gradients are given nor on their signs.
-- *WLS*, *OLS*: the tensor by weighted or ordinary least squares of the logarithm of the signal.
+- *WLS*, *OLS*: mean diffusivity, one third of the trace of the diffusion tensor, by weighted or
+  ordinary least squares of the logarithm of the signal. It depends neither on the axes in which the
+  gradients are given nor on their signs.
 - *trace-weighted*: ADC from the geometric mean of the diffusion-weighted volumes, as scanners
   compute it.
 - *b-matrix*, *reference*: see `cpmlib.mri.gradients`.
@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 
 from cpmlib.mri.gradients import Method, Scheme, check_gradients, choose_volumes
 from cpmlib.mri.series import grid_of, inside_mask, map_of
-from cpmlib.mri.volume import Volume
+from cpmlib.mri.volume import Image
 from cpmlib.study.errors import fault
 
 MIN_ADC = 1.0
@@ -45,13 +45,13 @@ def apparent_diffusion_coefficient(
     series: nib.Nifti1Image,
     bvals: ArrayLike,
     bvecs: ArrayLike,
-    mask: nib.Nifti1Image | Volume | None = None,
+    mask: Image | None = None,
     method: Method = "auto",
     name: str = "dwi",
 ) -> nib.Nifti1Image:
     r"""Compute the ADC of each voxel from a diffusion series, called `name` in messages.
 
-    With ``"WLS"`` and ``"OLS"`` it is the mean diffusivity of the tensor that dipy fits,
+    With ``"WLS"`` and ``"OLS"`` it is that of the tensor that dipy fits,
     :math:`\ln S_i = \ln S_0 - \mathrm{tr}(B_i D)`, with the b-matrix :math:`B_i = b_i\, g_i g_i^T`
     (Basser 1994). With ``"trace-weighted"`` it is
     :math:`(\overline{\ln S_r} - \overline{\ln S_i}) / (\bar b_i - \bar b_r)`, means over the
@@ -61,14 +61,8 @@ def apparent_diffusion_coefficient(
     logarithm of nearly 0 would outweigh all others (among 12 directions it would make an ADC of
     800 one of 2700 by least squares).
 
-    Parameters
-    ----------
-    series : (X, Y, Z, V) image
-        Signal, arbitrary units.
-    bvals, bvecs, method
-        As `cpmlib.mri.gradients.choose_volumes` takes them.
-    mask
-        3-D, on the same grid; all voxels if None.
+    The mask lies on the grid of the series (X, Y, Z, V); b-values, gradients and method are as
+    `cpmlib.mri.gradients.choose_volumes` takes them.
 
     Returns
     -------
@@ -76,14 +70,6 @@ def apparent_diffusion_coefficient(
         1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, the reference gives
         none, more than `MAX_LOST` of the weighted signals are lost, the signal does not fall with
         b, or the ADC would be above `MAX_ADC`.
-
-    Raises
-    ------
-    DatasetError
-        If b-values, gradients and volumes disagree in number or give no ADC (`choose_volumes`), the
-        mask does not fit, or no voxel has an ADC.
-    ValueError
-        If the method is unknown.
 
     Examples
     --------
@@ -112,7 +98,6 @@ def apparent_diffusion_coefficient(
 
 
 def _adc_of_voxels(signal: np.ndarray, scheme: Scheme) -> np.ndarray:
-    """Return the ADC (N,), 1e-6 mm2/s, of signals (N, U); NaN where there is none."""
     reference = scheme.reference
     usable = np.isfinite(signal).all(axis=1) & (signal[:, reference] > 0).all(axis=1)
     usable &= (signal[:, ~reference] <= 0).mean(axis=1) <= MAX_LOST

@@ -2,7 +2,6 @@
 
 Vocabulary
 ----------
-- *b-value*: strength of the diffusion weighting, s/mm2. *Gradient*: its direction, a unit vector.
 - *b-matrix*: b g g^T for a gradient g. A volume with a b-value and a gradient of zeros is taken as
   an average over directions, as scanners write *trace images*; its b-matrix is b/3 on the diagonal.
 - *shell*: volumes of one b-value, which scanners round to their steps (1485 to 1510 is one).
@@ -57,21 +56,9 @@ GIVE_MAP = "give the ADC map that the scanner made (its name ends in _ADC.nii.gz
 class Scheme:
     """Which volumes of a series give the ADC, and how.
 
-    Parameters
-    ----------
-    used : (V,) bool
-        Of all volumes; the others are of those used.
-    reference : (U,) bool
-        Volumes of the reference.
-    b_matrices : (U, 3, 3)
-        s/mm2.
-    weights : (U,)
-        In a mean over directions; each direction of a shell counts once, however often it was
-        measured. They sum to 1 over the reference and over the others.
-    method
-        ``"WLS"``, ``"OLS"`` or ``"trace-weighted"``.
-    notes
-        What is used, left out and assumed.
+    Of all volumes, ``used`` are (V,) bool; of these, ``reference`` is (U,) bool, the b-matrices are
+    (U, 3, 3), s/mm2, and the weights (U,) those in a mean over directions: each direction of a
+    shell counts once, and they sum to 1 over the reference and over the others.
     """
 
     used: np.ndarray
@@ -87,11 +74,6 @@ def read_gradients(bval: Path, bvec: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Of the gradients there are three rows of V numbers (FSL and BIDS), or V rows of three. Three of
     three are taken as the former.
-
-    Raises
-    ------
-    DatasetError
-        If a file is absent, is no text of numbers, or both do not agree.
 
     Examples
     --------
@@ -136,13 +118,7 @@ def _check_b_values(bvals: np.ndarray, name: str) -> None:
 def check_gradients(
     bvals: ArrayLike, bvecs: ArrayLike, count: int, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return b-values (V,) and gradients (V, 3) that fit `count` volumes.
-
-    Raises
-    ------
-    DatasetError
-        If their number differs, or a b-value is no finite number from 0.
-    """
+    """Return b-values (V,) and gradients (V, 3) that fit `count` volumes; refuse others."""
     b, g = np.array(bvals, dtype=float), np.array(bvecs, dtype=float)
     if b.shape != (count,):
         found = f"{count} volumes and {b.size} b-values"
@@ -169,15 +145,8 @@ def choose_volumes(
         Gradients in any axes, of one length; NaN is allowed up to b = 50. Zeros at higher b mark
         averages over directions, which are used where the directions do not suffice.
     method
-        ``"WLS"`` or ``"OLS"``: a tensor by (weighted) least squares. ``"trace-weighted"``: from
-        the mean logarithm over directions. ``"auto"``: ``"WLS"`` where the directions determine a
+        As in `cpmlib.mri.diffusion`; ``"auto"`` is ``"WLS"`` where the directions determine a
         tensor, else ``"trace-weighted"``.
-
-    Raises
-    ------
-    DatasetError
-        If there is no reference up to `MAX_REFERENCE` or no higher b-value up to `MAX_B`, gradients
-        differ in length, or the directions determine neither a tensor nor a trace.
 
     Examples
     --------
@@ -237,10 +206,7 @@ def _check_range(b: np.ndarray, reference: np.ndarray, weighted: np.ndarray, nam
 def _unit_vectors(
     b: np.ndarray, g: np.ndarray, weighted: np.ndarray, name: str
 ) -> tuple[np.ndarray, float]:
-    """Return gradients of length 1, or of zeros, and the length that they had.
-
-    Where b is about 0, a direction has no meaning and may be NaN.
-    """
+    """Return gradients of length 1, or of zeros where they mean nothing, and their length."""
     length = np.linalg.norm(g, axis=1)
     needed = weighted | ((b > SAME_B) & (b <= MAX_REFERENCE))
     unknown = np.flatnonzero(needed & ~np.isfinite(length))
@@ -306,7 +272,7 @@ def _no_trace(matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray) 
 def _mean_weighting(
     matrices: np.ndarray, weights: np.ndarray, reference: np.ndarray
 ) -> tuple[float, float]:
-    """Return the trace of the mean b-matrix, s/mm2, and how far it is from even, of trace 1."""
+    """Return the trace of the mean b-matrix, s/mm2, and how uneven it is."""
     signed = np.where(reference, -weights, weights)
     mean = np.einsum("v,vij->ij", signed, matrices)
     span = float(np.trace(mean))
@@ -316,7 +282,6 @@ def _mean_weighting(
 
 
 def _b_matrices(b: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Return the b-matrices (V, 3, 3); without a direction, weighted alike along all axes."""
     plain = ~g.any(axis=1)
     products = np.einsum("vi,vj->vij", g, g)
     products[plain] = np.eye(3) / 3

@@ -1,10 +1,4 @@
-"""Reading and writing images: the one place that touches NIfTI files.
-
-Vocabulary
-----------
-- *image*: a `nibabel.Nifti1Image` in memory, float32; NaN means that a voxel has no value.
-- *contrast*: one of the inputs of a cellularity prediction map.
-"""
+"""Reading and writing images: the one place that touches NIfTI files."""
 
 from __future__ import annotations
 
@@ -21,10 +15,10 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import DatasetError, fault
 
 CONTRASTS = ("T1w", "T1wGd", "FLAIR", "ADC")
-"""In the order in which a model sees them: T1, T1 after gadolinium, FLAIR, ADC."""
+"""Inputs of a cellularity prediction map, in the order in which a model sees them."""
 
 MAX_VOXELS = 2**29
 """More voxels than any clinical series has; a header that claims more is corrupt."""
@@ -51,27 +45,15 @@ _UNREADABLE = (*_NOT_NIFTI, ValueError, OverflowError, MemoryError, TypeError, K
 
 
 def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1Image:
-    """Read a NIfTI image whole and check it.
+    """Read a NIfTI image, ``.nii`` or ``.nii.gz``, whole and check it.
 
-    Parameters
-    ----------
-    path
-        File ending in ``.nii`` or ``.nii.gz``.
-    dimensions
-        3 for a volume, 4 for a series; a series of one volume is read as a volume.
+    `dimensions` are 3 for a volume, 4 for a series; a series of one volume is read as a volume.
+    Values are float32, scaled by the header's slope and intercept. Of the header only sform and
+    qform are kept.
 
-    Returns
-    -------
-    nibabel.Nifti1Image
-        float32, scaled by the header's slope and intercept. Of the header only sform and qform
-        are kept.
-
-    Raises
-    ------
-    DatasetError
-        For a file that is absent, truncated, corrupt or of another kind; a header with absurd or
-        unexpected dimensions, or without scanner coordinates, or in another unit than mm; a
-        singular affine; infinities; an image without any value.
+    Raises DatasetError for a file that is absent, truncated, corrupt or of another kind; a header
+    with absurd or unexpected dimensions, without scanner coordinates, or in another unit than mm; a
+    singular affine; infinities; an image without any value.
 
     Examples
     --------
@@ -107,17 +89,12 @@ def read_image(path: str | os.PathLike[str], dimensions: int = 3) -> nib.Nifti1I
 
 
 def check_file(path: str | os.PathLike[str], dimensions: int = 3) -> tuple[tuple[int, ...], int]:
-    """Check a file's header without reading the image; raise as `read_image`.
-
-    Returns its shape and the code of the space that its affine leads to: 1 the scanner's, 2
-    another image's.
-    """
+    """Check a file's header as `read_image` does; return the shape and the code of its space."""
     image = _open(Path(path))
     return _check_header(image, Path(path).name, dimensions), _space_code(image)
 
 
 def _check_header(image: nib.Nifti1Image, file: str, dimensions: int) -> tuple[int, ...]:
-    """Return the shape of an image of so many dimensions, or raise a DatasetError."""
     shape = tuple(int(n) for n in image.shape)
     if len(shape) > dimensions and set(shape[dimensions:]) == {1}:
         shape = shape[:dimensions]
@@ -164,21 +141,8 @@ def write_image(
 ) -> None:
     """Write an image as a whole or not at all; equal images give equal bytes.
 
-    Parameters
-    ----------
-    path
-        File ending in ``.nii`` or ``.nii.gz``; its folder is made if needed.
-    image
-        Of 3 or 4 dimensions.
-    slope
-        Store 16-bit whole numbers, each worth this much (`quantised`); float32 if None.
-    repetition_time
-        Seconds between the volumes of a series.
-
-    Raises
-    ------
-    ValueError
-        For NaN where whole numbers are to be stored, or another suffix.
+    With a slope, 16-bit whole numbers are stored, each worth this much (`quantised`), else float32.
+    The repetition time is in seconds.
     """
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
@@ -240,7 +204,7 @@ def _open(path: Path) -> nib.Nifti1Image:
 
 
 def _keep_qform(read: nib.Nifti1Image, image: nib.Nifti1Image) -> None:
-    """Keep the header's second description of where the image lies, for whoever compares them."""
+    """Keep the header's second description of where the image lies, which is compared later."""
     if int(image.header["sform_code"]) and int(image.header["qform_code"]):
         with contextlib.suppress(HeaderDataError, ValueError):  # numbers that are no rotation
             qform = image.header.get_qform()
@@ -249,10 +213,7 @@ def _keep_qform(read: nib.Nifti1Image, image: nib.Nifti1Image) -> None:
 
 
 def _decompressed(path: Path, image: nib.Nifti1Image) -> bytes:
-    """Return a compressed file's content, read to its end, where its checksum stands.
-
-    nibabel stops at the last voxel and would take what a damaged file yields until then.
-    """
+    """Read a compressed file to its end, where its checksum stands; nibabel stops before it."""
     with gzip.open(path, "rb") as stream:
         content = stream.read(_bytes_of(image))
         if stream.read(_MAX_AFTER + 1)[_MAX_AFTER:]:
@@ -261,14 +222,13 @@ def _decompressed(path: Path, image: nib.Nifti1Image) -> bytes:
 
 
 def _bytes_of(image: nib.Nifti1Image) -> int:
-    """Return how long a file is by its header, decompressed."""
     voxels = int(np.prod(image.shape, dtype=object))
     offset = image.dataobj.offset  # type: ignore[attr-defined]
     return int(offset) + voxels * image.get_data_dtype().itemsize
 
 
 def _said(error: BaseException) -> str:
-    """First line of another library's message, without the paths that it may hold."""
+    """Return the first line of a library's message, without the paths that it may hold."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     words = [w for w in lines[0].split() if "/" not in w and "\\" not in w]
     return " ".join(words)[:120] or type(error).__name__
@@ -280,4 +240,4 @@ def _fault(
     expected: str = "a whole NIfTI image",
     remedy: str = "copy or convert the file again",
 ) -> DatasetError:
-    return DatasetError(Problem(file, found, expected, remedy))
+    return fault(file, found, expected, remedy)

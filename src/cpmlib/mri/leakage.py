@@ -5,12 +5,8 @@ projection). R(t) is the same for all voxels: what the exponential integral of R
 a unit vector q(k), is a smooth curve in k, and the sum of squares falls by :math:`(y \cdot q(k))^2`
 for a voxel's curve y. One polynomial for q serves every voxel.
 
-Vocabulary
-----------
-- *curve*: dR2* of a voxel, 1/s, at times 0, step, 2 step, ... from the last baseline volume.
-- *reference*: R(t), the mean curve of non-enhancing brain, 1/s.
-- *escaped*: int_0^t R(u) exp(-k (t - u)) du, without unit; K2 times it is the agent's effect from
-  outside the vessels. K1, K2, k: see `cpmlib.mri.perfusion`.
+R(t), K1, K2 and k are as in `cpmlib.mri.rcbv`. *Escaped* is int_0^t R(u) exp(-k (t - u)) du,
+without unit; K2 times it is the agent's effect from outside the vessels.
 
 References
 ----------
@@ -32,8 +28,8 @@ from cpmlib.study.options import LeakageCorrection
 MAX_RATE = 0.03
 """Upper bound of k, 1/s: 1.8 per minute. In gliomas dynamic contrast-enhanced imaging finds about
 0.4 per minute (Skinner 2016: a transfer constant of 0.1 per minute over a volume fraction of 0.28).
-With a larger k the escaped curve nears the reference itself, and a bolus that comes later or more
-slowly than the reference is fitted as leakage. For a delay of 1 s the blood volume reads
+With a larger k, a bolus that comes later or more slowly than the reference is fitted as leakage.
+For a delay of 1 s the blood volume reads
 
 ====================  =====  =====  =====  =====  ============
 bound of k, 1/s       0.1    0.05   0.03   0.02   0 (one way)
@@ -55,16 +51,10 @@ SMALL = 0.1
 class LeakageFit:
     """The fitted model of N voxels.
 
-    Parameters
-    ----------
-    k1, k2, k : (N,)
-        K1 has no unit, K2 and k are in 1/s; K2 and k are 0 where they were not fitted.
-    leaked : (N, T)
-        K2 times the escaped curve, 1/s: what the correction adds to the curve.
-    sum_of_squares, residual_sd : (N,)
-        Of the residuals, 1/s^2 and, with the degrees of freedom of the fit, 1/s.
-    r2 : (N,)
-        Share of the variance of the curve that the model explains; NaN for a constant curve.
+    K1 has no unit, K2 and k are in 1/s; K2 and k are 0 where they were not fitted. ``leaked``,
+    (N, T), is what the correction adds to the curve, 1/s. ``sum_of_squares`` (1/s^2) and
+    ``residual_sd`` (1/s, by the degrees of freedom) are those of the residuals, ``r2`` the share of
+    the variance of the curve that the model explains; NaN for a constant curve.
     """
 
     k1: np.ndarray
@@ -79,20 +69,9 @@ class LeakageFit:
 def convolve_exponential(curve: ArrayLike, step: float, k: ArrayLike) -> np.ndarray:
     r"""Integrate a curve against an exponential, :math:`\int_0^t R(u)\, e^{-k (t - u)}\, du`.
 
-    The integral is exact for the straight lines that join the points of the curve; with k = 0 it is
-    the cumulative trapezoidal rule.
-
-    Parameters
-    ----------
-    curve : (T,) array_like
-        At equal steps of so many seconds, 1/s.
-    k : (M,) array_like
-        Rates, 1/s, from 0.
-
-    Returns
-    -------
-    (M, T)
-        Without unit; 0 at the first point.
+    The integral is exact for the straight lines that join the points of the curve, (T,) in 1/s at
+    equal steps in seconds; with k = 0 it is the cumulative trapezoidal rule. Rates k, (M,), are in
+    1/s from 0. Returns (M, T), without unit; 0 at the first point.
 
     Examples
     --------
@@ -118,23 +97,10 @@ def fit_leakage(
 ) -> LeakageFit:
     """Fit the leakage model to the curves of many voxels by least squares.
 
-    Parameters
-    ----------
-    curves, reference : (N, T) and (T,) array_like
-        dR2* from the last baseline volume on, at steps of so many seconds, 1/s, finite.
-    leakage
-        ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`; ``"unidirectional"`` K1 and
-        K2 with k = 0; ``"none"`` K1 alone.
-
-    Returns
-    -------
-    LeakageFit
-        The sum of squares of a bidirectional fit is never above that of the unidirectional one.
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit, values or a step that no fit can use, an unknown correction.
+    Curves (N, T) and reference (T,) are dR2* from the last baseline volume on, at steps of so many
+    seconds, 1/s, finite. ``"bidirectional"`` fits K1, K2 and k from 0 to `MAX_RATE`;
+    ``"unidirectional"`` K1 and K2 with k = 0; ``"none"`` K1 alone.
+    The sum of squares of a bidirectional fit is never above that of the unidirectional one.
 
     Examples
     --------
@@ -164,7 +130,7 @@ def fit_leakage(
 
 
 class _Linear(NamedTuple):
-    """The model at given rates k: K1, K2 and sum of squares (N,), and the leaked part (N, T)."""
+    """The model at given rates k: (N,), and the leaked part (N, T)."""
 
     k1: np.ndarray
     k2: np.ndarray
@@ -254,7 +220,7 @@ def _best_rate(y: np.ndarray, r: np.ndarray, step: float) -> np.ndarray:
 
 
 def _describe(y: np.ndarray, fit: _Linear, k: np.ndarray, fitted: int) -> LeakageFit:
-    """Say how well the model with so many fitted parameters explains the curves."""
+    """Describe the fit of a model of so many parameters."""
     centred = y - y.mean(axis=1, keepdims=True)
     total = np.einsum("nt,nt->n", centred, centred)
     r2 = np.where(total > 0, 1 - fit.squares / np.where(total > 0, total, 1), np.nan)

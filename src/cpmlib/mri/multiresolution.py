@@ -2,9 +2,7 @@
 
 Vocabulary
 ----------
-- *fixed*, *moving*: the image that stays, and the one that is brought to it.
 - *level*: one step of the pyramid; both images in isotropic voxels of one size.
-- *inside*: the voxels of the fixed image at which the metric is computed.
 
 References
 ----------
@@ -24,7 +22,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from cpmlib.mri.volume import Grid, Volume
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.study.errors import fault
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813 (its usual name)
@@ -55,19 +53,10 @@ image is not counted, and few voxels agree by chance."""
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """An image at one level, on an axis-aligned grid.
+    """An image at one level. ITK gets RAS+ on both sides and no direction cosines.
 
-    ITK calls its axes L, P, S, but computes with whatever coordinates it is given: with RAS+ on
-    both sides and no direction cosines, no sign has to be turned anywhere.
-
-    Parameters
-    ----------
-    data : (X, Y, Z) float32
-        Values without their extremes; the lowest where there is none.
-    inside : (X, Y, Z) bool
-        Where the metric is computed if this image is the fixed one: the mask and 6 mm around it.
-    grid
-        Its affine is diagonal.
+    Values are without their extremes, and the lowest where there is none; inside are the voxels at
+    which the metric is computed if this image is the fixed one. The grid's affine is diagonal.
     """
 
     data: np.ndarray
@@ -76,7 +65,7 @@ class Level:
 
     @classmethod
     def of(cls, volume: Volume, voxel_size: float, mask: Volume | None = None) -> Level:
-        """Resample a volume, and where it counts; refuse one without contrast."""
+        """Resample a volume, and where it counts."""
         lowest = lowest_value(volume, "a head")
         grid = _axis_aligned(volume.grid, voxel_size)
         # Images without the skull may hold no value around the brain, which is background too.
@@ -84,22 +73,16 @@ class Level:
         values = Volume(filled, volume.affine, volume.name).resampled(grid).data
         inside = ~np.isnan(values)
         if not inside.any():
-            found, remedy = "hardly any value", "check the export"
-            raise DatasetError(Problem(volume.name, found, "a head", remedy))
+            raise fault(volume.name, "hardly any value", "a head", "check the export")
         if mask is not None:
             there = mask.resampled(grid, "nearest").inside
             if not (there & inside).any():
-                found, expected = "no voxel in the image", "a mask of the image"
-                raise DatasetError(Problem(mask.name, found, expected, "check it"))
+                raise fault(mask.name, "no voxel in the image", "a mask of the image", "check it")
             away = ndimage.distance_transform_edt(~there) * voxel_size
             inside &= away <= max(MARGIN, voxel_size)
         # Single very bright voxels would leave few bins of the histogram for the brain.
         low, high = np.percentile(values[inside], [0.1, 99.5])
         return cls(np.clip(np.nan_to_num(values, nan=low), low, high), inside, grid)
-
-    def to_itk(self, array: np.ndarray) -> sitk.Image:
-        """Return an array on this grid for ITK, its world in RAS+."""
-        return itk_image(array, np.diag(self.grid.affine)[:3], self.grid.affine[:3, 3])
 
     @cached_property
     def points(self) -> np.ndarray:
@@ -128,8 +111,7 @@ def lowest_value(volume: Volume, expected: str) -> float:
     """Return the lowest value, or raise a DatasetError if the values do not differ."""
     data = volume.data
     if np.isnan(data).all() or np.nanmin(data) == np.nanmax(data):
-        found = "no contrast at all"
-        raise DatasetError(Problem(volume.name, found, expected, "check the export"))
+        raise fault(volume.name, "no contrast at all", expected, "check the export")
     return float(np.nanmin(data))
 
 
@@ -158,10 +140,7 @@ def _axis_aligned(grid: Grid, voxel_size: float) -> Grid:
 def best_start(moving: Volume, fixed: Volume, mask: Volume | None) -> sitk.Euler3DTransform:
     """Optimise several initial transforms at the coarsest level; return the best end.
 
-    Raises
-    ------
-    RuntimeError
-        If the images overlap from none of them.
+    Raises RuntimeError if the images overlap from none of them.
     """
     target, source = Level.of(fixed, COARSEST, mask), Level.of(moving, COARSEST)
     turns = np.radians(TURN) * np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
@@ -183,10 +162,7 @@ def best_start(moving: Volume, fixed: Volume, mask: Volume | None) -> sitk.Euler
 def optimise(transform: sitk.Transform, fixed: Level, moving: Level) -> float:
     """Improve a transform in place and return the metric (lower is better).
 
-    Raises
-    ------
-    RuntimeError
-        If the images do not overlap.
+    Raises RuntimeError if the images do not overlap.
     """
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
@@ -199,7 +175,12 @@ def optimise(transform: sitk.Transform, fixed: Level, moving: Level) -> float:
     if share < 1:
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(float(share), SEED)
-    method.SetMetricFixedMask(fixed.to_itk(fixed.inside.astype(np.uint8)))
+    arrays = (fixed, fixed.inside.astype(np.uint8)), (fixed, fixed.data), (moving, moving.data)
+    where, *images = (
+        itk_image(array, np.diag(level.grid.affine)[:3], level.grid.affine[:3, 3])
+        for level, array in arrays
+    )
+    method.SetMetricFixedMask(where)
     method.SetInterpolator(sitk.sitkLinear)
     voxel = float(fixed.grid.affine[0, 0])
     method.SetOptimizerAsRegularStepGradientDescent(
@@ -210,7 +191,6 @@ def optimise(transform: sitk.Transform, fixed: Level, moving: Level) -> float:
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
-    images = (level.to_itk(level.data.astype(np.float32)) for level in (fixed, moving))
     method.Execute(*images)
     return float(method.GetMetricValue())
 

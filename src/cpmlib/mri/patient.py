@@ -1,10 +1,4 @@
-"""The images of one patient, read and checked.
-
-Vocabulary
-----------
-- *series*: a 4-D image: volumes along gradient directions (diffusion) or in time (perfusion).
-- *b-value*: diffusion weighting, s/mm2. Times in seconds.
-"""
+"""The images of one patient, read and checked. Times are in seconds, b-values in s/mm2."""
 
 from __future__ import annotations
 
@@ -97,16 +91,9 @@ class PerfusionSeries(Series):
 
 @dataclass(frozen=True)
 class PatientImages:
-    """What there is of one patient.
+    """What there is of one patient: images and names of their files by kind.
 
-    Parameters
-    ----------
-    volumes
-        Image by kind (`cpmlib.study.names.KINDS`).
-    diffusion, perfusion
-        The series, where the map made from it is not there already.
-    names
-        Name of the file by kind, for messages.
+    Kinds are those of `cpmlib.study.names.KINDS`. Of a map that is there, the series is not read.
     """
 
     volumes: Mapping[str, nib.Nifti1Image] = field(default_factory=dict)
@@ -138,14 +125,7 @@ class PatientImages:
 
 
 def read_patient(files: PatientFiles) -> PatientImages:
-    """Read a patient's images.
-
-    Raises
-    ------
-    DatasetError
-        For every file that cannot be used (`cpmlib.mri.images.read_image`), and for a series whose
-        texts are missing or do not fit it.
-    """
+    """Read a patient's images; every file that cannot be used is told in one DatasetError."""
     volumes, diffusion, perfusion = {}, None, None
     with told_together() as problems:
         for kind in VOLUMES:
@@ -167,7 +147,6 @@ def read_patient(files: PatientFiles) -> PatientImages:
 
 
 def _aligned(files: PatientFiles) -> tuple[str, ...]:
-    """Say which images may lie in another space than the targets, by their headers."""
     kinds = [kind for kind in files.images if _header(files, kind)[1] == ALIGNED]
     found = "the header says that it is aligned to another image (code 2)"
     return (f"{', '.join(kinds)}: {found}; taken as scanner space",) if kinds else ()
@@ -193,9 +172,7 @@ def check_patient(files: PatientFiles) -> list[Problem]:
 
 
 def missing_contrasts(kinds: Collection[str]) -> list[str]:
-    """Return the contrasts that a cellularity map needs beside the kinds of images that are there.
-
-    A diffusion series gives the ADC.
+    """Return the contrasts that a cellularity map needs beside these; a series gives the ADC.
 
     Examples
     --------
@@ -220,7 +197,7 @@ def without_contrasts(participant_id: str, kinds: Collection[str]) -> list[Probl
 
 
 def _gradients(path: Path, shape: Sequence[int], texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-    """Read the b-values and gradients of a series: of each text the one nearest to it."""
+    """Of each text the one nearest to the series is taken."""
     with told_together() as problems:
         for end, remedy in REMEDIES.items():
             if not texts[end]:
@@ -255,10 +232,8 @@ def _times(path: Path, texts: Texts) -> tuple[float, float]:
             problems.append(Problem(name, found, expected, f"correct '{key}'", column=key))
     repetition, echo = times
     if echo >= repetition:
-        found, expected = (
-            f"an echo after {echo:g} s",
-            f"one before the repetition, {repetition:g} s",
-        )
+        expected = f"one before the repetition, {repetition:g} s"
+        found = f"an echo after {echo:g} s"
         raise fault(name, found, expected, "correct both times", column="EchoTime")
     return repetition, echo
 
@@ -268,7 +243,7 @@ def _beside(series: Path, end: str) -> str:
 
 
 def _other_step(path: Path, repetition_time: float) -> tuple[str, ...]:
-    """Say so if the header of a series gives another time between volumes than the sidecar."""
+    """Note another time between volumes in the header than in the sidecar."""
     header = nib.Nifti1Image.from_filename(path).header  # reads no voxel
     step = float(header.get_zooms()[3]) * SECONDS.get(header.get_xyzt_units()[1], 0.0)
     if step <= 0 or abs(step / repetition_time - 1) <= MAX_STEP_DIFFERENCE:

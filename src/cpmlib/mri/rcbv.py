@@ -1,30 +1,123 @@
-"""rCBV of a patient whose study has the perfusion series instead of a map.
+"""DSC series -> relative cerebral blood volume, corrected for leakage in both directions.
+
+A bolus of gadolinium darkens a T2*-weighted series while it passes. The area under the change of
+relaxation rate is the blood volume, unless the agent leaves the vessels: outside, it shortens T1
+(brighter, volume too low) or T2* (darker, too high). With R(t) the mean curve of brain that does
+not enhance, a voxel's curve is modelled as (Leu 2016; CAPLEX M.LC1.002)
+
+    dR2*(t) = K1 R(t) - K2 int_0^t R(u) exp(-k (t - u)) du
+
+and corrected to dR2*(t) + K2 int_0^t R(u) exp(-k (t - u)) du.
+
+R(t) has one arrival and one width of the bolus. Where it comes later or passes more slowly, as
+behind a narrowed artery, the difference is fitted as leakage of the T2* kind, with k at its upper
+bound, and the corrected blood volume is too low; where it comes earlier, too high. R2 does not show
+it. So the share of the brain with k at its bound is reported, and the uncorrected map is kept.
 
 Vocabulary
 ----------
-- *share*: how much of a voxel of the series is white matter, 0 to 1.
-- *unit*: the mean blood volume of normal-appearing white matter, which rCBV is a multiple of.
+- ``dR2*``: change of the relaxation rate from that before the bolus, -ln(S / S0) / TE, 1/s.
+- *reference curve*, R(t): mean dR2* of the non-enhancing brain, 1/s.
+- *K1*: share of the reference curve in the voxel's, without unit: its blood volume.
+- *K2*: leakage, 1/s; above 0 where T1 shortening prevails, below 0 where T2* does.
+- *k*: rate of return into the vessels, 1/s. *Unidirectional*: k = 0, the agent stays outside
+  (Boxerman, Schmainda and Weisskoff 2006). *Bidirectional*: k is fitted.
+- *CBV*: area under the curve; *rCBV*: CBV over the mean CBV of normal-appearing white matter.
+
+References
+----------
+Boxerman JL, Schmainda KM, Weisskoff RM (2006) AJNR Am J Neuroradiol 27:859.
+Leu K, Boxerman JL, Cloughesy TF et al. (2016) AJNR Am J Neuroradiol 37:1440.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import get_args
 
 import nibabel as nib
+import numpy as np
 
-from cpmlib.mri.abnormal import abnormal_tissue
+from cpmlib.mri.bolus import (
+    Bolus,
+    curves_of,
+    find_bolus,
+    mean_curve,
+    measure_baselines,
+    reference_voxels,
+)
+from cpmlib.mri.leakage import MAX_RATE, convolve_exponential, fit_leakage
 from cpmlib.mri.patient import PerfusionSeries
-from cpmlib.mri.perfusion import MIN_WHITE, PerfusionFit, relative_cbv
-from cpmlib.mri.volume import Grid, Volume, as_volume
-from cpmlib.mri.white_matter import white_matter_mask
-from cpmlib.study.errors import DatasetError
-from cpmlib.study.options import ImageOptions
+from cpmlib.mri.series import grid_of, inside_mask, map_of
+from cpmlib.mri.volume import Image, Volume
+from cpmlib.mri.white_matter import MIN_WHITE, normal_white_matter, white_on_grid
+from cpmlib.study.errors import fault
+from cpmlib.study.options import ImageOptions, LeakageCorrection, ReferenceRule
 
-SHARES = (0.9, 0.7, 0.5)
-"""Least share of a voxel that the unit is measured in; a smaller one only where the larger leaves
-hardly a voxel. Grey matter has about twice the blood of white, so a voxel that is half of each
-would raise the unit by half."""
+REPETITION_TIMES = (0.2, 6.0)
+"""Seconds between volumes of a series that can follow a bolus."""
+ECHO_TIMES = (0.005, 0.2)
+"""Seconds; outside, a T2*-weighted series would show no bolus or no signal."""
+SMALL_REFERENCE = 0.1
+"""Share of the brain below which a note says how small the reference is."""
+MAX_AT_BOUND = 0.45
+"""Share of the brain with k at its upper bound from which a note is made. By noise alone, at any
+level, it is at most 0.38: in tissue that does not leak every k fits as well."""
+FITTED = ("rcbv", "rcbv_uncorrected", "k1", "k2", "k", "r2", "residual_sd")
+
+
+@dataclass(frozen=True)
+class PerfusionFit:
+    """What was made of a DSC series; all images on its grid, NaN outside the brain.
+
+    ``r2`` and ``residual_sd`` (1/s) are those of `cpmlib.mri.leakage.LeakageFit`; ``non_enhancing``
+    is 1 in the voxels whose mean is the reference curve. ``times``, (T,), are seconds from the last
+    volume of the baseline, where the integrals begin, negative before; ``reference``, (T,), is in
+    1/s, NaN before the baseline, whose first volume and the first after it are ``baseline``.
+    """
+
+    rcbv: nib.Nifti1Image
+    rcbv_uncorrected: nib.Nifti1Image
+    k1: nib.Nifti1Image
+    k2: nib.Nifti1Image
+    k: nib.Nifti1Image
+    r2: nib.Nifti1Image
+    residual_sd: nib.Nifti1Image
+    non_enhancing: nib.Nifti1Image
+    times: np.ndarray
+    reference: np.ndarray
+    baseline: tuple[int, int]
+    leakage: LeakageCorrection
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """Numbers for quality control; ``perfusion_k_at_bound`` is a share of the brain."""
+        numbers = {
+            "perfusion_r2": float(np.nanmedian(np.asarray(self.r2.dataobj))),
+            "perfusion_reference": float(np.nanmean(np.asarray(self.non_enhancing.dataobj))),
+        }
+        if self.leakage == "bidirectional":
+            k = np.asarray(self.k.dataobj)
+            at_bound = k[np.isfinite(k)] >= MAX_RATE * (1 - 1e-6)  # the map is float32
+            numbers["perfusion_k_at_bound"] = float(np.mean(at_bound))
+        return numbers
+
+    @property
+    def notes(self) -> list[str]:
+        """What the author should know of the fit."""
+        notes, quality = [], self.quality
+        if (share := quality["perfusion_reference"]) < SMALL_REFERENCE:
+            notes.append(
+                f"rCBV: the reference curve is the mean of {100 * share:.1g} % of the brain;"
+                " perfusion_reference=circulation takes more where noise is small"
+            )
+        if (share := quality.get("perfusion_k_at_bound", 0)) > MAX_AT_BOUND:
+            notes.append(
+                f"rCBV: k is at its upper bound in {100 * share:.0f} % of the brain; a bolus that"
+                " comes late or slowly passes for leakage, so compare with the uncorrected map"
+            )
+        return notes
 
 
 def rcbv_from_series(
@@ -34,16 +127,10 @@ def rcbv_from_series(
     options: ImageOptions,
     name: str = "dsc",
 ) -> tuple[PerfusionFit, list[str]]:
-    """Fit a perfusion series in the brain, in units of normal-appearing white matter.
+    """Fit a patient's series in the brain, in units of normal-appearing white matter.
 
-    The contrasts, ``"T1w"`` or ``"T1wGd"`` and if it is there ``"FLAIR"``, lie on the grid of the
-    brain mask, the fit on that of the series, which is called `name` in messages. The options give
-    the leakage correction and the rule for the reference curve.
-
-    Raises
-    ------
-    DatasetError
-        As `cpmlib.mri.perfusion.relative_cbv` and `white_matter_mask` do.
+    The contrasts, as `cpmlib.mri.white_matter.normal_white_matter` takes them, lie on the grid of
+    the brain mask, the fit on that of the series, which is called `name` in messages.
     """
     white, notes = normal_white_matter(contrasts, mask)
     normal, more = white_on_grid(white, series.grid)
@@ -60,49 +147,141 @@ def rcbv_from_series(
     return fit, [*series.notes, *notes, *more, *fit.notes]
 
 
-def normal_white_matter(
-    contrasts: Mapping[str, nib.Nifti1Image | Volume], mask: nib.Nifti1Image | Volume
-) -> tuple[nib.Nifti1Image, list[str]]:
-    """Find white matter that is normal on T1, on FLAIR and after contrast agent.
+def relative_cbv(
+    series: nib.Nifti1Image,
+    repetition_time: float,
+    echo_time: float,
+    mask: Image,
+    white_matter: Image,
+    leakage: LeakageCorrection = "bidirectional",
+    name: str = "dsc",
+    reference: ReferenceRule = "baseline",
+) -> PerfusionFit:
+    """Compute rCBV from a DSC series, called `name` in messages.
 
-    Infiltrated white matter may be darker on T1 by less than noise and shading; FLAIR shows it.
-    Takes what `rcbv_from_series` takes; returns a uint8 mask on the same grid. A note says so if
-    too little were left without the abnormal tissue, which then is not left out.
-    """
-    t1 = contrasts["T1w"] if "T1w" in contrasts else contrasts["T1wGd"]
-    white = white_matter_mask(t1, mask)
-    abnormal = as_volume(abnormal_tissue(contrasts, mask, white))
-    if not abnormal.inside.any():
-        return white, []
-    try:
-        return white_matter_mask(t1, mask, abnormal), []
-    except DatasetError:
-        found = "hardly any white matter lies away from tissue that is bright on FLAIR or enhances"
-        return white, [f"rCBV: {found}; its unit may hold some of it"]
+    The reference curve is the mean of the voxels that do not enhance and that the bolus darkens by
+    at least `MIN_BLOOD` of what it darkens the brain. CBV is the trapezoidal integral of the
+    corrected curve from the last volume before the bolus (`cpmlib.mri.bolus`) to the end.
 
+    Times are in seconds; brain mask and normal-appearing white matter lie on the grid of the series
+    (X, Y, Z, T). `reference` is the rule of `non_enhancing_voxels`.
 
-def white_on_grid(white: nib.Nifti1Image | Volume, grid: Grid) -> tuple[Volume, list[str]]:
-    """Return the voxels of a coarser grid that are nearly all white matter, 1 inside.
-
-    A note says so where hardly a voxel is white matter by the highest of `SHARES`.
+    Voxels have no value where a signal is not above 0, or where the baseline is below `LOW_SIGNAL`
+    of the brain's median. Noise may make an rCBV negative; it stays so, since a mean of values cut
+    at 0 would be too high.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> inside = np.zeros((60, 6, 6))
-    >>> inside[6:50] = 1
-    >>> coarse = Grid(np.diag([4.0, 3, 3, 1]), (15, 2, 2))
-    >>> white_on_grid(Volume(inside, np.eye(4)), coarse)[0].data[:, 0, 0].astype(int).tolist()
-    [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]
+    >>> time = np.arange(0, 90, 1.5)
+    >>> blood = np.repeat([1.0, 2.0], 60)[:, None]
+    >>> bolus = 3e-3 * np.maximum(time - 20, 0) ** 3 * np.exp(-np.maximum(time - 20, 0) / 2)
+    >>> signal = (500 * np.exp(-blood * bolus)).reshape(120, 1, 1, -1).astype(np.float32)
+    >>> ones = Volume(np.ones((120, 1, 1)), np.eye(4))
+    >>> white = Volume((blood == 1).reshape(120, 1, 1), np.eye(4))
+    >>> fit = relative_cbv(nib.Nifti1Image(signal, np.eye(4)), 1.5, 0.03, ones, white)
+    >>> fit.rcbv.get_fdata()[[0, -1], 0, 0].round(4)
+    array([1., 2.])
     """
-    share = as_volume(white, "white matter").resampled(grid)
-    for least in SHARES:
-        inside = share.data > least
-        if inside.sum() >= MIN_WHITE:
-            break
-    normal = replace(share, data=inside)
-    if least == SHARES[0]:
-        return normal, []
-    found = f"hardly a voxel of the series is more than {100 * SHARES[0]:.0f} % white matter"
-    note = f"rCBV: {found}; its unit is measured where {100 * least:.0f} % are, and may be too high"
-    return normal, [note]
+    if leakage not in get_args(LeakageCorrection) or reference not in get_args(ReferenceRule):
+        raise ValueError(f"leakage is {leakage!r} and reference {reference!r}; see the docstring")
+    grid = grid_of(series, name)
+    _check_times(repetition_time, echo_time, name)
+    inside = inside_mask(mask, grid, f"mask of {name}")
+    white = inside_mask(white_matter, grid, f"white matter of {name}")[inside]
+    values, voxels = np.asanyarray(series.dataobj), np.argwhere(inside)
+    bolus = find_bolus(mean_curve(values, voxels, name), repetition_time, name)
+    baselines = measure_baselines(values, voxels, bolus, name)
+    still = reference_voxels(baselines, reference, name)
+    mean = np.full(values.shape[3], np.nan)
+    mean[bolus.start :] = _mean_fall(values, voxels[still], baselines.s0[still], bolus) / echo_time
+    fitted = {key: np.full(len(voxels), np.nan) for key in FITTED}
+    for part, signal in curves_of(values, voxels):
+        usable = baselines.usable[part]
+        s0 = baselines.s0[part][usable, None]
+        rate = -np.log(signal[usable][:, bolus.end - 1 :] / s0) / echo_time
+        fit = fit_leakage(rate, mean[bolus.end - 1 :], repetition_time, leakage)
+        measured = np.trapezoid(rate, dx=repetition_time)
+        cbv = measured + np.trapezoid(fit.leaked, dx=repetition_time)
+        columns = (cbv, measured, fit.k1, fit.k2, fit.k, fit.r2, fit.residual_sd)
+        for key, column in zip(FITTED, columns, strict=True):
+            fitted[key][part][usable] = column
+    for key in ("rcbv", "rcbv_uncorrected"):
+        fitted[key] /= _white_mean(fitted[key][baselines.usable & white], name)
+    fitted["non_enhancing"] = still
+    return PerfusionFit(
+        **{key: map_of(column, inside, grid.affine) for key, column in fitted.items()},
+        times=(np.arange(values.shape[3]) - (bolus.end - 1)) * repetition_time,
+        reference=mean,
+        baseline=(bolus.start, bolus.end),
+        leakage=leakage,
+    )
+
+
+@dataclass(frozen=True)
+class VoxelCurves:
+    """The curves of one voxel from the last baseline volume on, (T,), 1/s, and its parameters.
+
+    ``times`` in seconds; all but the reference are NaN where the voxel has no value.
+    """
+
+    times: np.ndarray
+    measured: np.ndarray
+    model: np.ndarray
+    corrected: np.ndarray
+    reference: np.ndarray
+    k1: float
+    k2: float
+    k: float
+
+
+def voxel_curves(
+    series: nib.Nifti1Image, fit: PerfusionFit, echo_time: float, voxel: tuple[int, int, int]
+) -> VoxelCurves:
+    """Return the curves behind one voxel of a fit; model and corrected curve follow from its maps.
+
+    Arguments as `relative_cbv` was given them; ``voxel`` on the grid of the series.
+    """
+    start, end = fit.baseline
+    k1, k2, k = (float(image.dataobj[voxel]) for image in (fit.k1, fit.k2, fit.k))
+    times, reference = fit.times[end - 1 :], fit.reference[end - 1 :]
+    signal = np.asarray(series.dataobj[voxel], dtype=float)
+    if np.isfinite(k1):
+        measured = -np.log(signal[end - 1 :] / signal[start:end].mean()) / echo_time
+        leaked = k2 * convolve_exponential(reference, times[1] - times[0], [k])[0]
+    else:
+        measured = leaked = np.full(len(times), np.nan)
+    model, corrected = k1 * reference - leaked, measured + leaked
+    return VoxelCurves(times, measured, model, corrected, reference, k1, k2, k)
+
+
+def _check_times(repetition_time: float, echo_time: float, name: str) -> None:
+    for what, value, (low, high) in (
+        ("repetition time", repetition_time, REPETITION_TIMES),
+        ("echo time", echo_time, ECHO_TIMES),
+    ):
+        if not low <= value <= high:
+            found, remedy = f"a {what} of {value:g} s", "give it in seconds, not milliseconds"
+            raise fault(name, found, f"{low:g} to {high:g} s", remedy)
+    if echo_time >= repetition_time:
+        found = f"an echo time of {echo_time:g} s and a repetition time of {repetition_time:g} s"
+        raise fault(name, found, "a shorter echo time", "correct both")
+
+
+def _mean_fall(values: np.ndarray, voxels: np.ndarray, s0: np.ndarray, bolus: Bolus) -> np.ndarray:
+    """Average -ln(S / S0) from the first volume of the baseline on."""
+    total = np.zeros(values.shape[3] - bolus.start)
+    for part, signal in curves_of(values, voxels):
+        total -= np.log(signal[:, bolus.start :] / s0[part, None]).sum(axis=0)
+    return total / len(voxels)
+
+
+def _white_mean(cbv: np.ndarray, name: str) -> float:
+    remedy = "check the white-matter mask"
+    if len(cbv) < MIN_WHITE:
+        found = f"{len(cbv)} voxels of normal-appearing white matter with a signal"
+        raise fault(name, found, f"at least {MIN_WHITE}", remedy)
+    mean = float(cbv.mean())
+    if not mean > 0:
+        found = f"a mean area of {mean:.3g} in white matter"
+        raise fault(name, found, "an area above 0", remedy)
+    return mean

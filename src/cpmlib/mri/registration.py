@@ -17,15 +17,12 @@ Studholme C et al. (1999) Pattern Recognition 32:71 (NMI).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Literal
 
-import nibabel as nib
 import numpy as np
-import pandas as pd
 from nibabel.affines import apply_affine
-from scipy.spatial.transform import Rotation
-from skimage.metrics import normalized_mutual_information
+from scipy.special import entr
 
 from cpmlib.mri.multiresolution import (
     BINS,
@@ -35,8 +32,8 @@ from cpmlib.mri.multiresolution import (
     matrix_of,
     optimise,
 )
-from cpmlib.mri.volume import Volume, as_volume, make_image
-from cpmlib.study.errors import DatasetError, Problem
+from cpmlib.mri.volume import Image, Volume, as_volume
+from cpmlib.study.errors import fault
 
 COARSE, FINE = 4.0, 2.0
 """Voxel sizes of the levels after the coarsest, mm; a check of the headers ends at the first."""
@@ -56,19 +53,9 @@ brain). Between two examinations a head lies a few mm elsewhere, in one it seldo
 class RigidTransform:
     """Where a moving image belongs.
 
-    Parameters
-    ----------
-    matrix : (4, 4)
-        The rigid transform.
-    nmi_before, nmi_after
-        Of both images without and with the transform, over the voxels in and 6 mm around the fixed
-        image's mask at which the moving image has a value in either case.
-    rotation_deg
-        Angle of the rotation about its own axis.
-    translation_mm
-        How far the centre of the fixed image's mask moves.
-    displacement_mm
-        Mean distance that the voxels of the mask move.
+    NMI before and after is that in and 6 mm around the fixed image's mask, over the voxels at which
+    the moving image has a value in either case. The rotation is about its own axis, the translation
+    that of the mask's centre, the displacement the mean over the mask's voxels.
     """
 
     matrix: np.ndarray
@@ -80,7 +67,7 @@ class RigidTransform:
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing is moved: no transform was found that is better than the headers."""
+        """Whether no transform was found that is better than the headers."""
         return bool((self.matrix == np.eye(4)).all())
 
     @property
@@ -94,15 +81,8 @@ class RigidTransform:
 class AlignmentReport:
     """What was done to bring each contrast to the reference.
 
-    Parameters
-    ----------
-    transforms
-        For each contrast that was examined, the transform that was found.
-    registered
-        The contrasts to which their transform was applied.
-    coverage
-        Share of the reference's mask, or else of its head (the voxels brighter than its mean), that
-        each contrast covers.
+    A transform was found for each contrast that was examined, and applied to those registered. The
+    coverage is that of the reference's mask, or else of its voxels brighter than its mean.
     """
 
     transforms: dict[str, RigidTransform] = field(default_factory=dict)
@@ -137,32 +117,11 @@ class AlignmentReport:
                     )
         return said
 
-    def table(self) -> pd.DataFrame:
-        """Return one row a contrast; what was not measured is NaN.
-
-        Examples
-        --------
-        >>> AlignmentReport(coverage={"FLAIR": 1.0}).table()["registered"].tolist()
-        [False]
-        """
-        measured = [f.name for f in fields(RigidTransform) if f.name != "matrix"]
-        rows = []
-        for contrast, covered in self.coverage.items():
-            row = {"contrast": contrast, "registered": contrast in self.registered}
-            found = self.transforms.get(contrast)
-            values = {name: getattr(found, name, np.nan) for name in measured}
-            rows.append({**row, "coverage": covered, **values})
-        return pd.DataFrame(rows)
-
 
 def register_rigid(
-    moving: nib.Nifti1Image | Volume,
-    fixed: nib.Nifti1Image | Volume,
-    mask: nib.Nifti1Image | Volume | None = None,
-    *,
-    name: str = "the moving image",
+    moving: Image, fixed: Image, mask: Image | None = None, *, name: str = "the moving image"
 ) -> RigidTransform:
-    """Find the rotation and translation that bring an image to another.
+    """Find the rotation and translation that bring an image, called `name`, to another.
 
     SimpleITK maximises Mattes' mutual information with regular-step gradient descent at 8, 4 and
     2 mm, on one thread and with a fixed seed. At 8 mm it starts from the headers and from equal
@@ -170,13 +129,8 @@ def register_rigid(
     best end is refined. If that is no better than the headers by NMI, the same is done from the
     headers alone; if that is no better either, the headers are kept.
 
-    Parameters
-    ----------
-    moving, fixed
-        In any orientation, of any contrast; the moving one is called `name` in messages.
-    mask
-        Where in the fixed image the metric is computed, best the brain; 6 mm around it are used as
-        well. None takes every voxel of the fixed image with a value.
+    The metric is computed in the fixed image's mask, best the brain, and 6 mm around it; without
+    one, at every voxel with a value.
 
     Raises
     ------
@@ -214,33 +168,18 @@ def register_rigid(
         return _describe(np.eye(4), moving, target)
     problem = "no overlap with the image that it should be brought to"
     remedy = "check that both are of the same patient and that their headers are intact"
-    raise DatasetError(Problem(moving.name, problem, "two images of the same head", remedy))
-
-
-def apply_rigid(image: nib.Nifti1Image, transform: RigidTransform) -> nib.Nifti1Image:
-    """Move an image, or a series, by changing its affine; no value is interpolated.
-
-    Examples
-    --------
-    >>> matrix = np.eye(4)
-    >>> matrix[0, 3] = 5
-    >>> moved = RigidTransform(matrix, 1, 1, 0, 5, 5)
-    >>> image = make_image(np.zeros((2, 2, 2), np.float32), np.eye(4))
-    >>> apply_rigid(image, moved).affine[:3, 3]
-    array([5., 0., 0.])
-    """
-    return make_image(np.asarray(image.dataobj), transform.matrix @ image.affine)
+    raise fault(moving.name, problem, "two images of the same head", remedy)
 
 
 def align(
-    images: Mapping[str, nib.Nifti1Image | Volume],
-    reference: nib.Nifti1Image | Volume,
+    images: Mapping[str, Image],
+    reference: Image,
     register: bool | Literal["auto"] = "auto",
-    mask: nib.Nifti1Image | Volume | None = None,
+    mask: Image | None = None,
     *,
     stay: Sequence[str] = ("T1wGd",),
 ) -> tuple[dict[str, Volume], AlignmentReport]:
-    """Bring all contrasts to the reference's grid.
+    """Bring all contrasts to the reference's grid; NaN outside their fields of view.
 
     Resampling is always done, and once: a registration only changes the affine before it. With
     ``"auto"`` a quick registration from the headers at 4 mm is the check. If it ends within 2 mm of
@@ -248,33 +187,12 @@ def align(
     error to each target. Otherwise the contrast is registered in full, and moved if that raises
     NMI - 1 by more than a tenth.
 
-    Parameters
-    ----------
-    images
-        Contrast name -> 3-D image in its own grid.
-    reference
-        T1wGd on the reference grid.
-    mask
-        Brain mask in the reference's world; with it, skin, jaw and neck cannot mislead.
-    stay
-        Contrasts that define the reference's world and are never moved.
-
-    Returns
-    -------
-    aligned
-        Contrast name -> volume on the reference's grid, NaN outside its field of view.
-    report : AlignmentReport
-
-    Raises
-    ------
-    DatasetError
-        As `register_rigid` does.
-    ValueError
-        If `register` is none of the three.
+    The reference is T1wGd on the reference grid; a brain mask in its world keeps skin, jaw and neck
+    from misleading. Contrasts that `stay` define that world and are never moved.
 
     Examples
     --------
-    >>> image = make_image(np.ones((4, 4, 4), np.float32), np.eye(4))
+    >>> image = Volume(np.ones((4, 4, 4)), np.eye(4))
     >>> aligned, report = align({"FLAIR": image}, image, register=False)
     >>> report.coverage
     {'FLAIR': 1.0}
@@ -284,15 +202,19 @@ def align(
     reference = as_volume(reference, "the reference")
     mask = None if mask is None else as_volume(mask, "the mask")
     head = _head(reference, mask)
+    examined = [contrast for contrast in images if register and contrast not in stay]
+    target = Level.of(reference, COARSE, mask) if examined and register == "auto" else None
     aligned, coverage, transforms, registered = {}, {}, {}, []
     for contrast, image in images.items():
         volume = as_volume(image, contrast)
-        if register and contrast not in stay:
-            found, better = _find(volume, reference, mask, register is True)
+        if contrast in examined:
+            found = None if target is None else _small_move(volume, target)
+            if found is None:
+                found = register_rigid(volume, reference, mask)
+                if not found.is_identity and (register is True or found.gain > MIN_GAIN):
+                    volume = volume.moved(found.matrix)
+                    registered.append(contrast)
             transforms[contrast] = found
-            if better:
-                volume = volume.moved(found.matrix)
-                registered.append(contrast)
         volume = volume.resampled(reference.grid)
         aligned[contrast] = volume
         coverage[contrast] = float((~np.isnan(volume.data[head])).mean()) if head.any() else 0.0
@@ -300,27 +222,14 @@ def align(
 
 
 def _head(reference: Volume, mask: Volume | None) -> np.ndarray:
-    """Return the mask, or without one what is bright enough to be head and not air."""
     if mask is not None:
         return mask.resampled(reference.grid, "nearest").inside
     bright: np.ndarray = reference.data > np.nanmean(reference.data)
     return bright if bright.any() else ~np.isnan(reference.data)
 
 
-def _find(
-    moving: Volume, fixed: Volume, mask: Volume | None, always: bool
-) -> tuple[RigidTransform, bool]:
-    """Return the transform that a check or a registration found, and whether to apply it."""
-    small = None if always else _small_move(moving, fixed, mask)
-    if small is not None:
-        return small, False
-    found = register_rigid(moving, fixed, mask)
-    return found, not found.is_identity and (always or found.gain > MIN_GAIN)
-
-
-def _small_move(moving: Volume, fixed: Volume, mask: Volume | None) -> RigidTransform | None:
+def _small_move(moving: Volume, target: Level) -> RigidTransform | None:
     """Return the small transform that a quick check found, or None if it is not small."""
-    target = Level.of(fixed, COARSE, mask)
     transform = euler_transform(target.centre.tolist())
     try:
         optimise(transform, target, Level.of(moving, COARSE))
@@ -336,11 +245,13 @@ def _describe(matrix: np.ndarray, moving: Volume, target: Level) -> RigidTransfo
     # The same voxels for both: one that moves out of sight must not drop out of the comparison.
     seen = target.inside & ~(np.isnan(before) & np.isnan(after))
     centre = target.centre
+    # The Frobenius norm of R - 1 is sqrt(8) sin(angle / 2), also where the angle is small.
+    sine = min(np.linalg.norm(matrix[:3, :3] - np.eye(3)) / np.sqrt(8), 1.0)
     return RigidTransform(
         matrix=matrix,
         nmi_before=_nmi(target.data[seen], before[seen]),
         nmi_after=_nmi(target.data[seen], after[seen]),
-        rotation_deg=float(np.degrees(Rotation.from_matrix(matrix[:3, :3]).magnitude())),
+        rotation_deg=float(np.degrees(2 * np.arcsin(sine))),
         translation_mm=float(np.linalg.norm(centre - apply_affine(matrix, centre))),
         displacement_mm=float(np.linalg.norm(distance, axis=1).mean()),
     )
@@ -355,4 +266,7 @@ def _nmi(a: np.ndarray, b: np.ndarray) -> float:
     b = np.clip(np.nan_to_num(b, nan=low), low, high)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 1.0
-    return float(normalized_mutual_information(a, b, bins=BINS))
+    # Not scikit-image's, which takes as long to load (with scipy.stats) as a registration.
+    joint = np.histogram2d(a, b, bins=BINS)[0] / len(a)
+    one, other, both = (entr(p).sum() for p in (joint.sum(axis=1), joint.sum(axis=0), joint))
+    return float((one + other) / both)

@@ -1,9 +1,4 @@
-"""Values of an array at the voxels of another grid.
-
-Vocabulary
-----------
-- *step*: distance of neighbouring target voxels along one axis of the source, in source voxels.
-"""
+"""Values of an array at the voxels of another grid."""
 
 from __future__ import annotations
 
@@ -18,7 +13,7 @@ SAME_PLACE = 1e-3
 """Grids whose voxels fall together to within this many voxels need no interpolation."""
 
 COARSE = 1.5
-"""From this step on, an image is smoothed before it is read at the target voxels."""
+"""Source voxels from one target voxel to the next, from which on an image is smoothed before."""
 
 FWHM = 2 * np.sqrt(2 * np.log(2))
 """Full width at half maximum of a Gaussian with a standard deviation of 1."""
@@ -48,10 +43,6 @@ def resample(
         NaN means that a voxel has no value.
     to_source : (4, 4)
         From target voxel to source voxel.
-    shape
-        Number of target voxels.
-    interpolation
-        ``"linear"`` or ``"nearest"`` (for masks and labels).
 
     Returns
     -------
@@ -133,7 +124,6 @@ def _smooth(data: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 
 def _whole_voxels(to_source: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the map in whole voxels if each target voxel falls on a source voxel."""
     rounded = np.rint(to_source)
     steps = np.abs(rounded[:3, :3])
     if (steps.sum(axis=0) != 1).any() or (steps.sum(axis=1) != 1).any():

@@ -1,10 +1,4 @@
-"""Series of volumes: the voxels of a mask out of a 4-D image, and maps made of them.
-
-Vocabulary
-----------
-- *series*: a 4-D image; its last axis counts volumes (directions of diffusion, moments in time).
-- *inside*: bool array of the voxels that a mask selects, on the grid of the series.
-"""
+"""Series of volumes, along directions of diffusion or in time: voxels of a mask, maps of them."""
 
 from __future__ import annotations
 
@@ -14,7 +8,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
 
-from cpmlib.mri.volume import Grid, Volume, as_volume, invertible, make_image
+from cpmlib.mri.volume import Grid, Image, as_volume, invertible, make_image
 from cpmlib.study.errors import fault
 
 MAX_APART = 1e-2
@@ -22,12 +16,7 @@ MAX_APART = 1e-2
 
 
 def grid_of(series: nib.Nifti1Image, name: str) -> Grid:
-    """Return the grid of a series that is called `name` in messages.
-
-    Raises
-    ------
-    DatasetError
-        If the image has not four dimensions or its affine cannot be inverted.
+    """Return the grid of a series, called `name` in messages; refuse what is none.
 
     Examples
     --------
@@ -44,18 +33,13 @@ def grid_of(series: nib.Nifti1Image, name: str) -> Grid:
     return Grid(series.affine, series.shape[:3])
 
 
-def inside_mask(mask: nib.Nifti1Image | Volume, grid: Grid, name: str = "mask") -> np.ndarray:
-    """Return the voxels, (X, Y, Z) bool, that a mask on the same grid selects (above one half).
-
-    Raises
-    ------
-    DatasetError
-        If the grids differ or the mask selects nothing; the mask is called `name`.
+def inside_mask(mask: Image, grid: Grid, name: str = "mask") -> np.ndarray:
+    """Return the voxels, (X, Y, Z) bool, that a mask selects; refuse another grid, or none.
 
     Examples
     --------
-    >>> ones = Volume(np.ones((2, 2, 2)), np.eye(4))
-    >>> int(inside_mask(ones, ones.grid).sum())
+    >>> ones = make_image(np.ones((2, 2, 2), np.uint8), np.eye(4))
+    >>> int(inside_mask(ones, Grid(np.eye(4), (2, 2, 2))).sum())
     8
     """
     remedy = "resample the mask to the image"

@@ -25,17 +25,8 @@ def find_study_files(
 ) -> tuple[dict[str, PatientFiles], list[Unused]]:
     """Find the files of all patients who have a sample that is not excluded, and what is nobody's.
 
-    Parameters
-    ----------
-    source
-        Folder of the study.
-    samples
-        All its samples, the excluded ones too.
-
-    Raises
-    ------
-    DatasetError
-        With all that names, headers and texts show to be wrong.
+    `samples` are all of the study, the excluded ones too. One DatasetError tells all that names,
+    headers and texts show to be wrong.
     """
     everyone = set(samples["participant_id"])
     if not has_images(source):
@@ -90,19 +81,9 @@ def image_problems(source: Path) -> list[Problem]:
 def not_measurable(
     samples: pd.DataFrame, files: Mapping[str, PatientFiles]
 ) -> dict[str, list[str]]:
-    """Return patients and samples whose value of a column that the study leaves out has no source.
+    """Name, by column that the study leaves out, each sample without a target or a file for it.
 
-    Parameters
-    ----------
-    samples
-        Those that are not excluded.
-    files
-        As `find_study_files` returns them.
-
-    Returns
-    -------
-    dict
-        By column, ``"sub-01 sample-01"`` of each sample without a target or a file for it.
+    `samples` are those that are not excluded; a name is as ``"sub-01 sample-01"``.
     """
     placed = samples.reindex(columns=list(AXES)).notna().all(axis=1)
     missing: dict[str, list[str]] = {}

@@ -1,8 +1,7 @@
 """The brain mask of the MNI152 template, brought to a head by affine registration.
 
 Where slices are thick, partial volume joins the brain to scalp, orbit and neck, and a mask that is
-grown on the image runs over. The template knows the brain's shape; what it does not know is this
-brain's own border, to which it fits within some mm.
+grown on the image runs over. The template knows the brain's shape, and its border within some mm.
 
 References
 ----------
@@ -23,18 +22,15 @@ import numpy as np
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
-from cpmlib.mri.grid import WORKING_VOXEL
-from cpmlib.mri.multiresolution import COARSEST, Level, matrix_of, optimise
-from cpmlib.mri.volume import Volume, as_volume, make_image
+from cpmlib.mri.multiresolution import COARSEST, TURN, Level, matrix_of, optimise
+from cpmlib.mri.registration import COARSE
+from cpmlib.mri.volume import WORKING_VOXEL, Image, Volume, as_volume, make_image
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
 FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 """The template, without its skull, in nilearn's wheel."""
-
-COARSE = 4.0
-"""Voxel size at which the registration ends, mm; finer ones hardly move the mask."""
 
 START_SCALE = 0.87
 """Scale at which the registration starts: most brains are smaller than the template's 1,880 ml
@@ -46,41 +42,23 @@ BRAIN = 0.2
 BELOW_THE_SKIN = 10.0
 """Skin and skull above the brain's highest point, mm."""
 
-TURN = 20.0
-"""The head is tried as it lies, and bent forward and back so far, degrees."""
-
 MIN_INFORMATION = 0.6
 """Mutual information (nats) of a registration that found the brain: real heads gave 0.7 and more,
 failures 0.5 and less."""
 
+MIN_SEEN = 0.5
+"""Share of the template's brain in the head's field of view."""
+
 MAX_SCALE = 1.4
 """No brain is longer or shorter than the template's by more than this factor along any axis."""
 
-MIN_OVERLAP = 0.5
-"""Share of the template's brain in the head's field of view."""
 
+def template_mask(t1: Image, name: str = "T1w", *, quick: bool = False) -> nib.Nifti1Image | None:
+    """Bring the template's brain mask to a head with its skull, called `name` in messages.
 
-def template_mask(
-    t1: nib.Nifti1Image | Volume, name: str = "T1w", *, quick: bool = False
-) -> nib.Nifti1Image | None:
-    """Bring the template's brain mask to a head.
-
-    Parameters
-    ----------
-    t1
-        T1-weighted head with its skull, in any orientation and unit; called `name` in messages.
-    quick
-        Try only where the header says: good enough to check another mask.
-
-    Returns
-    -------
-    nibabel.Nifti1Image or None
-        uint8, on the grid of `t1`; None if no registration is good enough.
-
-    Raises
-    ------
-    DatasetError
-        If the image is constant.
+    With `quick`, only the place of the header is tried: good enough to check another mask. The
+    registration ends at 4 mm; finer voxels hardly move the mask. Returns uint8, on the grid of
+    `t1`; None if no registration is good enough.
 
     Examples
     --------
@@ -128,7 +106,6 @@ def _template_at(size: float) -> Level:
 def _start(
     target: Level, shift: np.ndarray, scale: float, turn: float = 0.0
 ) -> sitk.AffineTransform:
-    """Return a transform from the template: bent forward by `turn` degrees, scaled and shifted."""
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
     start = sitk.AffineTransform(3)
@@ -147,7 +124,7 @@ def _best_start(target: Level, source: Level) -> sitk.AffineTransform:
 
 
 def _shifts(template: Level, head: Level) -> list[np.ndarray]:
-    """Return where the head's brain may lie: as the header says, in the middle, below the top."""
+    """Return places of the brain: as the header says, in the middle, below the top."""
     from skimage.filters import threshold_otsu
 
     centre, top = template.centre, template.points[:, 2].max()
@@ -169,4 +146,4 @@ def _information(transform: sitk.AffineTransform, target: Level, source: Level) 
     matrix = matrix_of(transform)
     scales = np.linalg.svd(matrix[:3, :3], compute_uv=False)
     sensible = scales.min() > 1 / MAX_SCALE and scales.max() < MAX_SCALE
-    return value if sensible and source.overlap(matrix, target) > MIN_OVERLAP else 0.0
+    return value if sensible and source.overlap(matrix, target) > MIN_SEEN else 0.0

@@ -15,6 +15,7 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import NamedTuple, get_args
 
 import nibabel as nib
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.paper.subsets import PREDICTORS
-from cpmlib.roi.means import EmptySphere, roi_mean, roi_table
+from cpmlib.roi.means import EmptySphere, SphereReader, roi_table
 from cpmlib.statistics.results import why_not_estimable
 from cpmlib.study.options import AXES, ImageOptions, RoiWeighting
 from cpmlib.study.schemas import wanted
@@ -113,12 +114,18 @@ def sensitivity(
         regions = roi_table({key: image}, placed[wanted(placed, key)], *size, mask)
         defaults[key] = regions.set_index("sample_id")[f"{key}_mean"]
     rows: list[dict[str, object]] = []
+
+    @cache
+    def reader(key: str, diameter: float, weighting: RoiWeighting) -> SphereReader:
+        return SphereReader(images[key], diameter, weighting, mask, key)
+
     for sample, *place in placed[["sample_id", *AXES]].itertuples(index=False):
         point = np.array(place, dtype=float)
         for key in [key for key in images if sample in defaults[key].index]:
-            image, default = images[key], float(defaults[key][sample])
+            default = float(defaults[key][sample])
             for setting, centre in _settings(point, options):
-                value, coverage = _read(image, centre, setting, mask, key)
+                sphere = reader(key, setting.diameter, setting.weighting)
+                value, coverage = _read(sphere, centre)
                 read = {"value": value, "coverage": coverage, "default": default}
                 rows.append({"sample_id": sample, "map": key} | setting._asdict() | read)
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -240,16 +247,10 @@ def _settings(point: np.ndarray, options: ImageOptions) -> Iterator[tuple[_Setti
         yield base._replace(varied="weighting", weighting=weighting), point
 
 
-def _read(
-    image: nib.Nifti1Image,
-    centre: np.ndarray,
-    setting: _Setting,
-    mask: nib.Nifti1Image | None,
-    name: str,
-) -> tuple[float, float]:
+def _read(sphere: SphereReader, centre: np.ndarray) -> tuple[float, float]:
     """Return value and coverage; NaN and 0 where the sphere has left the image or the brain."""
     try:
-        found = roi_mean(image, centre, setting.diameter, setting.weighting, mask, name)
+        found = sphere.value(centre)
     except EmptySphere:
         return np.nan, 0.0
     return found.mean, found.coverage

@@ -18,18 +18,17 @@ import pandas as pd
 from cpmlib.histology.pixel_size import pixel_size_of
 from cpmlib.histology.qupath import count_cells
 from cpmlib.roi.means import roi_table
-from cpmlib.study.errors import DatasetError, Problem, collected
+from cpmlib.study.errors import Problem, collected, told_together
 from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import COUNTED, SIDECARS
 from cpmlib.study.options import AXES, ImageOptions
 from cpmlib.study.schemas import EXCLUSIONS, MEASURED, SAMPLES, wanted
 
 if TYPE_CHECKING:
-    from cpmlib.cpm.maps import PatientMaps
+    from cpmlib.cpm.patient_maps import PatientMaps
 
 DECIMALS = 1
-"""Extracted values are kept to a tenth of their unit: far below what can be measured, and the same
-on every machine."""
+"""Of extracted values: far below what can be measured, and the same on every machine."""
 
 AGREEMENT = 0.02
 """Relative difference between a given and an extracted value from which a note is made."""
@@ -50,21 +49,11 @@ def extract_regions(
 ) -> pd.DataFrame:
     """Average a patient's maps over the sphere at each target.
 
-    Samples without a target are left out. Values and reasons of their table, if they are there,
-    tell what is not to be read (`cpmlib.study.schemas.wanted`).
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a sample: for ``cpm`` and ``adc`` the mean, ``_sd``, ``_n_voxels``, ``_coverage``,
-        ``_flag`` and ``_source``; only what there is a map for, NaN where one value of a sample is
-        left out. For a predicted map also `EXTRAPOLATION`.
-
-    Raises
-    ------
-    DatasetError
-        For targets outside the map or the brain, and means that no sample can have, all of them
-        named.
+    Samples without a target are left out, and values that their table says are not to be read
+    (`cpmlib.study.schemas.wanted`). Returns a row a sample: for ``cpm`` and ``adc``, where there is
+    a map, the mean, ``_sd``, ``_n_voxels``, ``_coverage``, ``_flag`` and ``_source``; for a
+    predicted map also `EXTRAPOLATION`. Raises DatasetError for targets outside the map or the
+    brain, and means that no sample can have.
     """
     placed = targets.dropna(subset=list(AXES))
     tables = []
@@ -102,59 +91,43 @@ def _read(
 
 
 def _refuse_impossible(table: pd.DataFrame) -> None:
-    """Raise for values that the schema of samples does not admit."""
-    problems = []
-    for column in [name for name in MAPS if name in table]:
-        said = SAMPLES.columns[column].metadata or {}
-        low, high = said["range"]
-        impossible = table[(table[column] < low) | (table[column] > high)]
-        for sample, value in zip(impossible["sample_id"], impossible[column], strict=True):
-            found, remedy = f"a mean {MAPS[column]} of {value:g}", "correct the map or the target"
-            problems.append(Problem(str(sample), found, said["expected"], remedy))
-    if problems:
-        raise DatasetError(problems)
+    """Refuse values that the schema of samples does not admit."""
+    with told_together() as problems:
+        for column in [name for name in MAPS if name in table]:
+            said = SAMPLES.columns[column].metadata or {}
+            low, high = said["range"]
+            for sample, value in table.set_index("sample_id")[column].items():
+                if value < low or value > high:
+                    found = f"a mean {MAPS[column]} of {value:g}"
+                    remedy = "correct the map or the target"
+                    problems.append(Problem(str(sample), found, said["expected"], remedy))
 
 
 def count_samples(files: PatientFiles, pixel_size_um: float | None = None) -> pd.DataFrame:
-    """Count the cells of each of a patient's samples that has QuPath exports.
+    """Count the cells of each of a patient's samples that has QuPath exports: a row, `HISTOLOGY`.
 
-    The pixel size is that of slides whose exports do not give their own. What is wrong with any
-    export is told in one DatasetError.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sample_id``, ``he_cellularity`` (cells/mm2), ``he_nuclei``, ``he_tissue_area`` (mm2),
-        ``he_source``, ``he_cellularity_source`` (kinds of export), ``he_notes`` (those of
-        `cpmlib.histology.qupath.CellCount`).
+    Densities are in cells/mm2, areas in mm2; ``he_cellularity_source`` has the kinds of export. The
+    pixel size is that of slides whose exports do not give their own. One DatasetError tells what is
+    wrong with any export.
     """
-    rows: list[dict[str, object]] = []
-    problems: list[Problem] = []
-    for sample, exports in files.exports.items():
-        if not set(exports) & set(COUNTED):
-            continue
-        beside = [exports[kind] for kind in SIDECARS if kind in exports]
-        kinds = ", ".join(kind for kind in COUNTED if kind in exports)
-        with collected(problems):
-            count = count_cells(
-                annotation=exports.get("annotations"),
-                detections=exports.get("detections"),
-                geojson=exports.get("geojson"),
-                pixel_size_um=pixel_size_of(beside) or pixel_size_um,
-            )
-            rows.append(
-                {
-                    "sample_id": sample,
-                    "he_cellularity": round(count.density, DECIMALS),
-                    "he_nuclei": float(count.n_cells),
-                    "he_tissue_area": count.tissue_area_mm2,
-                    "he_source": count.source,
-                    "he_cellularity_source": f"exports: {kinds}",
-                    "he_notes": "; ".join(count.notes),
-                }
-            )
-    if problems:
-        raise DatasetError(problems)
+    rows: list[tuple[object, ...]] = []
+    with told_together() as problems:
+        for sample, exports in files.exports.items():
+            kinds = [kind for kind in COUNTED if kind in exports]
+            if not kinds:
+                continue
+            beside = [exports[kind] for kind in SIDECARS if kind in exports]
+            with collected(problems):
+                count = count_cells(
+                    annotation=exports.get("annotations"),
+                    detections=exports.get("detections"),
+                    geojson=exports.get("geojson"),
+                    pixel_size_um=pixel_size_of(beside) or pixel_size_um,
+                )
+                density, cells = round(count.density, DECIMALS), float(count.n_cells)
+                source, notes = f"exports: {', '.join(kinds)}", "; ".join(count.notes)
+                area = count.tissue_area_mm2
+                rows.append((sample, density, cells, area, count.source, source, notes))
     return pd.DataFrame(rows, columns=HISTOLOGY)
 
 
@@ -163,24 +136,14 @@ def fill_measured(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add the measured columns that a sample table does not have, from what was extracted.
 
-    Parameters
-    ----------
-    samples
-        The study's own table. A column that it has is kept as it is: a value that is missing there
-        is left out on purpose.
-    extracted
-        One row a sample: ``sample_id``, ``participant_id`` where two patients' samples may share a
-        name, and any measured columns.
+    A column of the study's own table is kept as it is: a value that is missing there is left out on
+    purpose. `extracted` has ``sample_id``, ``participant_id`` where two patients' samples may share
+    a name, and any measured columns.
 
-    Returns
-    -------
-    samples : pandas.DataFrame
-        With all measured columns.
-    origins : pandas.DataFrame
-        For each measured column the samples: ``sample_id``, ``quantity``, ``used`` (``given``,
-        ``extracted``, ``left out`` where the table says n/a, ``excluded`` where it says why, or
-        ``none``), ``source`` (``table``, where an extracted value was read, or ``none``),
-        ``given``, ``extracted`` and ``note``.
+    Returns the samples and, for each measured column, their origins: ``sample_id``, ``quantity``,
+    ``used`` (``given``, ``extracted``, ``left out`` where the table says n/a, ``excluded`` where it
+    says why, or ``none``), ``source`` (``table``, where an extracted value was read, or ``none``),
+    ``given``, ``extracted`` and ``note``.
 
     Examples
     --------

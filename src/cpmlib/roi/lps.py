@@ -9,10 +9,9 @@ Vocabulary
 - *mirrored*: with the signs of x and y changed, as between LPS and RAS+.
 - *brightness*: how far the mean FLAIR in the sphere at a point lies above the brain's median, in
   robust standard deviations of the brain (1.4826 * median absolute deviation); 0 where it lies
-  below, so that fluid, which FLAIR shows dark, speaks neither for a point nor against it, and 0
-  outside the brain.
+  below, as in fluid, or outside the brain.
 - *gain*: mean over a patient's targets of the brightness at the mirrored point minus that at the
-  target; above 0 where the mirrored points look more like lesion.
+  target.
 """
 
 from __future__ import annotations
@@ -23,19 +22,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.mri.grid import resample_to
-from cpmlib.mri.volume import check_geometry
+from cpmlib.mri.volume import check_geometry, resample_to
 from cpmlib.roi.means import EmptySphere, in_mask, lps_to_ras, roi_mean, target_points
 from cpmlib.study.errors import Problem
 
 MIN_GAIN = 1.5
-"""Gain, robust standard deviations, from which targets look mirrored. The middle half of a brain is
-about 1.3 wide, so that a smaller gain can be one between grey and white matter: of points anywhere
-in a brain without a lesion fewer than 1 in 100 reach this one. In the synthetic cohort nine in ten
-patients do whose targets are mirrored, and none whose targets are true, even 10 mm off."""
-
-MAD_TO_SD = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation."""
+"""Gain, robust standard deviations, from which targets look mirrored. Of points anywhere in a brain
+without a lesion fewer than 1 in 100 reach it. In the synthetic cohort nine in ten patients do whose
+targets are mirrored, and none whose targets are true, even 10 mm off."""
 
 
 def detect_lps_targets(
@@ -43,25 +37,9 @@ def detect_lps_targets(
 ) -> list[str]:
     """Ask whether a patient's targets are LPS coordinates that were given as RAS+.
 
-    Parameters
-    ----------
-    targets
-        Of one patient: ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (mm).
-    mask, flair
-        In one space, on any grids; without FLAIR only the brain mask is asked.
-
-    Returns
-    -------
-    list of str
-        A warning if more than half of the targets lie outside the brain although all would lie
-        inside if mirrored; else one if the gain on FLAIR is `MIN_GAIN` or more; else empty.
-
-    Raises
-    ------
-    DatasetError
-        If a target is not finite, or an image is not 3-D or its affine is singular.
-    ValueError
-        If a column is missing.
+    The targets are as `cpmlib.roi.means.roi_table` takes them, mask and FLAIR on any grids; without
+    FLAIR only the mask is asked. Warns if more than half of the targets lie outside the brain
+    although all would lie inside if mirrored; else if the gain on FLAIR is `MIN_GAIN` or more.
 
     Examples
     --------
@@ -113,7 +91,7 @@ def flair_gain(targets: pd.DataFrame, mask: nib.Nifti1Image, flair: nib.Nifti1Im
     if not len(points) or not values.size:
         return 0.0
     middle = float(np.median(values))
-    spread = MAD_TO_SD * float(np.median(np.abs(values - middle)))
+    spread = 1.4826 * float(np.median(np.abs(values - middle)))  # SD of a normal distribution
     if not spread > 0:
         return 0.0
 

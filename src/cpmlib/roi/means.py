@@ -2,11 +2,9 @@
 
 Vocabulary
 ----------
-- *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
-- *target*: biopsy coordinate in the world. *ROI*: sphere of 5 mm diameter at a target.
+- *target*: biopsy coordinate in the world, mm, RAS+ (`cpmlib.mri.volume`).
 - *LPS*: as RAS+, but x and y rise to the patient's left and back, as in DICOM.
-- *weight*: how much a voxel counts in the mean of a sphere, 0 to 1 (`cpmlib.roi.sphere`).
-- *coverage*: share of a sphere's weight on voxels that have a value and lie in the brain.
+- *coverage*: share of a sphere's weight (`cpmlib.roi.sphere`) on voxels of the brain with a value.
 - *mask*: brain mask on any grid, above 0.5 in the brain; 0 and NaN are outside.
 """
 
@@ -14,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import nibabel as nib
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from cpmlib.mri.volume import Grid, check_geometry
 from cpmlib.roi.sphere import finite_point, format_point, on_grid, sphere
-from cpmlib.study.errors import DatasetError, Problem, collected, fault
+from cpmlib.study.errors import DatasetError, Problem, collected, fault, told_together
 from cpmlib.study.options import AXES, ROI_DIAMETER, RoiWeighting
 
 OUTSIDE_VIEW = "partly outside the field of view"
@@ -39,16 +38,9 @@ class EmptySphere(DatasetError):  # noqa: N818
 class RoiValue:
     """What an image holds in one sphere.
 
-    Parameters
-    ----------
-    mean, sd
-        Weighted mean, and weighted root mean square distance from it; unit of the image.
-    n_voxels
-        Voxels that took part.
-    coverage
-        Share of the sphere that took part, above 0 to 1.
-    flag
-        Empty, or the first that holds of `OUTSIDE_VIEW`, `OUTSIDE_BRAIN`, `WITHOUT_VALUES`.
+    ``mean`` and ``sd`` are weighted, in the unit of the image; ``n_voxels`` took part, and
+    ``coverage`` is their share of the sphere. The flag is empty, or the first that holds of
+    `OUTSIDE_VIEW`, `OUTSIDE_BRAIN`, `WITHOUT_VALUES`.
     """
 
     mean: float
@@ -66,28 +58,10 @@ def roi_mean(
     mask: nib.Nifti1Image | None = None,
     name: str = "image",
 ) -> RoiValue:
-    """Average an image over a sphere, reading only the sphere's surroundings.
+    """Average an image, called `name`, over a sphere, reading only its surroundings.
 
-    Parameters
-    ----------
-    image
-        3-D, on any grid; NaN is no value and takes no part. Called `name` in messages.
-    centre : (3,)
-        World, mm, RAS+.
-    diameter
-        mm.
-    mask
-        Voxels whose centre lies outside the brain take no part. All take part if None.
-
-    Raises
-    ------
-    EmptySphere
-        If the sphere lies wholly outside the field of view or the brain, or on no value.
-    DatasetError
-        If it holds an infinite value, the centre is not finite, or an image is not 3-D or has an
-        affine that is singular or not in mm.
-    ValueError
-        If the diameter is not above 0 or the weighting is unknown.
+    The centre, (3,), is in the world, mm, RAS+, the diameter in mm. Voxels without a value, or
+    whose centre lies outside the brain mask, take no part. Raises `EmptySphere` if none is left.
 
     Examples
     --------
@@ -98,7 +72,7 @@ def roi_mean(
     >>> roi_mean(image, [0, 9, 9]).flag
     'partly outside the field of view'
     """
-    reader = _Reader(image, diameter, weighting, mask, name)
+    reader = SphereReader(image, diameter, weighting, mask, name)
     return reader.value(finite_point(centre, name))
 
 
@@ -111,25 +85,9 @@ def roi_table(
 ) -> pd.DataFrame:
     """Average images, by name, over the spheres at a patient's targets; arguments as `roi_mean`.
 
-    Parameters
-    ----------
-    images
-        3-D, each on its own grid.
-    targets
-        ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+).
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a sample in the order of `targets`: ``sample_id`` and for each image
-        ``<name>_mean``, ``_sd``, ``_n_voxels``, ``_coverage``, ``_flag`` as in `RoiValue`.
-
-    Raises
-    ------
-    DatasetError
-        With every fault of every image and target, as in `roi_mean`; for samples named twice.
-    ValueError
-        If a column is missing, the diameter is not above 0, or the weighting is unknown.
+    The targets have ``sample_id``, ``target_x``, ``target_y``, ``target_z`` (world, mm, RAS+). Each
+    gives a row, with ``<name>_mean``, ``_sd``, ``_n_voxels``, ``_coverage``, ``_flag`` as in
+    `RoiValue`. One DatasetError tells every fault of every image and target.
 
     Examples
     --------
@@ -140,24 +98,22 @@ def roi_table(
     0         a     700.0     0.0            81           1.0
     """
     points = target_points(targets)
-    problems: list[Problem] = []
-    readers: list[_Reader] = []
-    for name, image in images.items():
-        with collected(problems):
-            readers.append(_Reader(image, diameter, weighting, mask, name))
+    readers: list[SphereReader] = []
     rows: list[dict[str, object]] = []
-    for sample, point in zip(targets["sample_id"], points, strict=True):
-        row: dict[str, object] = {"sample_id": sample}
-        for reader in readers:
-            try:
-                value = vars(reader.value(point))
-            except DatasetError as error:
-                problems += [replace(p, found=f"{sample}: {p.found}") for p in error.problems]
-                continue
-            row |= {f"{reader.name}_{key}": found for key, found in value.items()}
-        rows.append(row)
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        for name, image in images.items():
+            with collected(problems):
+                readers.append(SphereReader(image, diameter, weighting, mask, name))
+        for sample, point in zip(targets["sample_id"], points, strict=True):
+            row: dict[str, object] = {"sample_id": sample}
+            for reader in readers:
+                try:
+                    value = vars(reader.value(point))
+                except DatasetError as error:
+                    problems += [replace(p, found=f"{sample}: {p.found}") for p in error.problems]
+                    continue
+                row |= {f"{reader.name}_{key}": found for key, found in value.items()}
+            rows.append(row)
     columns = [f"{name}_{field.name}" for name in images for field in fields(RoiValue)]
     return pd.DataFrame(rows, columns=["sample_id", *columns])
 
@@ -174,8 +130,8 @@ def lps_to_ras(points: ArrayLike) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """An image whose geometry has been checked, and how it is read."""
+class SphereReader:
+    """An image whose geometry has been checked, and how spheres are read; for many targets."""
 
     image: nib.Nifti1Image
     diameter: float
@@ -187,6 +143,10 @@ class _Reader:
         check_geometry(self.image.shape, self.image.affine, self.name)
         if self.mask is not None:
             check_geometry(self.mask.shape, self.mask.affine, "mask")
+
+    @cached_property
+    def _to_mask(self) -> np.ndarray | None:
+        return None if self.mask is None else np.linalg.inv(self.mask.affine)
 
     def value(self, point: np.ndarray) -> RoiValue:
         """Return what is in the sphere at a point, or say why nothing is."""
@@ -219,7 +179,7 @@ class _Reader:
         flag = "" if inside.all() else OUTSIDE_VIEW
         indices, weights = indices[inside], weights[inside]
         if self.mask is not None:
-            brain = in_mask(self.mask, apply_affine(affine, indices))
+            brain = in_mask(self.mask, apply_affine(affine, indices), self._to_mask)
             if not brain.any():
                 return "wholly outside the brain"
             flag = flag or ("" if brain.all() else OUTSIDE_BRAIN)
@@ -250,9 +210,12 @@ def _values(image: nib.Nifti1Image, indices: np.ndarray) -> np.ndarray:
     return values
 
 
-def in_mask(mask: nib.Nifti1Image, points: np.ndarray) -> np.ndarray:
+def in_mask(
+    mask: nib.Nifti1Image, points: np.ndarray, to_mask: np.ndarray | None = None
+) -> np.ndarray:
     """Say for world points (N, 3) whether the mask's voxel there is in the brain."""
-    place = np.floor(apply_affine(np.linalg.inv(mask.affine), points) + 0.5)
+    to_mask = np.linalg.inv(mask.affine) if to_mask is None else to_mask
+    place = np.floor(apply_affine(to_mask, points) + 0.5)
     inside = on_grid(place, mask.shape)
     brain = np.zeros(len(points), dtype=bool)
     if inside.any():
@@ -266,14 +229,12 @@ def target_points(targets: pd.DataFrame) -> np.ndarray:
     missing = [name for name in ("sample_id", *AXES) if name not in targets]
     if missing:
         raise ValueError(f"targets have no column {missing[0]!r}; expected sample_id, {AXES}")
-    problems = []
-    for sample in targets["sample_id"][targets["sample_id"].duplicated()].unique():
-        problems.append(Problem("targets", f"{sample} twice", "each sample once", "remove one"))
     points = targets[list(AXES)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    for i, j in np.argwhere(~np.isfinite(points)):
-        found = f"{targets['sample_id'].iloc[i]}: {targets[AXES[j]].iloc[i]}"
-        expected, remedy = "a coordinate in mm", "correct it"
-        problems.append(Problem("targets", found, expected, remedy, column=AXES[j]))
-    if problems:
-        raise DatasetError(problems)
+    with told_together() as problems:
+        for sample in targets["sample_id"][targets["sample_id"].duplicated()].unique():
+            problems.append(Problem("targets", f"{sample} twice", "each sample once", "remove one"))
+        for i, j in np.argwhere(~np.isfinite(points)):
+            found = f"{targets['sample_id'].iloc[i]}: {targets[AXES[j]].iloc[i]}"
+            expected, remedy = "a coordinate in mm", "correct it"
+            problems.append(Problem("targets", found, expected, remedy, column=AXES[j]))
     return points

@@ -2,7 +2,6 @@
 
 Vocabulary
 ----------
-- *world*: scanner space, mm, RAS+.
 - *weight*: how much a voxel counts in the mean of a sphere, 0 to 1: 1 or 0 as its centre lies
   (``"voxel-centre"``), or the share of its volume in the sphere (``"partial-volume"``).
 - *endless grid*: a grid that goes on beyond the borders of its image.
@@ -11,6 +10,7 @@ Vocabulary
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,10 +20,9 @@ from cpmlib.study.errors import fault
 from cpmlib.study.options import ROI_DIAMETER, RoiWeighting
 
 EDGE = 1e-6
-"""A centre this far outside the sphere, mm, still counts as on its surface, so that rounding does
-not decide where distances are exactly equal and copies of an image in other orientations give one
-answer. Much more would take in voxels that a strict comparison leaves out: with 1e-4 mm, one in
-the 66 spheres of a cohort."""
+"""A centre this far outside the sphere, mm, still counts as on its surface: rounding must not
+decide where distances are equal. With 1e-4 mm, one sphere of a cohort of 66 takes in a voxel more.
+"""
 
 LINES = 32
 """Lines along which a sphere is measured for each radius, in both directions across them."""
@@ -60,29 +59,9 @@ def sphere_weights(
     the voxel the length inside the sphere is exact, and the mean over lines is taken by the
     midpoint rule, closely enough that the weights add up to the sphere's volume to 0.1 %.
 
-    Parameters
-    ----------
-    affine : (4, 4)
-        Voxel to world, mm; oblique and sheared ones too.
-    shape
-        Voxels along the three axes; those outside are left out.
-    centre : (3,)
-        World, mm, RAS+.
-    diameter
-        mm.
-
-    Returns
-    -------
-    indices : (N, 3) int
-        In the order of the array; empty if the sphere lies outside the grid.
-    weights : (N,) float
-        Above 0, at most 1.
-
-    Raises
-    ------
-    ValueError
-        If the shape has not three axes, the affine is singular, the centre is not finite, the
-        diameter not above 0, the weighting unknown, or the sphere spans over two million voxels.
+    The centre, (3,), is in the world, mm, RAS+, the diameter in mm; the affine, (4, 4), may be
+    oblique or sheared. Returns indices, (N, 3), in the order of the array and inside the shape, and
+    weights, (N,), above 0 and at most 1.
 
     Examples
     --------
@@ -108,7 +87,10 @@ def sphere(
     name: str = "the grid",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the voxels of the endless grid with a weight above 0, and the weights."""
-    check_sphere(diameter, weighting)
+    if not 0 < diameter < np.inf:
+        raise ValueError(f"diameter is {diameter}; expected a size above 0 mm")
+    if weighting not in get_args(RoiWeighting):
+        raise ValueError(f"weighting is {weighting!r}; expected one of {get_args(RoiWeighting)}")
     affine = np.asarray(affine, dtype=float)
     linear = affine[:3, :3]
     inverse, per_mm, offsets, world = _neighbours(linear.tobytes(), diameter / 2, name)
@@ -129,10 +111,10 @@ def sphere(
 
 @lru_cache(maxsize=4)
 def _neighbours(linear_bytes: bytes, radius: float, name: str) -> tuple[np.ndarray, ...]:
-    """Return the voxels that a sphere reaches from that of its centre: the same for all targets.
+    """Return what is the same for all targets of a grid.
 
     World to voxel (3, 3), the voxels that 1 mm can span along each axis (3,), and the offsets
-    (M, 3) in voxels and in mm.
+    (M, 3) of the voxels that a sphere reaches, in voxels and in mm.
     """
     linear = np.frombuffer(linear_bytes).reshape(3, 3)
     inverse = np.linalg.inv(linear)
@@ -151,11 +133,7 @@ def _neighbours(linear_bytes: bytes, radius: float, name: str) -> tuple[np.ndarr
 def _shares(
     linear: np.ndarray, relative: np.ndarray, distance: np.ndarray, radius: float
 ) -> np.ndarray:
-    """Return the share of each voxel that lies in the sphere.
-
-    `linear` (3, 3) has the edges of a voxel as columns, `relative` (M, 3) the centres of the voxels
-    from the sphere's, and `distance` (M,) their lengths; all in mm.
-    """
+    """Return the share of each voxel in the sphere, by the voxels' centres from its own, mm."""
     corners = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3), axis=-1).reshape(-1, 3) @ linear.T
     half = np.linalg.norm(corners, axis=1).max()
     weights = (distance <= radius - half).astype(float)
@@ -212,14 +190,6 @@ def finite_point(centre: ArrayLike, name: str) -> np.ndarray:
         expected = "three finite coordinates in mm, RAS+"
         raise fault(name, f"a target at {format_point(point)}", expected, "correct it")
     return point
-
-
-def check_sphere(diameter: float, weighting: str) -> None:
-    """Raise a ValueError for a diameter or a weighting that there is not."""
-    if not 0 < diameter < np.inf:
-        raise ValueError(f"diameter is {diameter}; expected a size above 0 mm")
-    if weighting not in ("voxel-centre", "partial-volume"):
-        raise ValueError(f"weighting is {weighting!r}; expected 'voxel-centre' or 'partial-volume'")
 
 
 def format_point(point: np.ndarray) -> str:

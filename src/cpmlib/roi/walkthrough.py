@@ -1,7 +1,7 @@
 """One patient from raw images to rows of the sample table, every step kept to be looked at.
 
-The steps are those of `cpmlib.cpm.maps` and `cpmlib.roi.extraction`, which the workflow takes
-for every patient; this module only holds on to what they return.
+The steps are those of `cpmlib.cpm.patient_maps` and `cpmlib.roi.extraction`, which the workflow
+takes for every patient; this module only holds on to what they return.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.cpm.maps import PatientMaps, make_maps
+from cpmlib.cpm.patient_maps import PatientMaps, make_maps
 from cpmlib.mri.patient import PatientImages, read_patient
 from cpmlib.roi.extraction import MAPS, extract_regions
 from cpmlib.roi.sphere import sphere_weights
@@ -30,11 +30,7 @@ INVENTORY = ("image", "grid", "voxel (mm)", "axes point to", "volumes")
 
 @dataclass(frozen=True)
 class Walkthrough:
-    """What was seen on the way; empty where the dataset has no images.
-
-    The patient is a pseudonym, the samples are the patient's rows of the sample table, the images
-    as read, each on its own grid.
-    """
+    """What was seen on the way of a patient, a pseudonym; empty where the dataset has no images."""
 
     patient: str | None = None
     samples: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -67,11 +63,9 @@ def process_patient(
     samples: pd.DataFrame,
     options: ImageOptions | None = None,
 ) -> Walkthrough:
-    """Take one patient, named by a pseudonym, through every step; `samples` is the study's table.
+    """Take one patient through every step; `samples` is the study's table.
 
-    A model is needed only if the map has to be predicted. Raises DatasetError as
-    `cpmlib.mri.patient.read_patient`, `cpmlib.cpm.maps.make_maps` and
-    `cpmlib.roi.extraction.extract_regions` do.
+    A model is needed only if the map has to be predicted.
     """
     rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
     read, options = read_patient(files), options or ImageOptions()
@@ -88,10 +82,7 @@ def inventory(images: PatientImages) -> pd.DataFrame:
     >>> inventory(PatientImages({"FLAIR": image})).iloc[0, 1:4].tolist()
     ['2 x 3 x 4', '1.0 x 1.0 x 3.0', 'LAS']
     """
-    found = dict(images.volumes)
-    for kind, series in (("dwi", images.diffusion), ("dsc", images.perfusion)):
-        if series is not None:
-            found[kind] = series.image
+    found = {**images.volumes, **{kind: series.image for kind, series in images.series.items()}}
     rows = [
         (
             KINDS[kind].description,
@@ -106,22 +97,13 @@ def inventory(images: PatientImages) -> pd.DataFrame:
 
 
 def voxels_of_sphere(walk: Walkthrough) -> pd.DataFrame:
-    """List the voxels over which CPM and ADC are averaged at the shown target.
-
-    A row has ``x``, ``y``, ``z`` (mm, RAS+), ``distance`` from the target (mm), ``weight``, and a
-    column for each map on the reference grid.
-    """
+    """List the voxels of the target's sphere: place (mm, RAS+), distance (mm), weight, maps."""
     columns = ["x", "y", "z", "distance", "weight"]
     mask = walk.maps.maps.get("mask")
     if walk.target is None or mask is None:
         return pd.DataFrame(columns=columns)
-    voxels, weights = sphere_weights(
-        mask.affine,
-        mask.shape,
-        walk.target,
-        diameter=walk.options.roi_diameter,
-        weighting=walk.options.roi_weighting,
-    )
+    size = walk.options.roi_diameter, walk.options.roi_weighting
+    voxels, weights = sphere_weights(mask.affine, mask.shape, walk.target, *size)
     world = nib.affines.apply_affine(mask.affine, voxels)
     table = pd.DataFrame(world, columns=["x", "y", "z"])
     table["distance"] = np.linalg.norm(world - walk.target, axis=1)

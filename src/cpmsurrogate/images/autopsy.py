@@ -22,8 +22,8 @@ import numpy as np
 from scipy import ndimage
 
 from cpmlib.cpm.slices import AutopsySlice
-from cpmlib.mri.grid import resample_to
 from cpmlib.mri.images import CONTRASTS
+from cpmlib.mri.volume import resample_to
 from cpmsurrogate.images.anatomy import Anatomy, make_anatomy
 from cpmsurrogate.images.contrasts import density, signal
 from cpmsurrogate.images.coordinates import place_targets

@@ -4,7 +4,7 @@ Vocabulary
 ----------
 - *supply*: dR2* of tissue with a blood volume of 1 as the agent passes in the vessels, 1/s.
 - ``dR2*``: change of the relaxation rate, 1/s; the signal is S0 exp(-TE dR2*).
-- *K2*, *k*: leakage and return, 1/s, as in `cpmlib.mri.perfusion`; K2 above 0 brightens (T1), below
+- *K2*, *k*: leakage and return, 1/s, as in `cpmlib.mri.rcbv`; K2 above 0 brightens (T1), below
   0 darkens (T2*).
 """
 

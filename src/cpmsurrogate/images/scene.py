@@ -7,8 +7,9 @@ Vocabulary
   grains, so what is solved is what a reader of the file finds.
 - *box*: the surroundings of one target on the reference grid, as far as patches around its sphere
   reach.
-- *extraction*: pre-processing, prediction, normalisation and averaging as `cpmlib.cpm.maps` and
-  `cpmlib.roi.extraction` do them; nothing here has a shortcut of its own for the final check.
+- *extraction*: pre-processing, prediction, normalisation and averaging as
+  `cpmlib.cpm.patient_maps` and `cpmlib.roi.extraction` do them; nothing here has a shortcut of its
+  own for the final check.
 """
 
 from __future__ import annotations
@@ -25,12 +26,10 @@ from cpmlib.cpm.features import PATCH
 from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import cellularity_map, predict_at
 from cpmlib.mri.adc import adc_from_series
-from cpmlib.mri.brain_mask import brain_mask
-from cpmlib.mri.grid import reference_grid, resample_to
+from cpmlib.mri.brain_mask import find_brain
 from cpmlib.mri.images import CONTRASTS, quantised
 from cpmlib.mri.patient import DiffusionSeries
-from cpmlib.mri.plausible import without_background
-from cpmlib.mri.volume import as_volume
+from cpmlib.mri.volume import as_volume, reference_grid, resample_to, without_background
 from cpmlib.roi.sphere import sphere_weights
 from cpmlib.study.options import ImageOptions
 
@@ -173,7 +172,7 @@ class Scene:
         """Return the brain mask, made anew only if T1w is another image than before."""
         image = self.images["T1w"]
         if self._masked is None or self._masked[0] is not image:
-            self._masked = image, brain_mask(self.on_grid("T1w"))
+            self._masked = image, find_brain(self.on_grid("T1w"))[0]
         return self._masked[1]
 
     def extract(self) -> Extraction:

@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.special import i0e, i1e
 
 from cpmlib.mri.bolus import find_bolus
-from cpmlib.mri.perfusion import relative_cbv
+from cpmlib.mri.rcbv import relative_cbv
 from cpmsurrogate.images.dsc import ARRIVAL, PEAK, SCALE, SHAPE, simulate_dsc, supply
 
 TIMES = np.arange(90) * 1.5

@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cpmlib.mri.grid import reference_grid, resample_to
 from cpmlib.mri.images import CONTRASTS
+from cpmlib.mri.volume import reference_grid, resample_to
 from cpmsurrogate.images.contrasts import density
 from cpmsurrogate.images.patient import SyntheticPatient, make_patient
 from cpmsurrogate.images.profiles import FULL, LIGHT, PROFILES, Profile

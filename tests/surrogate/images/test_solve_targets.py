@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpmlib.cpm.maps import make_maps
+from cpmlib.cpm.patient_maps import make_maps
 from cpmlib.cpm.training import train
 from cpmlib.mri.patient import PatientImages
 from cpmlib.roi.extraction import extract_regions

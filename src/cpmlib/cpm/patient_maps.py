@@ -1,14 +1,10 @@
-"""A patient's images -> maps: ADC, rCBV and the cellularity prediction map on one grid.
+"""One patient's images -> all maps: ADC, rCBV and the cellularity prediction map.
 
 Vocabulary
 ----------
-- *reference grid*: that of the T1-weighted image after gadolinium, its axes ordered right,
-  anterior, superior, in voxels of the model's size.
-- *map*: an image of a quantity: CPM (cells/mm2), ADC (1e-6 mm2/s), rCBV (relative to
-  normal-appearing white matter). NaN means no value.
+- *reference grid*: as in `cpmlib.mri.volume`, in voxels of the model's size.
+- *map*: CPM in cells/mm2, ADC in 1e-6 mm2/s, rCBV relative to normal-appearing white matter.
 - *provided*: made by the study itself; used as it is, if its unit is right.
-- *native*: in the image's own grid.
-- *note*: something that was assumed or found on the way and that the author should know.
 """
 
 from __future__ import annotations
@@ -23,22 +19,25 @@ import numpy as np
 from cpmlib.mri.adc import adc_in_units, fitted_adc
 from cpmlib.mri.bias_field import correct_bias_field
 from cpmlib.mri.brain_mask import check_mask, find_brain
-from cpmlib.mri.grid import reference_grid
-from cpmlib.mri.images import CONTRASTS
-from cpmlib.mri.input_checks import check_inputs
-from cpmlib.mri.padding import padding, without_padding
-from cpmlib.mri.patient import DiffusionSeries, PatientImages, PerfusionSeries
-from cpmlib.mri.perfusion import PerfusionFit
-from cpmlib.mri.plausible import (
+from cpmlib.mri.checks import (
     check_contrasts,
     check_different,
+    check_inputs,
     check_provided,
     median_of_brain,
-    without_background,
 )
-from cpmlib.mri.rcbv import rcbv_from_series
+from cpmlib.mri.images import CONTRASTS
+from cpmlib.mri.patient import PatientImages
+from cpmlib.mri.rcbv import PerfusionFit, rcbv_from_series
 from cpmlib.mri.registration import AlignmentReport, align
-from cpmlib.mri.volume import Volume, as_volume
+from cpmlib.mri.volume import (
+    Volume,
+    as_volume,
+    padding,
+    reference_grid,
+    without_background,
+    without_padding,
+)
 from cpmlib.study.errors import Problem, collected, fault, told_together
 from cpmlib.study.names import SERIES
 from cpmlib.study.options import ImageOptions
@@ -52,7 +51,6 @@ ANATOMY = ("T1wGd", "T1w")
 """Kinds of which the first that is there defines the reference grid."""
 MAPS = ("CPM", "ADC", "rCBV")
 PROVIDED = "map of the study"
-"""Origin of a map that the study provides."""
 MIN_COVERED = 0.98
 """Share of the brain that a contrast must cover for no note to be made."""
 
@@ -61,20 +59,9 @@ MIN_COVERED = 0.98
 class PatientMaps:
     """What was made of a patient's images; only what there is.
 
-    Parameters
-    ----------
-    maps
-        ``"CPM"``, ``"ADC"``, ``"rCBV"``, ``"mask"`` and what else was made.
-    contrasts
-        On the reference grid, as the model saw them.
-    quality
-        Numbers for quality control, by name.
-    cellularity, perfusion
-        The prediction and the fit in full.
-    alignment
-        How each contrast came to the reference grid.
-    origins
-        Where CPM, ADC and rCBV came from, in words.
+    ``maps`` hold ``"CPM"``, ``"ADC"``, ``"rCBV"``, ``"mask"`` and what else was made, ``contrasts``
+    what the model saw, on the reference grid, ``quality`` numbers for quality control by name, and
+    ``origins`` where CPM, ADC and rCBV came from, in words.
     """
 
     maps: Mapping[str, nib.Nifti1Image]
@@ -92,16 +79,9 @@ def make_maps(
 ) -> PatientMaps:
     """Make every map that a patient's images allow; what a study provides is used as it is.
 
-    Returns
-    -------
-    PatientMaps
-        A cellularity map only if it was provided, or if all contrasts and a model are there.
-
-    Raises
-    ------
-    DatasetError
-        If images cannot be used together, a unit is not clear, or a fit is not possible. What the
-        images themselves show to be wrong is told at once.
+    A cellularity map is predicted only if all contrasts and a model are there. Raises DatasetError
+    if images cannot be used together, a unit is not clear, or a fit is not possible; what the
+    images themselves show to be wrong is told at once.
     """
     patient = _Patient(images, model, options or ImageOptions())
     with told_together() as problems:
@@ -133,7 +113,7 @@ class _Patient:
         self, images: PatientImages, model: CpmModel | None, options: ImageOptions
     ) -> None:
         self.images, self.model, self.options = images, model, options
-        self.series = images.series
+        self.diffusion, self.perfusion = images.diffusion, images.perfusion
         self.notes = [*images.notes]
         self.native: dict[str, Volume] = {}
         self.contrasts: dict[str, Volume] = {}
@@ -141,7 +121,7 @@ class _Patient:
         self.quality: dict[str, float] = {}
         self.alignment: AlignmentReport | None = None
         self.cellularity: CpmResult | None = None
-        self.perfusion: PerfusionFit | None = None
+        self.fit: PerfusionFit | None = None
 
     def read(self, kinds: Mapping[str, nib.Nifti1Image]) -> None:
         """Check images against each other and take their volumes."""
@@ -167,8 +147,10 @@ class _Patient:
         for kind in report.registered:
             matrix = report.transforms[kind].matrix
             self.native[kind] = self.native[kind].moved(matrix)
-            if kind in self.series:
-                self.series[kind] = self.series[kind].moved(matrix)
+            if kind == "dwi" and self.diffusion:
+                self.diffusion = self.diffusion.moved(matrix)
+            if kind == "dsc" and self.perfusion:
+                self.perfusion = self.perfusion.moved(matrix)
         self.alignment = report
         self.notes += report.moves
 
@@ -182,7 +164,7 @@ class _Patient:
             self.mask = as_volume(found, "mask")
             self.notes += notes
         self.maps["mask"] = self.mask.to_image()
-        self.quality["brain_ml"] = float(self.mask.inside.sum() * self.mask.voxel_ml)
+        self.quality["brain_ml"] = self.mask.ml
         for kind, volume in self.contrasts.items():
             self.contrasts[kind] = self._without_fill(kind, volume)
             if self.options.bias_correction and kind != "ADC":
@@ -192,8 +174,7 @@ class _Patient:
     def _without_fill(self, kind: str, aligned: Volume) -> Volume:
         """Read a contrast again in which 0 stands for no value, so that no 0 is interpolated.
 
-        That is the ADC, and others where zeros around them reach into the brain: a slab that was
-        padded, or a head that was cut out by a smaller mask.
+        That is the ADC, and others where zeros around them reach into the brain.
         """
         zeros = self.mask.inside & (aligned.data == 0)
         if kind == "ADC":
@@ -207,11 +188,11 @@ class _Patient:
 
     def add_adc(self) -> None:
         """Bring the ADC that is there to 1e-6 mm2/s, or make it from the series."""
-        provided, series = self.contrasts.pop("ADC", None), self.series.get("dwi")
+        provided = self.contrasts.pop("ADC", None)
         if provided is not None:
             adc, notes = adc_in_units(provided, self.mask)
-        elif isinstance(series, DiffusionSeries):
-            adc, notes = fitted_adc(series, self.mask, self.native["dwi"].name)
+        elif self.diffusion:
+            adc, notes = fitted_adc(self.diffusion, self.mask, self.native["dwi"].name)
         else:
             return
         self.notes += notes
@@ -233,8 +214,8 @@ class _Patient:
         from cpmlib.cpm.predict import cellularity_map
 
         self._leave_uncovered()
-        normalise = self.options.cpm_normalise
-        result = cellularity_map(self.model, self.contrasts, self.mask, normalise)
+        how = self.options.cpm_normalise
+        result = cellularity_map(self.model, self.contrasts, self.mask, how)
         self.cellularity = result
         self.notes += result.warnings
         self.maps |= {"CPM": result.image, "extrapolation": result.extrapolation}
@@ -267,14 +248,13 @@ class _Patient:
 
     def add_rcbv(self) -> None:
         """Fit the perfusion series."""
-        series = self.series.get("dsc")
-        if not isinstance(series, PerfusionSeries) or "rCBV" in self.maps:
+        if not self.perfusion or "rCBV" in self.maps:
             return
-        name = self.native["dsc"].name
-        fit, notes = rcbv_from_series(series, self.contrasts, self.mask, self.options, name)
+        name, options = self.native["dsc"].name, self.options
+        fit, notes = rcbv_from_series(self.perfusion, self.contrasts, self.mask, options, name)
         self.maps |= {"rCBV": fit.rcbv, "rCBV_fit": fit.r2}
         self.maps["rCBV_uncorrected"] = fit.rcbv_uncorrected
-        self.perfusion = fit
+        self.fit = fit
         self.notes += notes
         self.quality |= fit.quality
 
@@ -317,12 +297,12 @@ class _Patient:
             median = median_of_brain(self.maps[kind], self.maps["mask"])
             self.quality[f"median_{kind}"] = median
         return PatientMaps(
-            maps=self.maps,
-            contrasts={kind: volume.to_image() for kind, volume in self.contrasts.items()},
-            notes=tuple(self.notes),
-            quality=self.quality,
-            cellularity=self.cellularity,
-            perfusion=self.perfusion,
-            alignment=self.alignment,
-            origins={kind: origins[kind] for kind in kinds},
+            self.maps,
+            {kind: volume.to_image() for kind, volume in self.contrasts.items()},
+            tuple(self.notes),
+            self.quality,
+            self.cellularity,
+            self.fit,
+            self.alignment,
+            {kind: origins[kind] for kind in kinds},
         )

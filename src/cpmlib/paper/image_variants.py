@@ -134,6 +134,10 @@ def carried(samples: pd.DataFrame, variants: list[Variant]) -> str:
     moved = np.logical_or.reduce([table.to_numpy() for table in differs]).any(axis=1)
     words = f"The choices of the images are carried through to {moved.sum()} of {len(samples)} "
     words += "samples." if moved.all() else "samples; the others keep the value of the table."
+    words += (
+        " They are changed one at a time, since that is how they were measured, each together with "
+        "all choices of the statistics."
+    )
     if "normalisation" not in default.choices:
         words += " The scaling of the map is left out: not every map was predicted here."
     return words

@@ -17,7 +17,7 @@ ALPHA = 0.05
 class Claim:
     """A statement of the paper: what it is about, and the sign that it expects, 0 for none.
 
-    ``where`` is a subset or a grouping; the page draws those that have a figure.
+    ``where`` is a subset or a grouping.
     """
 
     key: str
@@ -26,7 +26,6 @@ class Claim:
     expected: Literal[-1, 0, 1]
     where: str = ""
     predictor: str = "cpm"
-    has_figure: bool = False
 
     def holds(self, estimate: float, p: float) -> bool | None:
         """Say whether an analysis finds what the claim says; None if it finds nothing at all."""
@@ -45,7 +44,6 @@ CLAIMS = (
         "CPM rises with H&E cellularity in treatment-naïve tumours",
         1,
         "naive",
-        has_figure=True,
     ),
     Claim(
         "adc.naive",
@@ -61,7 +59,6 @@ CLAIMS = (
         "CPM has no association in the whole cohort",
         0,
         "whole",
-        has_figure=True,
     ),
     Claim(
         "adc.whole", "association", "ADC has no association in the whole cohort", 0, "whole", "adc"
@@ -72,14 +69,12 @@ CLAIMS = (
         "CPM and ADC correlate alike in treatment-naïve tumours",
         0,
         "naive",
-        has_figure=True,
     ),
     Claim(
         "cpm.naive_recurrent",
         "difference",
         "CPM correlates more in treatment-naïve than in recurrent tumours",
         1,
-        has_figure=True,
     ),
     Claim(
         "groups.enhancement",
@@ -87,7 +82,6 @@ CLAIMS = (
         "CPM is higher in enhancing samples",
         1,
         "enhancement",
-        has_figure=True,
     ),
     Claim("groups.idh", "groups", "CPM is higher in IDH wild-type tumours", 1, "idh"),
     Claim("rmse.recurrent", "error", "The error of CPM is larger in recurrent tumours", 1),

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from cpmlib.paper import cases, cohort, comparison, correlations, groups, hgg, non_independence
 from cpmlib.study.dataset import Dataset
 from cpmlib.study.options import AnalysisOptions
 
 
-def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict[str, float]:
+def regenerate(
+    dataset: Dataset,
+    options: AnalysisOptions | None = None,
+    iterated: pd.DataFrame | None = None,
+) -> dict[str, float]:
     """Run the whole analysis, with the project's defaults if no options are given.
+
+    Parameters
+    ----------
+    iterated
+        What `cpmlib.paper.non_independence.one_per_patient` found with the same draws and seed.
 
     Returns
     -------
@@ -21,7 +32,8 @@ def regenerate(dataset: Dataset, options: AnalysisOptions | None = None) -> dict
     flagged = correlations.flag_all(samples, options)
     non_enhancing = hgg.non_enhancing(flagged["whole", "cpm"], options)
     models = non_independence.mixed_models(flagged, options)
-    iterated, _ = non_independence.one_per_patient(samples, options)
+    if iterated is None:
+        iterated, _ = non_independence.one_per_patient(samples, options)
     return (
         cohort.values(dataset)
         | groups.values(samples, options)

@@ -66,6 +66,24 @@ def choices_meaning(relation: str) -> str:
     return "A choice that loses many values is one that the authors probably did not make."
 
 
+def specifications_meaning(relation: str) -> str:
+    """Say what the shares of specifications mean for a dataset, as Markdown.
+
+    Examples
+    --------
+    >>> specifications_meaning("another study")
+    ''
+    """
+    if relation != CALIBRATED:
+        return ""
+    return (
+        "This cohort was calibrated to what is printed and to nothing else. What a specification "
+        "depends on that is not printed, such as the values in other spheres, those of an "
+        "undivided map or the means of patients, is one of many possible answers. So the shares "
+        "below show how the method works and are no evidence about the study."
+    )
+
+
 def images_absent(present: bool, what: str, empty: str = "figures and tables") -> str:
     """Say that a page has nothing to show; "" where the dataset has what it is about.
 

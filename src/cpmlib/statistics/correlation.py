@@ -8,6 +8,8 @@ Vocabulary
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 import pingouin
@@ -178,7 +180,17 @@ def _permutation_p(x: np.ndarray, y: np.ndarray) -> float:
     """
     a, b = (np.rint(2 * ranks).astype(int) for ranks in (x, y))
     a, b = a - a.min(), b - b.min()
-    size = int(np.sort(a) @ np.sort(b)) + 1
+    counts = _counts_of_sums(tuple(np.sort(a).tolist()), tuple(np.sort(b).tolist()))
+    # In whole numbers: all deviations from the mean times the number of samples
+    deviation = np.abs(np.arange(len(counts)) * len(a) - a.sum() * b.sum())
+    extreme = deviation >= abs(a @ b * len(a) - a.sum() * b.sum())
+    return float(counts[extreme].sum() / counts.sum())
+
+
+@lru_cache(maxsize=256)
+def _counts_of_sums(a: tuple[int, ...], b: tuple[int, ...]) -> np.ndarray:
+    """Return how many orders of b have each sum of products with a: once for all equal ranks."""
+    size = int(np.dot(a, b)) + 1
     orders = {0: np.eye(1, size)[0]}
     for step in a:
         longer: dict[int, np.ndarray] = {}
@@ -189,10 +201,7 @@ def _permutation_p(x: np.ndarray, y: np.ndarray) -> float:
                     total[step * rank :] += counts[: size - step * rank]
         orders = longer
     (counts,) = orders.values()
-    # In whole numbers: all deviations from the mean times the number of samples
-    deviation = np.abs(np.arange(size) * len(a) - a.sum() * b.sum())
-    extreme = deviation >= abs(a @ b * len(a) - a.sum() * b.sum())
-    return float(counts[extreme].sum() / counts.sum())
+    return counts
 
 
 def root_mean_square_error(

@@ -19,6 +19,7 @@ Vocabulary
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,9 @@ from cpmlib.statistics.results import (
     remove_missing,
     why_not_estimable,
 )
+
+TESTS = ("satterthwaite", "wald-t", "wald-z")
+"""Reference distributions of a slope."""
 
 NO_UNIQUE_SOLUTION = "the fixed effects have no unique solution"
 
@@ -197,13 +201,34 @@ def mixed_model_slope(
        estimate   df
     0      0.95  3.0
     """
-    if test not in ("satterthwaite", "wald-t", "wald-z"):
-        raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")
+    return mixed_model_slopes(x, y, patient, estimation=estimation, tests=(test,))
+
+
+def mixed_model_slopes(
+    x: ArrayLike,
+    y: ArrayLike,
+    patient: ArrayLike,
+    *,
+    estimation: str = "REML",
+    tests: Sequence[str] = TESTS,
+) -> pd.DataFrame:
+    """Fit once what `mixed_model_slope` fits; one row for each of several tests.
+
+    Examples
+    --------
+    >>> x = [0.0, 1, 2, 0, 1, 2]
+    >>> y = [1.0, 2.1, 2.9, 3.0, 4.2, 4.9]
+    >>> mixed_model_slopes(x, y, ["a", "a", "a", "b", "b", "b"])["df"].tolist()
+    [3.0..., 4.0, inf]
+    """
+    for test in tests:
+        if test not in TESTS:
+            raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")
     x, y, patient = remove_missing(x, y, labels=patient)
     name = "mixed-model slope"
     reason = why_not_estimable(x, y)
     if reason:
-        return not_estimable(name, reason, len(x))
+        return _not_estimable(name, reason, len(x), tests)
     centre = x.mean()
     design = np.column_stack([np.ones_like(x), x - centre])
     if estimation not in ("REML", "ML"):
@@ -211,22 +236,31 @@ def mixed_model_slope(
     try:
         fit = fit_random_intercept(design, y, patient, estimation=estimation)
     except ValueError as error:
-        return not_estimable(name, str(error), len(x))
-    df = {"satterthwaite": fit.df[1], "wald-t": len(x) - 2.0, "wald-z": np.inf}[test]
+        return _not_estimable(name, str(error), len(x), tests)
     slope, se = fit.beta[1], fit.se[1]
-    half = stats.t.isf((1 - CONFIDENCE) / 2, df) * se
-    return one_row(
-        name,
-        slope,
-        ci=(slope - half, slope + half),
-        p=2 * stats.t.sf(abs(slope / se), df),
-        n=len(x),
-        note="singular fit: the patient variance is 0" if fit.singular else "",
-        se=se,
-        df=df,
-        intercept=fit.beta[0] - slope * centre,
-        var_patient=fit.var_patient,
-        var_residual=fit.var_residual,
-        icc=fit.var_patient / (fit.var_patient + fit.var_residual),
-        n_patients=fit.n_patients,
-    )
+    rows = []
+    for test in tests:
+        df = {"satterthwaite": fit.df[1], "wald-t": len(x) - 2.0, "wald-z": np.inf}[test]
+        half = stats.t.isf((1 - CONFIDENCE) / 2, df) * se
+        rows.append(
+            one_row(
+                name,
+                slope,
+                ci=(slope - half, slope + half),
+                p=2 * stats.t.sf(abs(slope / se), df),
+                n=len(x),
+                note="singular fit: the patient variance is 0" if fit.singular else "",
+                se=se,
+                df=df,
+                intercept=fit.beta[0] - slope * centre,
+                var_patient=fit.var_patient,
+                var_residual=fit.var_residual,
+                icc=fit.var_patient / (fit.var_patient + fit.var_residual),
+                n_patients=fit.n_patients,
+            )
+        )
+    return pd.concat(rows, ignore_index=True) if len(rows) > 1 else rows[0]
+
+
+def _not_estimable(name: str, reason: str, n: int, tests: Sequence[str]) -> pd.DataFrame:
+    return pd.concat([not_estimable(name, reason, n)] * len(tests), ignore_index=True)

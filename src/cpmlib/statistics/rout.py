@@ -126,13 +126,30 @@ def _rout(design: np.ndarray, y: np.ndarray, q: float) -> RoutResult:
     # With more than 68 % of the residuals at zero the scatter is zero too: no scale, no outlier.
     t = size / scale if scale > _rounding(y) else np.zeros(n)
     p = 2 * stats.t.sf(t, n - k)
+    outlier, threshold = _judge(t, p, q)
+    return RoutResult(outlier, coefficients, residual, scale, t, p, threshold, k)
+
+
+def _judge(t: np.ndarray, p: np.ndarray, q: float) -> tuple[np.ndarray, np.ndarray]:
+    n = len(t)
     rank = np.empty(n, dtype=int)
     rank[np.argsort(t, kind="stable")] = np.arange(n)
     threshold = thresholds(n, q)[rank]
     too_large = p < np.nan_to_num(threshold)
     # The first that is too large goes, and all above it.
-    outlier = rank >= (rank[too_large].min() if too_large.any() else n)
-    return RoutResult(outlier, coefficients, residual, scale, t, p, threshold, k)
+    return rank >= (rank[too_large].min() if too_large.any() else n), threshold
+
+
+def outliers_at(result: RoutResult, q: float) -> np.ndarray:
+    """Find the outliers at another Q, (N,) bool: the robust fit does not depend on it.
+
+    Examples
+    --------
+    >>> column = rout_column([4.9, 5.0, 5.1, 5.2, 4.8, 5.05, 40.0], q=0)
+    >>> outliers_at(column, 0.01).nonzero()[0]
+    array([6])
+    """
+    return _judge(result.t, result.p, q)[0]
 
 
 def _rounding(y: np.ndarray) -> float:

@@ -33,7 +33,16 @@ def set_cell(path: Path, row: int, column: str, value: str) -> None:
     rewrite(path, change)
 
 
-PARTS = ["_config.yml", "benchmarks", "book", "data", "notebooks", "src", "workflow"]
+PARTS = [
+    "_config.yml",
+    "CITATION.cff",
+    "benchmarks",
+    "book",
+    "data",
+    "notebooks",
+    "src",
+    "workflow",
+]
 """What of the project a build reads."""
 VALUES = "build/values.json"
 """What to build of a book whose pages no test looks at."""

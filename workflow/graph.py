@@ -11,9 +11,8 @@ import sys
 from collections import Counter
 
 import networkx as nx
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 
+import boxes
 import child
 from dependencies import ROOT
 
@@ -70,24 +69,18 @@ def main(target: str) -> None:
             y = (i - (len(members) - 1) / 2) * -(HEIGHT + GAP_Y)
             place[number] = (column * (WIDTH + GAP_X), y)
     tallest = max(map(len, columns))
-    size = (len(columns) * (WIDTH + GAP_X) * 0.9, tallest * (HEIGHT + GAP_Y) * 1.3)
-    figure = Figure(figsize=size)
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set_axis_off()
+    figure, ax = boxes.blank(len(columns) * (WIDTH + GAP_X) * 0.9, tallest * (HEIGHT + GAP_Y) * 1.3)
+    ends = []
     for first, second in edges:
         (x1, y1), (x2, y2) = place[first], place[second]
-        arrow = {"arrowstyle": "-|>", "color": "#7A7A7A", "linewidth": 1}
-        ax.annotate("", (x2, y2 + HEIGHT / 2), (x1 + WIDTH, y1 + HEIGHT / 2), arrowprops=arrow)
+        ends.append(((x1 + WIDTH, y1 + HEIGHT / 2), (x2, y2 + HEIGHT / 2)))
+    boxes.draw(ax, place, (WIDTH, HEIGHT), ends)
     for number, (x, y) in place.items():
-        box = FancyBboxPatch(
-            (x, y), WIDTH, HEIGHT, boxstyle="round,pad=0.03", fc="#E8F1F8", ec="#0072B2"
-        )
-        ax.add_patch(box)
         ax.text(x + WIDTH / 2, y + HEIGHT / 2, nodes[number], ha="center", va="center", fontsize=11)
     ax.set_xlim(-0.2, len(columns) * (WIDTH + GAP_X) - GAP_X + 0.2)
     reach = tallest * (HEIGHT + GAP_Y) / 2
     ax.set_ylim(-reach - 0.1, reach + HEIGHT)
-    figure.savefig(target, metadata={"Date": None})
+    boxes.save(figure, target)
 
 
 if __name__ == "__main__":

@@ -108,31 +108,22 @@ def room_graph(modules: Iterable[Module]) -> nx.DiGraph:
 
 def draw_rooms(modules: list[Module], target: Path) -> None:
     """Draw the rooms, the deepest lowest, with their modules and imports."""
-    import matplotlib as mpl
     import networkx as nx
-    from matplotlib.figure import Figure
-    from matplotlib.patches import FancyBboxPatch
+
+    import boxes
 
     graph = room_graph(modules)
     levels = list(nx.topological_generations(graph))[::-1]
     width, height, gap = 4.4, 1.25, 0.4
-    figure = Figure(figsize=(9.4, (height + gap) * len(levels)))
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set_axis_off()
-    place = {}
+    figure, ax = boxes.blank(9.4, (height + gap) * len(levels))
+    middle = {}
     for row, level in enumerate(levels):
         for i, room in enumerate(sorted(level)):
-            left = (i - (len(level) - 1) / 2) * (width + 0.4)
-            place[room] = (left, row * (height + gap))
-    for above, below in graph.edges:
-        start, end = place[above], place[below]
-        arrow = {"arrowstyle": "-|>", "color": "#7A7A7A", "linewidth": 1.2}
-        ax.annotate("", (end[0], end[1] + height), start, arrowprops=arrow, zorder=0)
-    for room, (x, y) in place.items():
-        box = FancyBboxPatch(
-            (x - width / 2, y), width, height, "round,pad=0.03", fc="#E8F1F8", ec="#0072B2"
-        )
-        ax.add_patch(box)
+            middle[room] = ((i - (len(level) - 1) / 2) * (width + 0.4), row * (height + gap))
+    corners = {room: (x - width / 2, y) for room, (x, y) in middle.items()}
+    ends = [(middle[a], (middle[b][0], middle[b][1] + height)) for a, b in graph.edges]
+    boxes.draw(ax, corners, (width, height), ends)
+    for room, (x, y) in middle.items():
         parts = [m.name.split(".")[2 if room in ROOMS else 1 :] for m in modules if m.room == room]
         names = {names[0] for names in parts if names}
         listed = textwrap.fill(", ".join(sorted(names - {"__main__"})), 62)
@@ -140,8 +131,7 @@ def draw_rooms(modules: list[Module], target: Path) -> None:
         ax.text(x, y + height - 0.32, listed, ha="center", va="top", fontsize=9)
     ax.set_xlim(-width - 0.4, width + 0.4)
     ax.set_ylim(-0.1, len(levels) * (height + gap))
-    with mpl.rc_context({"svg.hashsalt": "rooms"}):
-        figure.savefig(target, metadata={"Date": None})
+    boxes.save(figure, target)
 
 
 def reference(modules: Iterable[Module]) -> str:

@@ -59,8 +59,9 @@ def read_needs(name: str) -> Needs:
     needs = Needs(**{k: tuple(v) if isinstance(v, list) else v for k, v in declared.items()})
     if needs.patients not in PATIENTS:
         raise _wrong(name, f"needs: patients: {needs.patients}", f"one of {', '.join(PATIENTS)}")
+    others = {*notebook_names()} - {name}
     for other in needs.values_of:
-        if other == name or other not in notebook_names():
+        if other not in others:
             raise _wrong(name, f"needs: values_of: {other}", "the names of other notebooks")
     for pattern in needs.data:
         if not _files(str(pattern)):

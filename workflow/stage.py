@@ -23,13 +23,16 @@ import yaml
 import child
 from cpmlib.book import measured
 from cpmlib.book.captions import with_numbers
-from cpmlib.book.markup import escape, pipe_table, typeset
+from cpmlib.book.markup import anchor_of, escape, pipe_table, typeset
 from cpmlib.study import schemas
+from cpmlib.study.published import read_published
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
 from leaks import leaks, tell
 from library_pages import write_pages
+from version import front_matter, one_line
 
 SITE = BUILD / "site"
+LEDGER = "notebooks/12_ledger"
 
 
 def main() -> int:
@@ -50,7 +53,8 @@ def main() -> int:
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")
         return status or 1
-    _escape_titles(built / "searchindex.js")
+    printed = read_published(ROOT / "data" / "published-values.tsv")["printed"]
+    _improve_search(built / "searchindex.js", printed)
     if shown := leaks(built):
         tell(shown)
         return 1
@@ -63,12 +67,21 @@ def main() -> int:
     return 0
 
 
-def _escape_titles(index: Path) -> None:
-    """Escape what the page of search shows as HTML: Sphinx keeps titles and captions as text."""
+def _improve_search(index: Path, printed: pd.Series) -> None:
+    """Escape what the page of search shows as HTML, and let it find printed values.
+
+    Sphinx keeps titles and captions as text, and looks for no number, but for one in a title.
+    """
     start, content, end = re.fullmatch(
         r"(Search\.setIndex\()(.*)(\);?\s*)", index.read_text("utf-8"), re.DOTALL
     ).groups()  # type: ignore[union-attr]
     found = json.loads(content)
+    if LEDGER in found["docnames"]:
+        page = found["docnames"].index(LEDGER)
+        for text, ids in printed.groupby(printed.str.lstrip("<>")).groups.items():
+            # One row, or the filter of the page with the rows that there are.
+            place = anchor_of(ids[0]) if len(ids) == 1 else f"q={text}"
+            found["alltitles"].setdefault(text, []).append([page, place])
     for part in ("alltitles", "indexentries"):
         found[part] = {html.escape(text): places for text, places in found[part].items()}
     text = json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -103,6 +116,8 @@ def _write_generated_pages() -> None:
         listed.loc[measured, ["unit", "values"]] = listed[["unit", "values"]].map(typeset)
         parts.append(pipe_table(listed) + "\n")
     (SITE / "book" / "data_dictionary.md").write_text("\n".join(parts), encoding="utf-8")
+    page = SITE / "book" / "index.md"
+    page.write_text(page.read_text("utf-8") + front_matter(_repository()), encoding="utf-8")
     page = SITE / "book" / "workflow.md"
     needs = pd.DataFrame(
         [(f"{name}.md", _modules(f"notebooks/{name}.md")) for name in notebook_names()],
@@ -150,8 +165,9 @@ def _write_config(description: dict[str, object]) -> None:
     sphinx["html_theme_options"]["announcement"] = announcement
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
-    extensions = ("citation_roles", "not_estimable", "without_thebe")
+    extensions = ("cell_anchors", "citation_roles", "not_estimable", "without_thebe")
     config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
+    config["html"]["extra_footer"] = f"<p>{html.escape(one_line())}</p>"
     url = _repository()
     if url:
         config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}

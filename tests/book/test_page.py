@@ -132,20 +132,26 @@ def test_no_cell_of_a_download_is_a_formula(page, tmp_path, start):
     assert rows[1][2:4] == ["-1.5", "-2.5e3"]
 
 
-def test_titles_in_the_index_of_search_are_no_markup(tmp_path):
-    from stage import _escape_titles
+def test_search_finds_printed_values_and_its_titles_are_no_markup(tmp_path):
+    from stage import _improve_search
 
     index = tmp_path / "searchindex.js"
     hostile = "<img src=x onerror=alert(1)> & more"
     found = {"alltitles": {hostile: [[0, "id1"]]}, "indexentries": {hostile: [[0, "x", False]]}}
-    index.write_text(f"Search.setIndex({json.dumps(found | {'titles': ['A']})})")
-    _escape_titles(index)
+    more = {"titles": ["A"], "docnames": ["notebooks/12_ledger"]}
+    index.write_text(f"Search.setIndex({json.dumps(found | more)})")
+    printed = pd.Series({"a.b": "0.41", "c.d_P": ">0.05", "e": "0.05"})
+    _improve_search(index, printed)
     text = index.read_text().removeprefix("Search.setIndex(").removesuffix(")")
     safe = "&lt;img src=x onerror=alert(1)&gt; &amp; more"
     assert json.loads(text) == {
-        "alltitles": {safe: [[0, "id1"]]},
+        "alltitles": {
+            safe: [[0, "id1"]],
+            "0.05": [[0, "q=0.05"]],
+            "0.41": [[0, "value-a-b"]],
+        },
         "indexentries": {safe: [[0, "x", False]]},
-        "titles": ["A"],
+        **more,
     }
 
 

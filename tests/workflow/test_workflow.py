@@ -142,8 +142,11 @@ def test_implied_edges_are_left_out_of_the_drawing(tmp_path, monkeypatch):
     edges = [("1", "2"), ("2", "3"), ("1", "3"), ("3", "4")]
     nodes = {"1": "first", "2": "second", "3": "third", "4": "all"}
     monkeypatch.setattr(graph, "read_graph", lambda: (nodes, edges))
-    graph.main(str(tmp_path / "graph.svg"))
-    drawn = (tmp_path / "graph.svg").read_text()
+    target = tmp_path / "graph.svg"
+    graph.main(str(target))
+    drawn = target.read_text()
+    graph.main(str(target))
+    assert target.read_text() == drawn
     shapes = re.findall(r'<g id="patch_\d+">', drawn)
     assert len(shapes) == 1 + 3 + 2  # the ground, boxes, arrows
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from IPython.display import Markdown, display
 
-from cpmlib.book.markup import typeset
+from cpmlib.book.captions import item
+from cpmlib.book.markup import Mark, anchor_of, typeset
 from cpmlib.book.page import Page
 from cpmlib.paper.feasibility import Bound
-from cpmlib.paper.ledger import parts, table_ledger
+from cpmlib.paper.ledger import PAGES, origin_of, parts, table_ledger
 
 
 def collect(page: Page, notebooks: Sequence[str]) -> dict[str, float]:
@@ -54,4 +55,19 @@ def show_ledger(page: Page, ledger: pd.DataFrame) -> None:
         notebook = rows["notebook"].iloc[0]
         display(Markdown(f"### {name}\n\nComputed in []({notebook}.ipynb)."))
         shown = table_ledger(rows, page.dataset.relation)
-        page.table(f"table-ledger-{i}", shown, rows.reset_index(), more=f"{name}.")
+        marks = [Mark(anchor_of(id), origin_links(id)) for id in map(str, rows.index)]
+        page.table(f"table-ledger-{i}", shown, rows.reset_index(), more=f"{name}.", marks=marks)
+
+
+def origin_links(id: str) -> str:
+    """Link a value to what shows it, the data of that, the cell that made it and the code."""
+    key, function = origin_of(id)
+    module, _, name = function.rpartition(".")
+    source = f"../_modules/{module.replace('.', '/')}.html#{name}"
+    links = (
+        f"{{ref}}`{item(key).number} <{key}>`",
+        f"{{download}}`data <{PAGES[key]}_files/{key}.csv>`",
+        f"{{ref}}`cell <cell-{key}>`",
+        f'<a href="{source}">{name}()</a>',
+    )
+    return " · ".join(links)

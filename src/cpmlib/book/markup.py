@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 from markdown_it import MarkdownIt
@@ -111,8 +112,28 @@ def _not_a_formula(cell: object) -> object:
     return text
 
 
-def pipe_table(frame: pd.DataFrame) -> str:
+class Mark(NamedTuple):
+    """What a row of a table has besides its cells: an anchor, and a line of MyST markup."""
+
+    anchor: str
+    links: str
+
+
+def anchor_of(id: str) -> str:
+    """Return the anchor of a printed value, in the characters that Sphinx keeps.
+
+    Examples
+    --------
+    >>> anchor_of("corr.naive.cpm.rho_p")
+    'value-corr-naive-cpm-rho-p'
+    """
+    return "value-" + re.sub(r"[^a-z0-9]+", "-", id.lower())
+
+
+def pipe_table(frame: pd.DataFrame, marks: Sequence[Mark] = ()) -> str:
     """Write a table of texts as a MyST table; cells are escaped.
+
+    A mark for each row, if any, makes its first cell the target of the anchor, over the links.
 
     Examples
     --------
@@ -122,13 +143,16 @@ def pipe_table(frame: pd.DataFrame) -> str:
     | x | 1 |
     """
     header, *rows = [[escape(cell) for cell in row] for row in [frame.columns, *frame.to_numpy()]]
+    for row, mark in zip(rows, marks, strict=bool(marks)):
+        row[0] = f"[{row[0]}]{{#{mark.anchor}}}<br>{mark.links}"
     rows = [header, ["---"] * frame.shape[1], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def downloads(links: Sequence[tuple[str, str]]) -> str:
-    """Write a line of download links: what each is called, and its path relative to the page."""
-    return "Download: " + " · ".join(f"{{download}}`{name} <{path}>`" for name, path in links)
+def downloads(key: str, links: Sequence[tuple[str, str]]) -> str:
+    """Write what an item offers: downloads (name, path relative to the page), and its cell."""
+    files = " · ".join(f"{{download}}`{name} <{path}>`" for name, path in links)
+    return f"Download: {files} · {{ref}}`cell that made it <cell-{key}>`"
 
 
 def figure_block(
@@ -148,15 +172,21 @@ def figure_block(
     return (
         f"::::{{figure}} {image}\n:name: {key}\n:alt: {' '.join(alt.split())}\n:width: 100%\n"
         f":figclass: {'wide' if wide else 'narrow'}-figure\n\n"
-        f"{caption}\n\n{downloads(links)}\n::::\n"
+        f"{caption}\n\n{downloads(key, links)}\n::::\n"
     )
 
 
 def table_block(
-    key: str, frame: pd.DataFrame, caption: str, links: Sequence[tuple[str, str]]
+    key: str,
+    frame: pd.DataFrame,
+    caption: str,
+    links: Sequence[tuple[str, str]],
+    marks: Sequence[Mark] = (),
 ) -> str:
     """Write a table of texts with its caption and downloads; arguments as `figure_block`."""
+    kind = "cpm-table ledger" if marks else "cpm-table"
     return (
-        f"::::{{table}} {caption}\n:name: {key}\n:class: cpm-table\n\n{pipe_table(frame)}\n::::\n\n"
-        f"{downloads(links)}\n"
+        f"::::{{table}} {caption}\n:name: {key}\n:class: {kind}\n\n"
+        f"{pipe_table(frame, marks)}\n::::\n\n"
+        f"{downloads(key, links)}\n"
     )

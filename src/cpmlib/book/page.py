@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -175,7 +175,13 @@ class Page:
         display(Markdown(block))
 
     def table(
-        self, key: str, shown: pd.DataFrame, data: pd.DataFrame | None = None, *, more: str = ""
+        self,
+        key: str,
+        shown: pd.DataFrame,
+        data: pd.DataFrame | None = None,
+        *,
+        more: str = "",
+        marks: Sequence[markup.Mark] = (),
     ) -> None:
         """Show a table with its number and caption, and offer it as CSV and LaTeX.
 
@@ -187,6 +193,8 @@ class Page:
             The cells as the reader sees them; without a row, the table says "none".
         data
             The same at full precision, for the CSV; ``shown`` if None.
+        marks
+            Anchor and links of each row, if rows have them.
         """
         caption = self._caption(item(key), more)
         shown = shown.astype(object).where(shown.notna(), "n/a").astype(str)
@@ -205,7 +213,7 @@ class Page:
         if shown.empty:
             columns = list(shown.columns) or [""]
             shown = pd.DataFrame([["none", *[""] * (len(columns) - 1)]], columns=columns)
-        display(Markdown(markup.table_block(key, shown, caption, links)))
+        display(Markdown(markup.table_block(key, shown, caption, links, marks)))
 
     def html(self, content: str) -> None:
         """Show a piece of HTML that the library made, such as a viewer."""

@@ -16,7 +16,8 @@ Vocabulary
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,52 @@ PARTS = {
 
 NOTEBOOK = {prefix: notebook for notebook, prefixes in PARTS.values() for prefix in prefixes}
 """Notebook by the beginning of an id."""
+
+
+class Origin(NamedTuple):
+    """Where a value comes from: the item that shows it, and the function that computes it."""
+
+    item: str
+    function: str
+
+
+_DESCRIBE = "cpmlib.statistics.descriptives.describe"
+_RMSE = "cpmlib.statistics.correlation.root_mean_square_error"
+
+ORIGINS = {
+    "t1.n_*": Origin("table-1", "cpmlib.paper.cohort.values"),
+    "t1.age_*": Origin("table-1", _DESCRIBE),
+    "t1.*": Origin("table-1", "cpmlib.statistics.descriptives.count_with_share"),
+    "desc.*": Origin("table-1", _DESCRIBE),
+    "group.*_mean_?": Origin("table-groups", _DESCRIBE),
+    "group.*_p": Origin("table-groups", "cpmlib.statistics.group_comparison.mann_whitney"),
+    "corr.*.rho*": Origin("table-2", "cpmlib.statistics.correlation.correlate"),
+    "corr.*.rmse": Origin("table-2", _RMSE),
+    "corr.*": Origin("table-2", "cpmlib.statistics.correlation.linear_fit"),
+    "meng.*": Origin("table-meng", "cpmlib.statistics.meng.compare_strength"),
+    "lmm.*": Origin("table-s1", "cpmlib.statistics.mixed_model.mixed_model_slope"),
+    "iter.*": Origin("table-iterated", "cpmlib.statistics.one_per_patient.exact_mean"),
+    "hgg.share_*": Origin("table-hgg", "cpmlib.paper.hgg.statistics"),
+    "hgg.*.rmse": Origin("table-hgg", _RMSE),
+    "case.*": Origin("table-cases", "cpmlib.paper.cases.cases"),
+}
+"""By the pattern of an id; the first that fits holds."""
+
+PAGES: dict[str, str] = {}
+"""Notebook that shows each of their items: the one whose own values come first."""
+for _pattern, _origin in ORIGINS.items():
+    PAGES.setdefault(_origin.item, NOTEBOOK[_pattern.split(".")[0]])
+
+
+def origin_of(id: str) -> Origin:
+    """Return where a value comes from.
+
+    Examples
+    --------
+    >>> origin_of("corr.naive.cpm.rho").function
+    'cpmlib.statistics.correlation.correlate'
+    """
+    return next(origin for pattern, origin in ORIGINS.items() if fnmatchcase(id, pattern))
 
 
 def make_ledger(

@@ -197,36 +197,82 @@ def mixed_model_slope(
        estimate   df
     0      0.95  3.0
     """
-    if test not in ("satterthwaite", "wald-t", "wald-z"):
-        raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")
     x, y, patient = remove_missing(x, y, labels=patient)
     name = "mixed-model slope"
     reason = why_not_estimable(x, y)
     if reason:
+        _check_choices(estimation, test)
         return not_estimable(name, reason, len(x))
     centre = x.mean()
     design = np.column_stack([np.ones_like(x), x - centre])
-    if estimation not in ("REML", "ML"):
-        raise ValueError(f"estimation is {estimation!r}; expected 'REML' or 'ML'")
+    row = mixed_model_effect(design, y, patient, 1, name, estimation=estimation, test=test)
+    if "intercept" in row:
+        row["intercept"] -= row["estimate"] * centre
+    return row
+
+
+def mixed_model_effect(
+    design: ArrayLike,
+    y: ArrayLike,
+    patient: ArrayLike,
+    column: int,
+    name: str,
+    *,
+    estimation: str = "REML",
+    test: str = "satterthwaite",
+) -> pd.DataFrame:
+    """Test one of several fixed effects; `mixed_model_slope` says what the choices and columns are.
+
+    Parameters
+    ----------
+    design : (n, p) array_like
+        Fixed effects, the first being a column of ones; finite.
+    y, patient : (n,) array_like
+        Outcome, and whose sample each row is.
+    column, name
+        Which effect is tested, and what it is called.
+
+    Examples
+    --------
+    >>> design = np.column_stack([np.ones(6), [0.0, 1, 2, 0, 1, 2]])
+    >>> y = [1.0, 2.1, 2.9, 3.0, 4.2, 4.9]
+    >>> row = mixed_model_effect(design, y, ["a", "a", "a", "b", "b", "b"], 1, "slope")
+    >>> row[["estimate", "df"]].round(2)
+       estimate   df
+    0      0.95  3.0
+    """
+    _check_choices(estimation, test)
+    n = len(np.asarray(y))
     try:
         fit = fit_random_intercept(design, y, patient, estimation=estimation)
     except ValueError as error:
-        return not_estimable(name, str(error), len(x))
-    df = {"satterthwaite": fit.df[1], "wald-t": len(x) - 2.0, "wald-z": np.inf}[test]
-    slope, se = fit.beta[1], fit.se[1]
+        return not_estimable(name, str(error), n)
+    df = {
+        "satterthwaite": fit.df[column],
+        "wald-t": n - np.shape(design)[1] * 1.0,
+        "wald-z": np.inf,
+    }[test]
+    effect, se = fit.beta[column], fit.se[column]
     half = stats.t.isf((1 - CONFIDENCE) / 2, df) * se
     return one_row(
         name,
-        slope,
-        ci=(slope - half, slope + half),
-        p=2 * stats.t.sf(abs(slope / se), df),
-        n=len(x),
+        effect,
+        ci=(effect - half, effect + half),
+        p=2 * stats.t.sf(abs(effect / se), df),
+        n=n,
         note="singular fit: the patient variance is 0" if fit.singular else "",
         se=se,
         df=df,
-        intercept=fit.beta[0] - slope * centre,
+        intercept=fit.beta[0],
         var_patient=fit.var_patient,
         var_residual=fit.var_residual,
         icc=fit.var_patient / (fit.var_patient + fit.var_residual),
         n_patients=fit.n_patients,
     )
+
+
+def _check_choices(estimation: str, test: str) -> None:
+    if estimation not in ("REML", "ML"):
+        raise ValueError(f"estimation is {estimation!r}; expected 'REML' or 'ML'")
+    if test not in ("satterthwaite", "wald-t", "wald-z"):
+        raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")

@@ -55,7 +55,7 @@ def figure_errors(errors: pd.DataFrame) -> Figure:
 
 
 def figure_calibration(flagged: Flagged) -> Figure:
-    """Draw H&E against CPM on equal axes, with the line of equal values and the calibration line.
+    """Draw H&E against CPM, with the line of equal values and the calibration line.
 
     ``flagged`` as `cpmlib.paper.correlations.flag_all` returns it; the line is of all samples.
     """
@@ -75,7 +75,7 @@ def _calibration(ax: Axes, part: pd.DataFrame, colour: str) -> None:
     if part.empty:
         write_reason(ax, "no sample")
         return
-    top = float(part[["cpm", OUTCOME]].max().max())
+    top = 1.05 * float(part["cpm"].max())
     ax.plot([0, top], [0, top], color="grey", linestyle="--", linewidth=1)
     ax.scatter(part["cpm"], part[OUTCOME], s=16, color=colour, edgecolor="white", linewidth=0.4)
     x = np.linspace(part["cpm"].min(), part["cpm"].max(), 50)

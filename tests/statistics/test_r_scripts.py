@@ -68,6 +68,20 @@ def test_mixed_models_are_the_same(remade: Path) -> None:
     np.testing.assert_allclose(new["p_slope"], old["p_slope"], rtol=5e-5)
 
 
+def test_statistics_of_the_map_s_quality_are_the_same(remade: Path) -> None:
+    new, old = (
+        json.loads((folder / "map_quality.json").read_text()) for folder in (remade, REFERENCE)
+    )
+    assert new.keys() == old.keys()
+    for part, values in old.items():
+        for key, value in values.items():
+            if key == "subject":
+                assert new[part][key] == value
+            else:
+                # lmerTest differentiates numerically, at the optimiser's last step
+                np.testing.assert_allclose(new[part][key], value, rtol=1e-5)
+
+
 def test_group_tests_are_the_same(remade: Path) -> None:
     new, old = (
         json.loads((folder / "group_tests.json").read_text()) for folder in (remade, REFERENCE)

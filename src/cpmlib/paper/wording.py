@@ -93,3 +93,24 @@ def images_absent(present: bool, what: str, empty: str = "figures and tables") -
     'This dataset holds no images: figures and tables of this page are empty.'
     """
     return "" if present else f"This dataset holds no {what}: {empty} of this page are empty."
+
+
+def quality_meaning(relation: str) -> str:
+    """Say what the statistics of the map's quality can tell of the study, as Markdown.
+
+    Examples
+    --------
+    >>> "synthetic" in quality_meaning("calibrated")
+    True
+    """
+    if relation == CALIBRATED:
+        return (
+            "**The samples of this dataset are synthetic, and calibrated to the printed values.** "
+            "What is not printed (the bias of each group, the ICC, associations within patients, "
+            "intervals, who decides a result) was not calibrated: each such number is one of many "
+            "that are possible beside the same printed values, and says nothing of the study. The "
+            "page shows how the study's own samples would be looked at."
+        )
+    if relation == OTHER_STUDY:
+        return "This dataset is another study than the paper's; all numbers here are its own."
+    return "All numbers here are those of the study's own samples."

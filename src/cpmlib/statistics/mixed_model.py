@@ -221,46 +221,84 @@ def mixed_model_slopes(
     >>> mixed_model_slopes(x, y, ["a", "a", "a", "b", "b", "b"])["df"].tolist()
     [3.0..., 4.0, inf]
     """
-    for test in tests:
-        if test not in TESTS:
-            raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")
     x, y, patient = remove_missing(x, y, labels=patient)
     name = "mixed-model slope"
     reason = why_not_estimable(x, y)
     if reason:
-        return _not_estimable(name, reason, len(x), tests)
+        _check_choices(estimation, tests)
+        return pd.concat([not_estimable(name, reason, len(x))] * len(tests), ignore_index=True)
     centre = x.mean()
     design = np.column_stack([np.ones_like(x), x - centre])
-    if estimation not in ("REML", "ML"):
-        raise ValueError(f"estimation is {estimation!r}; expected 'REML' or 'ML'")
+    rows = mixed_model_effect(design, y, patient, 1, name, estimation=estimation, tests=tests)
+    if "intercept" in rows:
+        rows["intercept"] -= rows["estimate"] * centre
+    return rows
+
+
+def mixed_model_effect(
+    design: ArrayLike,
+    y: ArrayLike,
+    patient: ArrayLike,
+    column: int,
+    name: str,
+    *,
+    estimation: str = "REML",
+    tests: Sequence[str] = TESTS[:1],
+) -> pd.DataFrame:
+    """Test one of several fixed effects; `mixed_model_slope` says what the choices and columns are.
+
+    Parameters
+    ----------
+    design : (n, p) array_like
+        Fixed effects, the first being a column of ones; finite.
+    y, patient : (n,) array_like
+        Outcome, and whose sample each row is.
+    column, name
+        Which effect is tested, and what it is called.
+
+    Examples
+    --------
+    >>> design = np.column_stack([np.ones(6), [0.0, 1, 2, 0, 1, 2]])
+    >>> y = [1.0, 2.1, 2.9, 3.0, 4.2, 4.9]
+    >>> row = mixed_model_effect(design, y, ["a", "a", "a", "b", "b", "b"], 1, "slope")
+    >>> row[["estimate", "df"]].round(2)
+       estimate   df
+    0      0.95  3.0
+    """
+    _check_choices(estimation, tests)
+    n = len(np.asarray(y))
     try:
         fit = fit_random_intercept(design, y, patient, estimation=estimation)
     except ValueError as error:
-        return _not_estimable(name, str(error), len(x), tests)
-    slope, se = fit.beta[1], fit.se[1]
+        return pd.concat([not_estimable(name, str(error), n)] * len(tests), ignore_index=True)
+    known = dict(zip(TESTS, (fit.df[column], n - float(np.shape(design)[1]), np.inf), strict=True))
+    effect, se = fit.beta[column], fit.se[column]
     rows = []
-    for test in tests:
-        df = {"satterthwaite": fit.df[1], "wald-t": len(x) - 2.0, "wald-z": np.inf}[test]
+    for df in (known[test] for test in tests):
         half = stats.t.isf((1 - CONFIDENCE) / 2, df) * se
         rows.append(
             one_row(
                 name,
-                slope,
-                ci=(slope - half, slope + half),
-                p=2 * stats.t.sf(abs(slope / se), df),
-                n=len(x),
+                effect,
+                ci=(effect - half, effect + half),
+                p=2 * stats.t.sf(abs(effect / se), df),
+                n=n,
                 note="singular fit: the patient variance is 0" if fit.singular else "",
                 se=se,
                 df=df,
-                intercept=fit.beta[0] - slope * centre,
+                intercept=fit.beta[0],
                 var_patient=fit.var_patient,
                 var_residual=fit.var_residual,
                 icc=fit.var_patient / (fit.var_patient + fit.var_residual),
                 n_patients=fit.n_patients,
             )
         )
-    return pd.concat(rows, ignore_index=True) if len(rows) > 1 else rows[0]
+    return pd.concat(rows, ignore_index=True)
 
 
-def _not_estimable(name: str, reason: str, n: int, tests: Sequence[str]) -> pd.DataFrame:
-    return pd.concat([not_estimable(name, reason, n)] * len(tests), ignore_index=True)
+def _check_choices(estimation: str, tests: Sequence[str]) -> None:
+    if estimation not in ("REML", "ML"):
+        raise ValueError(f"estimation is {estimation!r}; expected 'REML' or 'ML'")
+    for test in tests:
+        if test not in TESTS:
+            raise ValueError(f"test is {test!r}; expected 'satterthwaite', 'wald-t' or 'wald-z'")

@@ -34,6 +34,11 @@ SETTLED = 1e-6
 """Change of the last step, relative to the RSDR, up to which the fit counts as settled; it moves t
 in the sixth digit."""
 
+STEPS_AT_ONCE = 8
+SETTLED_OF_MANY = 1e-5
+"""Weightings before it is asked which of many lines still move, and by how much of the RSDR a line
+may move in the last of them."""
+
 
 @dataclass(frozen=True)
 class RoutResult:
@@ -168,7 +173,8 @@ def rsdr(size: np.ndarray, n: int, k: int) -> np.ndarray:
     """
     position = P68 / 100 * (n - 1)
     below = int(position)
-    ordered = np.sort(size, axis=-1)
+    # As sorted, where it is read
+    ordered = np.partition(size, (below, below + 1), axis=-1)
     low, high = ordered[..., below], ordered[..., below + 1]
     part = position - below
     middle = low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
@@ -254,6 +260,44 @@ def robust_lines(
         line = weighted_line(x, y, 1 / (1 + (residual / scale[..., None]) ** 2))
     residual = y - line[..., :1] - line[..., 1:] * x
     return residual, rsdr(np.abs(residual), n, 2), line
+
+
+def outliers_of_lines(x: np.ndarray, y: np.ndarray, q: float) -> np.ndarray:
+    """Find the outliers that `rout_line` finds, about each of many lines, (..., n).
+
+    Each line is followed until it has settled. Where the scatter is zero, or no line exists,
+    nothing is an outlier.
+
+    Examples
+    --------
+    >>> x = np.arange(12.0)
+    >>> y = 2 * x + np.tile([0.1, -0.1, 0.05, -0.05], 3)
+    >>> y[4] += 9
+    >>> outliers_of_lines(x, np.stack([y, 2 * x]), 0.01).nonzero()
+    (array([0]), array([4]))
+    """
+    x, y = np.broadcast_arrays(x, y)
+    shape, n = y.shape, y.shape[-1]
+    x, y = x.reshape(-1, n), y.reshape(-1, n)
+    size, found = np.zeros(y.shape), np.zeros(len(y), dtype=bool)
+    left, line = np.arange(len(y)), None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for _ in range(MAXIMUM_ITERATIONS // STEPS_AT_ONCE):
+            _, _, before = robust_lines(x[left], y[left], start=line, steps=STEPS_AT_ONCE - 1)
+            residual, scale, line = robust_lines(x[left], y[left], start=before, steps=1)
+            step = line - before
+            change = np.abs(step[:, :1] + step[:, 1:] * x[left]).max(axis=-1)
+            # A scale of zero leaves NaN behind: such a line has no outlier.
+            moving = change > SETTLED_OF_MANY * scale
+            size[left], found[left] = np.abs(residual) / scale[:, None], np.isfinite(scale)
+            left, line = left[moving], line[moving]
+            if not len(left):
+                break
+    ordered = np.sort(size, axis=-1)
+    too_large = (ordered > critical_values(n, q)) & found[:, None]
+    first = np.take_along_axis(ordered, too_large.argmax(axis=-1)[:, None], axis=-1)
+    some = too_large.any(axis=-1, keepdims=True)
+    return (some & (size >= first)).reshape(shape)
 
 
 def _robust_fit(design: np.ndarray, y: np.ndarray) -> np.ndarray:

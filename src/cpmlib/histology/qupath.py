@@ -220,7 +220,7 @@ def _from_annotations(path: Path, pixel_size_um: float | None) -> _Export:
     places = [table.text(f"centroid {axis} {unit}") for axis in "xy" for unit in ("um", "px", "mm")]
     regions = [
         Region(
-            *(areas[row], None if cells is None else int(cells[row]), is_ignored(kind[row])),
+            *(float(areas[row]), None if cells is None else int(cells[row]), is_ignored(kind[row])),
             *(labels_of(name[row], kind[row]), parent[row], None),
             tuple(place[row] for place in places),
         )

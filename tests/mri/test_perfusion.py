@@ -482,7 +482,7 @@ def test_echo_time_does_not_change_the_ratio() -> None:
 
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     before = phantom(50).fit()
-    monkeypatch.setattr("cpmlib.mri.rcbv.VOXELS_AT_ONCE", 37)
+    monkeypatch.setattr("cpmlib.mri.bolus.VOXELS_AT_ONCE", 37)
     after = phantom(50).fit()
     for name in ("rcbv", "rcbv_uncorrected", "r2"):
         one, two = getattr(before, name).get_fdata(), getattr(after, name).get_fdata()

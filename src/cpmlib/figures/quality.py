@@ -156,14 +156,11 @@ def figure_quality(rows: Iterable[QualityRow], diameter: float = ROI_DIAMETER) -
     diameter
         Of the spheres at the targets, mm.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A column for each image that some patient has, with a colour bar below where it has a unit.
-        Radiological convention; the mask's outline in blue; targets as circles of the sphere's
-        size, solid where the slice passes through the sphere, dotted where it lies above or below.
-        If a row has it, a last column shows over the anatomy where the model extrapolates: yellow
-        for one contrast, vermilion for more.
+    A column for each image that some patient has, with a colour bar below where it has a unit.
+    Radiological convention; the mask's outline in blue; targets as circles of the sphere's size,
+    solid where the slice passes through the sphere, dotted where it lies above or below. If a row
+    has it, a last column shows over the anatomy where the model extrapolates: yellow for one
+    contrast, vermilion for more.
     """
     from matplotlib.figure import Figure
 

@@ -40,9 +40,8 @@ BRIGHT_FLUID = 2.0
 """Fluid stands out in a map whose 99th percentile is so many times its median; it has four times
 the ADC of tissue, and two where most of its voxels hold tissue, too."""
 DARK_FLUID = 1.25
-"""In a map without bright fluid, how much farther the 5th percentile is from the median than the
-95th for the fluid to be dark: 0.2 in an ADC map with fluid, about 1 of noise alone, 1.4 in a
-diffusion-weighted image and 2 to 5 in an exponential ADC."""
+"""How much farther the 5th percentile is from the median than the 95th where fluid is dark: 0.2 in
+an ADC map, about 1 of noise alone, 1.4 in a diffusion-weighted image, 2 to 5 in exponential ADC."""
 UNITS = ((1e6, "mm2/s"), (1e3, "1e-3 mm2/s (um2/ms)"), (1.0, "1e-6 mm2/s (um2/s)"))
 """Factor to 1e-6 mm2/s and name of each unit in use; three decades apart, so none is another."""
 

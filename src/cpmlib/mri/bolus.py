@@ -210,7 +210,10 @@ def mean_curve(values: np.ndarray, voxels: np.ndarray, name: str) -> np.ndarray:
 
 
 def measure_baselines(values: np.ndarray, voxels: np.ndarray, bolus: Bolus, name: str) -> Baselines:
-    """Measure voxels (N, 3) of a series (X, Y, Z, T) before and after the bolus."""
+    """Measure voxels (N, 3) of a series (X, Y, Z, T) before and after the bolus.
+
+    Those with a signal that is not above 0, or a baseline below `LOW_SIGNAL`, are not usable.
+    """
     s0, tail, spread, passed, first_pass = np.full((5, len(voxels)), np.nan)
     width = 2 * (bolus.peak - bolus.end) + 1  # as long after the peak as the arrival is before it
     for part, signal in curves_of(values, voxels):

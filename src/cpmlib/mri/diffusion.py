@@ -2,8 +2,8 @@
 
 Vocabulary
 ----------
-- *ADC*: apparent diffusion coefficient, here always in 1e-6 mm2/s (= um2/s); normal white matter
-  has about 750, free water at body temperature about 3000.
+- *ADC*: apparent diffusion coefficient, always in 1e-6 mm2/s (= um2/s); normal white matter has
+  about 750, free water at body temperature about 3000.
 - *WLS*, *OLS*: mean diffusivity, one third of the trace of the diffusion tensor, by weighted or
   ordinary least squares of the logarithm of the signal. It depends neither on the axes in which the
   gradients are given nor on their signs.

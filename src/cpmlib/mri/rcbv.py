@@ -157,18 +157,12 @@ def relative_cbv(
     name: str = "dsc",
     reference: ReferenceRule = "baseline",
 ) -> PerfusionFit:
-    """Compute rCBV from a DSC series, called `name` in messages.
+    """Compute rCBV from a DSC series (X, Y, Z, T), called `name`; masks lie on its grid.
 
-    The reference curve is the mean of the voxels that do not enhance and that the bolus darkens by
-    at least `MIN_BLOOD` of what it darkens the brain. CBV is the trapezoidal integral of the
-    corrected curve from the last volume before the bolus (`cpmlib.mri.bolus`) to the end.
-
-    Times are in seconds; brain mask and normal-appearing white matter lie on the grid of the series
-    (X, Y, Z, T). `reference` is the rule of `non_enhancing_voxels`.
-
-    Voxels have no value where a signal is not above 0, or where the baseline is below `LOW_SIGNAL`
-    of the brain's median. Noise may make an rCBV negative; it stays so, since a mean of values cut
-    at 0 would be too high.
+    CBV is the trapezoidal integral of the corrected curve from the last volume before the bolus to
+    the end. The reference curve, voxels without a value and the rule `reference` are those of
+    `cpmlib.mri.bolus`. Noise may make an rCBV negative; it stays so, since a mean of values cut at
+    0 would be too high. Times are in seconds.
 
     Examples
     --------
@@ -199,10 +193,7 @@ def relative_cbv(
         usable = baselines.usable[part]
         s0 = baselines.s0[part][usable, None]
         rate = -np.log(signal[usable][:, bolus.end - 1 :] / s0) / echo_time
-        fit = fit_leakage(rate, mean[bolus.end - 1 :], repetition_time, leakage)
-        measured = np.trapezoid(rate, dx=repetition_time)
-        cbv = measured + np.trapezoid(fit.leaked, dx=repetition_time)
-        columns = (cbv, measured, fit.k1, fit.k2, fit.k, fit.r2, fit.residual_sd)
+        columns = _fit(rate, mean[bolus.end - 1 :], repetition_time, leakage)
         for key, column in zip(FITTED, columns, strict=True):
             fitted[key][part][usable] = column
     for key in ("rcbv", "rcbv_uncorrected"):
@@ -215,6 +206,16 @@ def relative_cbv(
         baseline=(bolus.start, bolus.end),
         leakage=leakage,
     )
+
+
+def _fit(
+    rate: np.ndarray, reference: np.ndarray, step: float, leakage: LeakageCorrection
+) -> tuple[np.ndarray, ...]:
+    """Return what `FITTED` names, (N,), of curves (N, T); blood volumes are areas, in no unit."""
+    fit = fit_leakage(rate, reference, step, leakage)
+    measured = np.trapezoid(rate, dx=step)
+    cbv = measured + np.trapezoid(fit.leaked, dx=step)
+    return cbv, measured, fit.k1, fit.k2, fit.k, fit.r2, fit.residual_sd
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _start(
 
 
 def _best_start(target: Level, source: Level) -> sitk.AffineTransform:
-    """Optimise from many places, with and without a turn or a scale; return the best end."""
+    """Optimise from many places, with and without a turn or a scale."""
     poses = product((0, -TURN, TURN), _shifts(target, source), (1.0, START_SCALE))
     starts = [_start(target, shift, scale, turn) for turn, shift, scale in poses]
     return max(starts, key=lambda start: _information(start, target, source))

@@ -5,9 +5,8 @@ Vocabulary
 - *normal-appearing*: of the brightness that most white matter of this patient has on T1, away from
   the brain's surface, from tissue that is bright on FLAIR and from tissue that enhances.
 - *relative*: divided by the median of what looks like white matter on T1.
-- *excess*: how much brighter than white matter. Grey matter is, on FLAIR by about a quarter; so
-  what looks like white matter on T1 is abnormal from a small excess on, and the rest from one that
-  grey matter does not reach.
+- *excess*: how much brighter than white matter. Grey matter is, on FLAIR by about a quarter, so
+  that what does not look like white matter on T1 must exceed that.
 """
 
 from __future__ import annotations
@@ -50,9 +49,8 @@ MIN_LESION_ML = 0.5
 """Pieces smaller than this are vessels, noise or edges, ml."""
 
 SHARES = (0.9, 0.7, 0.5)
-"""Least share of a voxel of the series that must be white matter; a smaller one is taken only where
-the larger leaves hardly a voxel. Grey matter has about twice the blood of white, so a voxel that is
-half of each would raise the unit by half."""
+"""Least share of a voxel of the series that must be white matter; a smaller one only where the
+larger leaves hardly a voxel. Grey matter has about twice the blood of white."""
 
 MIN_WHITE = 10
 """Voxels of the series without which there is nothing to divide by."""

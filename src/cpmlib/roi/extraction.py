@@ -1,10 +1,7 @@
 """Maps and counts -> the measured columns of the sample table.
 
-Vocabulary
-----------
-- *measured columns*: ``cpm``, ``adc``, ``he_cellularity`` (`cpmlib.study.schemas.MEASURED`).
-- *given*: a value that the study's own table holds; it is used as it is.
-- *extracted*: a mean over the sphere at the target, or a density from counts.
+A value that the study's own table holds is *given* and used as it is; a mean over the sphere at the
+target, or a density from counts, is *extracted*.
 """
 
 from __future__ import annotations

@@ -50,14 +50,13 @@ def sphere_weights(
     r"""Return the voxels of a grid that a sphere takes in, and how much of each.
 
     With ``"voxel-centre"``, a voxel counts if :math:`|A i - c| \le d / 2`, with the affine
-    :math:`A`, its indices :math:`i`, the centre :math:`c` and the diameter :math:`d`; the voxel
-    that holds the centre always counts. This is nilearn's NiftiSpheresMasker, except that voxels
-    which share the centre equally all count, and that nilearn adds the first voxel of the image
-    whose coordinates have the same whole millimetres as the centre, in the sphere or not.
+    :math:`A`, its indices :math:`i`, the centre :math:`c` and the diameter :math:`d`, or if it
+    holds the centre. This is nilearn's NiftiSpheresMasker, except that voxels which share the
+    centre all count, and that nilearn adds the first voxel whose coordinates have the same whole
+    millimetres.
 
-    With ``"partial-volume"``, the share of the voxel in the sphere: along parallel lines through
-    the voxel the length inside the sphere is exact, and the mean over lines is taken by the
-    midpoint rule, closely enough that the weights add up to the sphere's volume to 0.1 %.
+    With ``"partial-volume"``, the share of the voxel in the sphere: exact along parallel lines, and
+    averaged over them by the midpoint rule; the weights add up to the sphere's volume to 0.1 %.
 
     The centre, (3,), is in the world, mm, RAS+, the diameter in mm; the affine, (4, 4), may be
     oblique or sheared. Returns indices, (N, 3), in the order of the array and inside the shape, and

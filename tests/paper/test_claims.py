@@ -255,7 +255,7 @@ def test_a_claim_without_test_and_a_test_without_claim_are_named(tmp_path: Path)
     [
         ("calibrated", "by construction since it was calibrated"),
         ("another study", "which is another study than the paper's"),
-        ("same study", "36 hold in this dataset, 1 do not hold, 0 are not estimable"),
+        ("same study", "36 hold in this dataset; not holding: 1, not estimable: 0; contradicted"),
     ],
 )
 def test_the_totals_say_what_the_dataset_is(default, relation, said):
@@ -266,7 +266,7 @@ def test_the_totals_say_what_the_dataset_is(default, relation, said):
 
 def test_each_item_of_a_page_has_its_verdict_in_bold(default):
     for item, verdict in zip(items(default), default["verdict"], strict=True):
-        assert item.count(f"**{verdict}**") == 1
+        assert item.count(f": **{verdict}** in this dataset \\(") == 1
 
 
 def test_every_notebook_with_claims_says_where_they_are_shown(default):

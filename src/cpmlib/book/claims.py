@@ -54,8 +54,9 @@ def items(table: pd.DataFrame) -> list[str]:
     said = []
     for row in table.to_dict("records"):
         head, verdict, rest = row["sentence"].partition(f": {row['verdict']}")
-        parts = (escape(typeset(part)) for part in (head, rest))
-        said.append(f"- {next(parts)}: **{verdict[2:]}**{next(parts)}")
+        head, rest = (escape(typeset(part)) for part in (head, rest))
+        gap = "" if rest.startswith(",") else " "
+        said.append(f"- {head}: **{verdict[2:]}**{gap}{rest}")
     return said
 
 

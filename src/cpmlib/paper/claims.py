@@ -250,7 +250,7 @@ def summary(table: pd.DataFrame, relation: str) -> str:
     --------
     >>> print(summary(pd.DataFrame({"verdict": ["holds"], "printed": [AGREE]}), CALIBRATED))
     of 1 claims, 1 hold in this dataset, by construction since it was calibrated to the printed
-    values, 0 do not hold, 0 are not estimable; with 0 the printed values themselves disagree
+    values; not holding: 0, not estimable: 0; contradicted by the printed values themselves: 0
     """
     count = totals(table)
     meaning = {
@@ -259,9 +259,9 @@ def summary(table: pd.DataFrame, relation: str) -> str:
     }.get(relation, "")
     disagree = int((table["printed"] == DISAGREE).sum())
     return (
-        f"of {len(table)} claims, {count[HOLDS]} hold in this dataset{meaning}, {count[FAILS]} do "
-        f"not hold, {count[NOT_ESTIMABLE]} are not estimable; with {disagree} the printed values "
-        "themselves disagree"
+        f"of {len(table)} claims, {count[HOLDS]} hold in this dataset{meaning}; not "
+        f"holding: {count[FAILS]}, not estimable: {count[NOT_ESTIMABLE]}; contradicted by the "
+        f"printed values themselves: {disagree}"
     )
 
 

@@ -13,6 +13,7 @@ import myst_nb
 import pandas as pd
 import pytest
 
+import cpmlib.book.claims
 import cpmlib.book.page
 from studies import ROOT
 
@@ -47,7 +48,8 @@ def run_page(
         return f"{glued[match[1]]:{match[2] or ''}}"
 
     monkeypatch.setattr(IPython.display, "display", display)
-    monkeypatch.setattr(cpmlib.book.page, "display", display)
+    for module in (cpmlib.book.page, cpmlib.book.claims):
+        monkeypatch.setattr(module, "display", display)
     monkeypatch.setattr(
         myst_nb, "glue", lambda key, value, display=True: glued.update({key: value})
     )

@@ -33,10 +33,11 @@ PAGES = [
     "07_cases",
     "12_ledger",
     "13_sensitivity",
+    "16_claims",
     "08_one_patient",
     "09_quality_control",
     "10_regions",
-    "15_map_quality",
+    "17_map_quality",
 ]
 ID = re.compile(r"\b(?:t1|desc|group|corr|meng|lmm|iter|hgg|case)\.[a-z_]+(?:\.[a-z_0-9]+)+")
 
@@ -81,7 +82,8 @@ def texts(tmp_path_factory) -> dict[str, dict[str, str]]:
     found = {}
     with pytest.MonkeyPatch.context() as monkeypatch:
         for study, path in studies.items():
-            pages = PAGES if study in ("one table", "calibrated") else ["07_cases", "12_ledger"]
+            few = ["07_cases", "12_ledger", "16_claims"]
+            pages = PAGES if study in ("one table", "calibrated") else few
             found[study] = {name: page_text(name, path, monkeypatch) for name in pages}
     return found
 
@@ -160,6 +162,33 @@ def test_calibration_is_said_in_the_breath_of_the_totals(texts):
     sentence = next(s for s in text.split("\n\n") if "136 of 143 printed values" in s)
     for part in ("calibrated", "counts and percentages", "values of cases", "bounds", "statistics"):
         assert part in sentence
+
+
+def test_claims_of_another_study_are_tested_and_said_to_be_another_studys(texts):
+    text = texts["one table"]["16_claims"]
+    assert "which is another study than the paper's" in text
+    assert "**another study**" in text
+    assert "by construction" not in text
+    # CPM that falls while cells rise, in recurrent tumours alone
+    assert re.search(r"No association of CPM in the whole cohort: \*\*does not hold\*\*", text)
+    assert re.search(r"in treatment\\-naïve patients: \*\*not estimable\*\*, since", text)
+
+
+def test_claims_that_hold_by_construction_are_said_to(texts):
+    for name in ("02_groups", "03_correlations", "05_non_independence", "16_claims"):
+        assert "by construction" in texts["calibrated"][name], name
+    assert "by construction" not in texts["same study"]["16_claims"]
+
+
+def test_a_chapter_and_the_page_of_claims_give_the_same_verdict(texts):
+    """Both take their words from the same functions."""
+    said = texts["calibrated"]["16_claims"]
+    for name in ("02_groups", "03_correlations", "04_cpm_against_adc", "06_hgg_non_enhancing"):
+        items = re.findall(r"^- .*\*\*.*$", texts["calibrated"][name], re.MULTILINE)
+        assert items
+        for item in items:
+            verdict = item.split("**")
+            assert f"{verdict[0]}**{verdict[1]}**" in said, item
 
 
 def test_no_identifier_of_a_printed_value_is_shown(texts):

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -22,13 +21,11 @@ from cpmlib.book.page import Page
 from cpmlib.book.viewer import has_base, viewer_html
 from cpmlib.figures.cases import figure_case_images
 from cpmlib.figures.representative import CaseImages
-from cpmlib.figures.slices import world_point
 from cpmlib.paper.cases import case_title, cases
+from cpmlib.paper.claim_tests import MIDLINE
+from cpmlib.roi.findings import findings_at, right_of_middle
 from cpmlib.roi.means import EmptySphere, roi_mean
 from cpmlib.study.schemas import SEX
-
-MIDLINE = 5.0
-"""Distance from the middle of the brain up to which a caption names no side, mm."""
 
 TREATED = {"treatment-naive": "treatment-naïve", "recurrent": "recurrent"}
 TISSUE = {"CET": "contrast-enhancing tumour", "nCET": "non-enhancing tumour"}
@@ -82,24 +79,59 @@ def case_findings(case: CaseImages) -> dict[str, Any]:
 
     Examples
     --------
+    >>> import nibabel as nib
     >>> brain = nib.Nifti1Image(np.ones((20, 20, 20), np.float32), np.diag([2.0, 2, 2, 1]))
     >>> case_findings(CaseImages("x1", (31.0, 20, 20), {"mask": brain, "rCBV": brain}))
     {'side': 'right', 'rcbv': 1.0}
     """
     found: dict[str, Any] = {}
-    mask, blood = case.images.get("mask"), case.images.get("rCBV")
-    if mask is not None:
-        inside = np.argwhere(np.asarray(mask.dataobj) > 0)
-        if len(inside):
-            middle = nib.affines.apply_affine(mask.affine, inside.mean(axis=0))[0]
-            right = float(world_point(case.target)[0] - middle)
-            if abs(right) > MIDLINE:
-                found["side"] = "right" if right > 0 else "left"
-    if blood is not None:
+    right = right_of_middle(case.images.get("mask"), case.target)
+    if abs(right) > MIDLINE:
+        found["side"] = "right" if right > 0 else "left"
+    if (blood := case.images.get("rCBV")) is not None:
         # A perfusion series often leaves out the top or the bottom of the head.
         with contextlib.suppress(EmptySphere):
             found["rcbv"] = roi_mean(blood, case.target, case.diameter, name="rCBV").mean
     return found
+
+
+def image_values(pictures: Mapping[str, CaseImages | None]) -> dict[str, float]:
+    """Return what the images of the cases tell, by the ids that claims about cases read.
+
+    Examples
+    --------
+    >>> image_values({"fig3a": None})
+    {}
+    """
+    return {
+        f"case.{name}.{key}": value
+        for name, case in pictures.items()
+        if case is not None
+        for key, value in findings_at(case.images, case.target, case.diameter).items()
+    }
+
+
+def table_findings(values: Mapping[str, float]) -> pd.DataFrame:
+    """Lay `image_values` out for the page, all text."""
+    columns = {
+        "right": ("Right of the middle (mm)", "{:.0f}"),
+        "rise": ("T1 rise at the target", "{:.2f}"),
+        "lesion_rise": ("highest in the lesion", "{:.2f}"),
+        "rcbv": ("rCBV at the target", "{:.2f}"),
+        "grey_rcbv": ("in grey matter", "{:.2f}"),
+    }
+    names = dict.fromkeys(id.split(".")[1] for id in values)
+    rows = [
+        {"Case": case_title(name)}
+        | {
+            shown: "n/a"
+            if np.isnan(values[f"case.{name}.{key}"])
+            else pattern.format(values[f"case.{name}.{key}"])
+            for key, (shown, pattern) in columns.items()
+        }
+        for name in names
+    ]
+    return pd.DataFrame(rows, columns=["Case", *(shown for shown, _ in columns.values())])
 
 
 def case_caption(row: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ def regenerate(
         | correlations.values(correlations.correlations(samples, flagged, options))
         | comparison.values(comparison.comparisons(samples, options))
         | non_independence.values(models, iterated)
+        | hgg.patient_values(hgg.against_whole(flagged["whole", "cpm"], non_enhancing, options))
         | hgg.values(hgg.statistics(samples, non_enhancing, options))
         | cases.values(samples)
     )

@@ -132,7 +132,7 @@ def _effect(
         column,
         name,
         estimation=options.mixed_model_estimation,
-        test=options.mixed_model_test,
+        tests=(options.mixed_model_test,),
     )
 
 

@@ -48,6 +48,24 @@ def ledger_introduction(relation: str) -> str:
     return _VERDICTS + (f"\n\n{_CALIBRATED}" if relation == CALIBRATED else "")
 
 
+def claims_introduction(relation: str) -> str:
+    """Say what a verdict on a claim of the paper means for a dataset, as Markdown.
+
+    Examples
+    --------
+    >>> "by construction" in claims_introduction("calibrated")
+    True
+    """
+    meaning = {
+        CALIBRATED: "This dataset was *calibrated* to the printed values: what holds here holds by "
+        "construction, and says nothing about the study.",
+        OTHER_STUDY: "This dataset is **another study** than the paper's: the claims are tested on "
+        "it, and where one does not hold, that does not say that it is wrong in the paper.",
+    }.get(relation, "")
+    tested = "Each claim is tested in this dataset, and on the printed values where they allow it."
+    return f"{tested} {meaning}".rstrip() + "\n"
+
+
 def choices_meaning(relation: str) -> str:
     """Say what it means that a choice of the analysis loses printed values, as Markdown.
 

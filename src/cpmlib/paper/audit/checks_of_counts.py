@@ -101,7 +101,7 @@ def _sum_of_percentages(
         "the categories are all there are",
         (f"{' + '.join(texts)} = {printed:.{digits}f}",
          f"rounded one by one: {rounded:.{digits}f}{how}"),
-        tuple(relation["counts"]),
+        tuple(id + relation.get("suffix", ".percent") for id in relation["counts"]),
     )  # fmt: skip
 
 
@@ -111,9 +111,11 @@ def check_equal_shares(relations: Sequence[Relation], context: Context) -> Itera
     for relation in relations:
         for id in relation["counts"]:
             percent = id + relation.get("suffix", ".percent")
-            if {id, percent, relation["of"]} <= set(values.table.index):
+            try:
                 key = values.count(id), values.count(relation["of"])
                 found[key].append(values.number(percent))
+            except NotThere:
+                continue  # which is said where the percentage itself is checked
     for (count, total), shares in found.items():
         texts = sorted({share.text for share in shares})
         ways = {counts.how_printed(text, count, total) for text in texts}
@@ -149,7 +151,8 @@ def check_groups(relation: Relation, context: Context) -> Iterator[Finding]:
         f"sizes {shown}{more}" if found else f"no whole numbers of {n} give {whole.text}",
         CONSISTENT if good else CONTRADICTION, PROOF,
         relation.get("assumes", "every sample belongs to one of the groups"), tuple(steps),
-        (relation["whole"], *relation["means"]),
+        (relation["whole"], *relation["means"],
+         *(spec for spec in relation.get("sizes", []) if isinstance(spec, str))),
     )  # fmt: skip
     if good and relation.get("sd"):
         yield from _difference(relation, context, sizes or found)

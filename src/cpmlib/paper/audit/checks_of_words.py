@@ -134,7 +134,11 @@ def check_places(context: Context) -> Iterator[Finding]:
 
 def _compare(a: Value, b: Value) -> tuple[str, str]:
     """Severity and words for two printings of one value."""
-    if a.low <= b.high and b.low <= a.high:
+    if a.interval == b.interval:
+        return CONSISTENT, ""
+    alike = len(a.text.partition(".")[2]) == len(b.text.partition(".")[2])
+    touching = a.low <= b.high and b.low <= a.high
+    if touching and not (alike and not a.interval.one_sided and not b.interval.one_sided):
         return CONSISTENT, ""
     if a.text.lstrip("-+") == b.text.lstrip("-+"):
         return SLIP, "one sign; a minus was likely left out in typing or typesetting"
@@ -144,4 +148,6 @@ def _compare(a: Value, b: Value) -> tuple[str, str]:
             return SLIP, "rounded, not cut off"
         if len(short) == len(long) > 2 and sorted(short) == sorted(long):
             return SLIP, "one order of the digits; likely a typing slip"
+    if touching and not a.name.startswith("count of "):
+        return SLIP, "one value; the last digit is one off, as where one is cut off"
     return CONTRADICTION, "one value; print alone does not say which"

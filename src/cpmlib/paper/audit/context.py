@@ -76,7 +76,7 @@ class Context:
         if name not in self.groups:
             return self.values.name(spec)
         id = self.groups[name]["means"][int(place)]
-        return f"samples, {self.values.table['subset'].get(id, spec)}"
+        return f"samples, {self.values.rows.get(id, {}).get('subset') or spec}"
 
 
 def listed(numbers: Sequence[int]) -> str:

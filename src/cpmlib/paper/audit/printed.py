@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from cpmlib.study.delimited import read_tsv
 from cpmlib.study.errors import DatasetError, Problem
-from cpmlib.study.published import COLUMNS, PrintedValue, names_of, parse_printed
+from cpmlib.study.published import COLUMNS, PrintedValue, name_of, parse_printed
 
 PLACES_COLUMNS = ("id", "where", "printed")
 _COLUMNS = tuple(name for name in COLUMNS if name != "note")
@@ -57,33 +58,33 @@ class Values:
     cpmlib.paper.audit.printed.NotThere: lmm.p is printed as >0.05, which is no number
     """
 
-    table: pd.DataFrame
+    rows: Mapping[str, Mapping[str, str]]
     places: tuple[Value, ...] = ()
-    unread: tuple[str, ...] = field(default=())
+    unread: tuple[str, ...] = ()
 
     @classmethod
-    def from_texts(cls, texts: dict[str, str]) -> Values:
+    def from_texts(cls, texts: Mapping[str, str]) -> Values:
         """Make values of ids and texts alone; the id is the name."""
-        table = pd.DataFrame(
-            {"printed": list(texts.values()), "statistic": list(texts)}, list(texts)
-        )
-        return cls(table.assign(subset=""))
+        return cls({id: {"printed": text, "statistic": id} for id, text in texts.items()})
 
     def __contains__(self, id: str) -> bool:
-        return id in self.table.index
+        return id in self.rows
 
     def name(self, *ids: str) -> str:
         """Name values for a reader; an id that is not printed stands for itself in quotes."""
-        known = [id for id in ids if id in self]
-        absent = [f'"{id}"' for id in ids if id not in self]
-        return "; ".join([*([names_of(self.table, known)] if known else []), *absent])
+        return "; ".join(self._name(id) for id in ids)
+
+    def _name(self, id: str) -> str:
+        if id not in self:
+            return f'"{id}"'
+        row = self.rows[id]
+        return name_of(row["statistic"], row["subset"]) if row.get("subset") else row["statistic"]
 
     def any(self, id: str) -> Value:
         """Return a value, which may be a bound such as >0.05; raise `NotThere` without it."""
         if id not in self:
             raise NotThere(f'"{id}" is not among the printed values')
-        row = {str(key): str(cell) for key, cell in self.table.loc[id].items()}
-        name = self.name(id).removesuffix(" ()")
+        row, name = self.rows[id], self.name(id)
         try:
             interval = parse_printed(row["printed"])
         except ValueError:
@@ -118,20 +119,23 @@ def read_values(
     DatasetError
         If a file is no table or lacks a column.
     """
-    cells = _columns(path, _COLUMNS).set_index("id")
-    again = cells[cells.index.duplicated()]
-    table = cells[~cells.index.duplicated()]
-    rows = [(str(id), row["where"], row["printed"]) for id, row in again.iterrows()]
+    kept: dict[str, dict[str, str]] = {}
+    rows = []
+    for row in _columns(path, _COLUMNS)[list(_COLUMNS)].to_dict("records"):
+        if row["id"] in kept:
+            rows.append((row["id"], row["where"], row["printed"]))
+        else:
+            kept[row["id"]] = {str(key): str(cell) for key, cell in row.items()}
     if places is not None:
         rows += _columns(places, PLACES_COLUMNS)[list(PLACES_COLUMNS)].itertuples(index=False)
-    values, found, unread = Values(table), [], []
+    values, found, unread = Values(kept), [], []
     for id, where, printed in rows:
         name = values.name(id)
         try:
             found.append(Value(id, printed, name, where, parse_printed(printed)))
         except ValueError:
             unread.append(f"{name}, {where}: {printed!r} is no number")
-    return Values(table, tuple(found), tuple(unread))
+    return Values(kept, tuple(found), tuple(unread))
 
 
 def _columns(path: str | os.PathLike[str], columns: tuple[str, ...]) -> pd.DataFrame:

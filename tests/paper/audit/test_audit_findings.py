@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cpmlib.paper.analysis import regenerate
 from cpmlib.paper.audit.findings import (
@@ -236,6 +238,7 @@ def test_values_that_are_absent_are_named(tmp_path):
         ("[[p]]\np = 'a'\nstatistic = 'b'\ntest = 'u'\n", "expected one of t, F, r"),
         ("[[p]]\np = 'a'\nstatistic = 'b'\ntest = 'F'\ndf = 2\n", "the key 'df2'"),
         ("[[share]]\npercent = 'a'\nof = 'grade/0'\n", "found grade/0; expected one of"),
+        ("[[parts]]\nwhole = { mean = 'a' }\nparts = []\n", "a table with n, mean"),
         ("[[binary]]\nmean = 'a'\nsd = 'b'\nn = true\n", "expected an id, a whole number"),
     ],
 )
@@ -246,6 +249,17 @@ def test_a_wrong_file_of_relations_says_what_is_wrong(tmp_path, text, said):
         read_relations(path)
     assert said in str(caught.value)
     assert "relations.toml" in str(caught.value)
+
+
+ODD = ["0", "-1", "1", "0.0", "99999", "1e9", "-0.001", "1.5", "<0", "NaN", "x"]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(sorted(invented.TEXTS)), st.sampled_from(ODD), max_size=4))
+def test_odd_values_are_findings_and_no_tracebacks(tmp_path, texts):
+    found = audit_files(*invented.write(tmp_path, texts))
+    assert {f.check for f in found} >= {"p and its statistic", "printed in several places"}
+    assert len(found) >= len(re.findall(r"^\[\[", invented.RELATIONS, re.M))
 
 
 def test_a_table_without_a_column_is_refused(tmp_path):

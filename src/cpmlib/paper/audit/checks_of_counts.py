@@ -291,7 +291,8 @@ def check_parts(relation: Relation, context: Context) -> Iterator[Finding]:
         shown[0], CONSISTENT if good else CONTRADICTION, PROOF,
         "the parts are all there is; SDs divide by n − 1",
         (f"n: {shown[1] or 'no sizes fit'} = {total}",
-         "(N − 1) SD² = Σ (n − 1) SD² + Σ n (mean − mean of all)²"), ids,
+         "(N − 1) SD² = Σ (n − 1) SD² + Σ n (mean − mean of all)²"),
+        (*ids, *(p["n"] for p in (whole, *parts) if isinstance(p["n"], str))),
     )  # fmt: skip
 
 

@@ -100,10 +100,12 @@ def _finding_of_p(
         *(f"{f'{unit} = ' if d else ''}{', '.join(map(str, d))}{': ' if d else ''}p {ends(a, b)}"
           for d, a, b in shown),
     ]  # fmt: skip
+    sizes = [relation.get(key) for key in ("n", "n2", "df", "df2")]
+    used = [size for size in sizes if isinstance(size, str) and size in context.values]
     name = p.name if p.name == statistic.name else f"{p.name}; {statistic.name}"
     return Finding(
         "p and its statistic", name, f"p {p.text}", f"p {ends(low, high)}{more}", severity, PROOF,
-        relation.get("assumes", "two-sided"), tuple(steps), (p.id, statistic.id),
+        relation.get("assumes", "two-sided"), tuple(steps), (p.id, statistic.id, *used),
     )  # fmt: skip
 
 

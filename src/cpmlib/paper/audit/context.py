@@ -54,7 +54,10 @@ class Context:
             return [spec]
         name, _, place = spec.rpartition("/")
         if name not in self.groups:
-            return [self.values.count(spec)]
+            count = self.values.count(spec)
+            if not count:
+                raise NotThere(f"{self.values.name(spec)} is 0")
+            return [count]
         found = list(dict.fromkeys(split[int(place)] for split in self.splits(self.groups[name])))
         if not found:
             raise NotThere(f"no sizes of the groups by {name} fit their printed means")

@@ -54,11 +54,11 @@ def _all(test: Callable[[object], bool], fewest: int = 1) -> Callable[[object], 
     return lambda value: isinstance(value, list) and len(value) >= fewest and all(map(test, value))
 
 
-def _table(**keys: Callable[[object], bool]) -> Callable[[object], bool]:
+def _table(optional: str = "", **keys: Callable[[object], bool]) -> Callable[[object], bool]:
     def test(value: object) -> bool:
-        return isinstance(value, dict) and all(
-            key in keys and keys[key](item) for key, item in value.items()
-        ) and {key for key in keys if key not in ("n", "sd")} <= value.keys()  # fmt: skip
+        if not isinstance(value, dict) or not keys.keys() - {optional} <= value.keys():
+            return False
+        return all(key in keys and keys[key](item) for key, item in value.items())
 
     return test
 
@@ -81,7 +81,8 @@ FLAG = (lambda value: isinstance(value, bool), "true or false")
 SIZE = (_is_size, "an id, a whole number, or a group such as treatment/0")
 SIZES = (_all(_is_size, 2), "a list of ids, whole numbers or groups")
 SHARE = (_is_share, "a share from 0 to below 1")
-MOMENTS = (_table(n=_is_size, mean=_is_id, sd=_is_id), "a table with n, mean and sd")
+MOMENTS = (_table(mean=_is_id, sd=_is_id), "a table with mean and sd")
+WHOLE = (_table("sd", n=_is_size, mean=_is_id, sd=_is_id), "a table with n, mean and perhaps sd")
 PARTS = (_all(_table(n=_is_size, mean=_is_id, sd=_is_id), 2), "tables with n, mean and sd")
 ERRORS = (_all(_table(n=_is_size, rmse=_is_id), 2), "tables with n and rmse")
 SAMPLES = (_all(_table(part=_is_size, x=_is_id, y=_is_id), 0), "tables with part, x and y")
@@ -100,7 +101,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "share": ({"percent": ID, "of": SIZE}, {"assumes": TEXT}),
     "integers": ({"mean": ID, "n": SIZE}, {"sd": ID, "items": SIZE, "assumes": TEXT}),
     "binary": ({"mean": ID, "sd": ID, "n": SIZE}, {}),
-    "parts": ({"whole": MOMENTS, "parts": PARTS}, {}),
+    "parts": ({"whole": WHOLE, "parts": PARTS}, {}),
     "known": ({"n": SIZE, "mean": ID, "sd": ID, "values": IDS}, {}),
     "samples": ({"patients": ID, "samples": SIZE, "members": MEMBERS}, {}),
     "p": (

@@ -70,6 +70,9 @@ def _tried(check: Callable[[], Iterator[Finding]], name: str, place: str) -> lis
         found.extend(check())
     except NotThere as why:
         found.append(not_checked(name, place, str(why)))
+    except (ArithmeticError, ValueError):
+        why_not = "with these values the arithmetic has no result"
+        found.append(not_checked(name, place, why_not))
     return found
 
 

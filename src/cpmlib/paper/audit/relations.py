@@ -91,6 +91,7 @@ TRIPLES = (_all(_all(_is_id, 3)), "lists of two names and an id")
 MEMBERS = (_is_members, "ids by number of samples")
 TEST = (lambda value: value in TESTS, f"one of {', '.join(TESTS)}")
 
+# Kinds of relations, each with the keys that it needs and those that it may have.
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "sum": ({"total": ID, "parts": IDS}, {"times": (_all(_is_size), "whole numbers")}),
     "percentages": ({"of": ID, "counts": IDS}, {"suffix": TEXT, "complete": FLAG}),
@@ -121,7 +122,6 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"correlation": ID, "left_out": SAMPLES},
     ),
 }
-"""Kinds of relations, each with the keys that it needs and those that it may have."""
 
 _NEEDED_OF = {
     "t": ("df",), "chi2": ("df",), "F": ("df", "df2"), "z": (), "U": ("n", "n2"),

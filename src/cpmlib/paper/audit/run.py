@@ -16,6 +16,7 @@ from cpmlib.paper.audit.relations import Relation, read_relations
 
 Check = Callable[[Relation, Context], Iterator[Finding]]
 
+# Kind of relation: what its check is called, and the check.
 CHECKS: dict[str, tuple[str, Check]] = {
     "sum": ("sums of counts", of_counts.check_sum),
     "percentages": ("percentages of counts", of_counts.check_percentages),
@@ -37,7 +38,6 @@ CHECKS: dict[str, tuple[str, Check]] = {
     "correlations": ("sets of correlations", of_statistics.check_correlations),
     "rmse": ("RMSE of parts and whole", of_statistics.check_rmse),
 }
-"""Kind of relation: what its check is called, and the check."""
 
 
 def audit(values: Values, relations: Sequence[Relation]) -> list[Finding]:

@@ -73,7 +73,7 @@ def range_of_third(r1: PrintedValue, r2: PrintedValue) -> tuple[float, float]:
 
 
 def slope_interval(r2: PrintedValue, sd_y: PrintedValue, sd_x: PrintedValue) -> tuple[float, float]:
-    """Size of the slope of y on x that R2 and both SDs leave: |b| = |r| s_y / s_x.
+    """Size of the slope of y on x that R2 and both SDs leave: that of r, times s_y / s_x.
 
     Examples
     --------

@@ -137,7 +137,7 @@ def draw_rooms(modules: list[Module], target: Path) -> None:
 def reference(modules: Iterable[Module]) -> str:
     """Return the reference: each room, each of its modules."""
     parts = []
-    listed = [module for module in modules if module.name.count(".") == 2]
+    listed = [module for module in modules if module.path.name != "__init__.py"]
     for room in ROOMS:
         parts.append(f"## {room}\n\n```{{eval-rst}}")
         for module in (module for module in listed if module.name.split(".")[1] == room):

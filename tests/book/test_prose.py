@@ -37,6 +37,7 @@ PAGES = [
     "08_one_patient",
     "09_quality_control",
     "10_regions",
+    "15_audit",
     "17_map_quality",
 ]
 ID = re.compile(r"\b(?:t1|desc|group|corr|meng|lmm|iter|hgg|case)\.[a-z_]+(?:\.[a-z_0-9]+)+")

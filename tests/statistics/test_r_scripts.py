@@ -96,3 +96,8 @@ def test_group_tests_are_the_same(remade: Path) -> None:
                 else:
                     # Fifteen digits are stored; linear algebra libraries differ in the last few.
                     np.testing.assert_allclose(one[key], value, rtol=1e-9, atol=1e-12)
+
+
+def test_statcheck_judges_the_same(remade: Path) -> None:
+    new, old = (pd.read_csv(folder / "statcheck.csv", dtype=str) for folder in (remade, REFERENCE))
+    pd.testing.assert_frame_equal(new, old, check_exact=True)

@@ -13,7 +13,8 @@ from scipy import stats
 
 from cpmlib.paper import correlations, non_independence
 from cpmlib.paper.analysis import regenerate
-from cpmlib.paper.feasibility import bounds, group_sizes
+from cpmlib.paper.audit.counts import group_sizes
+from cpmlib.paper.feasibility import bounds
 from cpmlib.paper.ledger import (
     CANNOT_HOLD,
     IF_TRUNCATED,

@@ -12,12 +12,12 @@ Vocabulary
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from cpmlib.statistics.rout import SHARE_NEVER_TESTED
+from cpmlib.paper.audit.agreement import Exclusions, Pair, exclusions
+from cpmlib.paper.audit.counts import group_sizes
 from cpmlib.study.published import PrintedValue, agrees_if_truncated, parse_printed
 
 
@@ -60,26 +60,6 @@ def bounds(published: pd.DataFrame, *, all_graded: bool = True) -> dict[str, Bou
     if all_graded:
         found.insert(0, _share_of_non_enhancing(printed))
     return {bound.id: bound for bound in found if bound is not None}
-
-
-def group_sizes(
-    n: int, whole: PrintedValue, first: PrintedValue, second: PrintedValue
-) -> list[int]:
-    """Sizes of the first of two groups, 1 to n - 1, that fit the printed means of all and of both.
-
-    Examples
-    --------
-    >>> means = [parse_printed(text) for text in ("1323", "1358", "1195")]
-    >>> group_sizes(66, *means)
-    [52]
-    """
-    sizes = []
-    for k in range(1, n):
-        low = (k * first.low + (n - k) * second.low) / n
-        high = (k * first.high + (n - k) * second.high) / n
-        if low <= whole.high and high >= whole.low:
-            sizes.append(k)
-    return sizes
 
 
 def _share_of_non_enhancing(printed: _Print) -> Bound | None:
@@ -147,30 +127,31 @@ def _rmse_of_recurrent(printed: _Print) -> Bound | None:
         return None
     # Every group size that the means admit has to fail; the one closest to holding is shown.
     trials = [_exclusions(printed, n, size) for size in naive]
-    shown = max(trials, key=lambda trial: trial.r_needed)
-    contradicted = all(trial.at_zero > trial.removable for trial in trials)
+    shown = max(trials, key=lambda trial: trial.found.r_needed)
+    found = shown.found
+    contradicted = all(trial.found.at_zero > trial.found.removable for trial in trials)
     rows = [
         ("recurrent samples, from the three printed means", float(shown.recurrent)),
-        ("most samples that ROUT can exclude", float(shown.removable)),
-        ("greatest sum of squared errors at r = -1, 1e6", shown.total_at_minus_1 / 1e6),
-        ("greatest sum at r = 0, 1e6", shown.total_at_zero / 1e6),
+        ("most samples that ROUT can exclude", float(found.removable)),
+        ("greatest sum of squared errors at r = -1, 1e6", found.total_at_minus_1 / 1e6),
+        ("greatest sum at r = 0, 1e6", found.total_at_zero / 1e6),
         (
             f"treatment-naive part of it, {shown.furthest} being the one outlier, 1e6",
-            shown.naive_error / 1e6,
+            found.others / 1e6,
         ),
-        ("least squared error per recurrent sample kept, 1e6", shown.per_sample / 1e6),
-        ("exclusions needed at r = -1", float(shown.at_minus_1)),
-        ("exclusions needed at r = 0", float(shown.at_zero)),
-        ("r at which the most that ROUT can exclude would do", shown.r_needed),
+        ("least squared error per recurrent sample kept, 1e6", found.per_sample / 1e6),
+        ("exclusions needed at r = -1", float(found.at_minus_1)),
+        ("exclusions needed at r = 0", float(found.at_zero)),
+        ("r at which the most that ROUT can exclude would do", found.r_needed),
     ]
     explanation = (
         f"Means and SDs fix the sum of squared errors over all samples up to the correlation r. "
         f"If r is not negative and {shown.furthest} is the one outlier of the treatment-naive "
-        f"group, at least {shown.at_zero} of {shown.recurrent} recurrent samples would have to be "
+        f"group, at least {found.at_zero} of {shown.recurrent} recurrent samples would have to be "
         "excluded; "
-        f"ROUT can exclude {shown.removable}. Without the premise on r the bound is weaker: at "
-        f"r = −1, {shown.at_minus_1} exclusions would be enough; for {shown.removable}, r must be "
-        f"{shown.r_needed:.2f} or less."
+        f"ROUT can exclude {found.removable}. Without the premise on r the bound is weaker: at "
+        f"r = −1, {found.at_minus_1} exclusions would be enough; for {found.removable}, r must be "
+        f"{found.r_needed:.2f} or less."
     )
     premises = (
         "the correlation of CPM and H&E over all samples is not negative (the printed rank "
@@ -187,46 +168,17 @@ class _Trial:
     """How many recurrent samples must be excluded, for one size of the naive group."""
 
     recurrent: int
-    removable: int
-    total_at_minus_1: float
-    total_at_zero: float
     furthest: str
-    naive_error: float
-    per_sample: float
-    at_minus_1: int
-    at_zero: int
-    r_needed: float
+    found: Exclusions
 
 
 def _exclusions(printed: _Print, n: int, naive: int) -> _Trial:
-    recurrent = n - naive
-    per_sample = printed["corr.recurrent.cpm.rmse"].low ** 2
-    removable = recurrent - int(SHARE_NEVER_TESTED * recurrent) + 1
     furthest, outlier_error = _furthest_case(printed)
     naive_error = (naive - 1) * printed["corr.naive.cpm.rmse"].low ** 2 + outlier_error
-    # sum (H - C)^2 = n (mean difference)^2 + (n - 1)(s_H^2 + s_C^2 - 2 r s_H s_C)
-    difference = printed["desc.he_mean"].high - printed["desc.cpm_mean"].low
-    s_he, s_cpm = printed["desc.he_sd"].high, printed["desc.cpm_sd"].high
-    fixed = n * difference**2 + (n - 1) * (s_he**2 + s_cpm**2)
-    turn = 2 * (n - 1) * s_he * s_cpm
-
-    def to_remove(r: float) -> int:
-        left = max(fixed - r * turn - naive_error, 0.0)
-        return recurrent - math.floor(left / per_sample)
-
-    needed = naive_error + (recurrent - removable) * per_sample
-    return _Trial(
-        recurrent=recurrent,
-        removable=removable,
-        total_at_minus_1=fixed + turn,
-        total_at_zero=fixed,
-        furthest=furthest,
-        naive_error=naive_error,
-        per_sample=per_sample,
-        at_minus_1=to_remove(-1.0),
-        at_zero=to_remove(0.0),
-        r_needed=(fixed - needed) / turn,
-    )
+    names = ("desc.cpm_mean", "desc.cpm_sd", "desc.he_mean", "desc.he_sd")
+    pair = Pair(n, *(printed[name] for name in names))
+    rmse = printed["corr.recurrent.cpm.rmse"]
+    return _Trial(n - naive, furthest, exclusions(pair, naive_error, n - naive, rmse))
 
 
 def _furthest_case(printed: _Print) -> tuple[str, float]:

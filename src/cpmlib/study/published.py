@@ -119,10 +119,21 @@ def agrees_if_truncated(printed: str, statistic: str, value: float) -> bool:
     return exact.quantize(text, rounding=ROUND_DOWN) == text
 
 
+def name_of(statistic: str, subset: str) -> str:
+    """Name a printed value for a reader, without unit.
+
+    Examples
+    --------
+    >>> name_of("mean H&E cellularity (cells/mm2)", "whole")
+    'mean H&E cellularity (whole)'
+    """
+    return f"{_UNIT.sub('', statistic)} ({subset})"
+
+
 def names_of(published: pd.DataFrame, ids: Iterable[str]) -> str:
     """Name some of the printed values for a reader, as one text without units."""
     rows = published.loc[list(ids), ["statistic", "subset"]].itertuples(index=False)
-    return "; ".join(f"{_UNIT.sub('', statistic)} ({subset})" for statistic, subset in rows)
+    return "; ".join(name_of(statistic, subset) for statistic, subset in rows)
 
 
 def agreeing(published: pd.DataFrame, values: Mapping[str, float]) -> list[str]:

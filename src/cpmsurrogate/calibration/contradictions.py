@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cpmsurrogate.calibration.equations import r2_of_p, z_of_p
+from cpmlib.paper.audit.counts import WRONG, how_printed
+from cpmlib.paper.audit.probabilities import r2_of_p, z_of_p
 from cpmsurrogate.calibration.group_sizes import possible_sizes
 from cpmsurrogate.calibration.targets import (
     PREDICTORS,
@@ -153,8 +154,8 @@ def _percentages(targets: Mapping[str, Target]) -> Iterator[Contradiction]:
         count, total = whole_number(targets, count_id), whole_number(targets, total_id)
         if count is None or not total:
             continue
-        share = 100 * count / total
-        if target.miss(share):
+        if how_printed(target.printed, count, total) == WRONG:
+            share = 100 * count / total
             text = f"{count} of {total} are {share:.4g} %, which is not printed {target.printed}"
             yield Contradiction((target.id, count_id, total_id), text)
 

@@ -16,9 +16,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
+from cpmlib.paper.audit.probabilities import r2_of_p, samples_with_u, z_of_p
 from cpmsurrogate.calibration.rows import Frame, Quantity, Row
 from cpmsurrogate.calibration.targets import PREDICTORS, SUBSETS, Interval, Target, select
 
@@ -40,12 +40,6 @@ class Plausibility:
     icc: tuple[float, float] = (0.2, 0.6)
     rout_margin: float = 0.05
     bounds: tuple[tuple[float, float], ...] = ((480.0, 2250.0), (560.0, 2240.0), (380.0, 7400.0))
-
-
-def r2_of_p(p: float, n: int) -> float:
-    """R2 of a line through n points whose slope has this two-sided p."""
-    t = stats.t.isf(p / 2, n - 2)
-    return float(t * t / (t * t + n - 2))
 
 
 def _decreasing(interval: Interval, function: Callable[[float], float]) -> Interval:
@@ -112,10 +106,7 @@ def mann_whitney_interval(p: Interval, n_a: int, n_b: int, sign: int, method: st
     half = n_a * n_b / 2
 
     def p_of(u: int) -> float:
-        high, rest = divmod(u, n_b)
-        b = np.arange(n_b, dtype=float)
-        a = np.array([*(n_b + 1 + i for i in range(high)), *([rest - 0.5] if rest else [])])
-        a = np.concatenate([a, -1.0 - np.arange(n_a - len(a))])
+        a, b = samples_with_u(u, n_a, n_b)
         test = stats.mannwhitneyu(a, b, alternative="two-sided", method=method)  # type: ignore[call-overload]
         return float(test.pvalue)
 
@@ -131,16 +122,12 @@ def mann_whitney_interval(p: Interval, n_a: int, n_b: int, sign: int, method: st
     return Interval(inner, outer) if sign > 0 else Interval(-outer, -inner)
 
 
-def z_of_p(p: float) -> float:
-    """Two-sided p as a standard normal quantile."""
-    return float(stats.norm.isf(p / 2))
-
-
 class Equations:
     """Rows for a frame, from the targets that speak of measurements.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from cpmlib.study.published import parse_printed
     >>> target = Target("desc.cpm_mean", "whole", "1323", "", parse_printed("1323"))
     >>> frame = Frame(np.array([0, 0, 1]), {"whole": np.ones(3, bool)}, {})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cpmlib.paper.feasibility import group_sizes
+from cpmlib.paper.audit.counts import group_sizes
 from cpmsurrogate.calibration.equations import rho_interval
 from cpmsurrogate.calibration.targets import PREDICTORS, SUBSETS, Target, whole_number
 

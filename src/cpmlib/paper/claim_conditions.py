@@ -67,7 +67,7 @@ class Term:
             crosses = low < 0 < high
             low, high = sorted((abs(low), abs(high)))
             low = 0.0 if crosses else low
-        return PrintedValue(low, high, known.one_sided)
+        return PrintedValue(low, high)
 
 
 def size(id: str) -> Term:
@@ -81,7 +81,7 @@ def exact_values(values: Mapping[str, object]) -> dict[str, Value]:
     Examples
     --------
     >>> exact_values({"corr.naive.cpm.rho": 0.41, "corr.naive.adc.rho": float("nan")})
-    {'corr.naive.cpm.rho': Value(bounds=PrintedValue(low=0.41, high=0.41, one_sided=False),
+    {'corr.naive.cpm.rho': Value(bounds=PrintedValue(low=0.41, high=0.41),
     shown='0.41')}
     """
     found = {}
@@ -101,7 +101,7 @@ def printed_values(published: pd.DataFrame) -> dict[str, Value]:
     Examples
     --------
     >>> printed_values(pd.DataFrame({"printed": ["0.41"]}, ["corr.naive.cpm.rho"]))
-    {'corr.naive.cpm.rho': Value(bounds=PrintedValue(low=0.405, high=0.415, one_sided=False),
+    {'corr.naive.cpm.rho': Value(bounds=PrintedValue(low=0.405, high=0.415),
     shown='0.41')}
     """
     texts = published["printed"].items()
@@ -128,9 +128,7 @@ def less(a: str | float | Term, b: str | float | Term) -> Condition:
         if bounds[0] is None or bounds[1] is None:
             return Check(ids, None, _unknown(ids, values))
         left, right = bounds[0], bounds[1]
-        if left.high < right.low or (
-            left.high == right.low and (left.one_sided or right.one_sided)
-        ):
+        if left.high < right.low or (left.high == right.low and (left.is_bound or right.is_bound)):
             return Check(ids, True)
         return Check(ids, False if left.low >= right.high else None)
 

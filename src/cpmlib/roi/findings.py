@@ -4,7 +4,7 @@ Vocabulary
 ----------
 - *rise*: T1 after gadolinium over T1 before it, relative to the same in normal white matter; 1
   where nothing enhances.
-- *lesion*: abnormal tissue (`cpmlib.mri.abnormal`) about the target.
+- *lesion*: abnormal tissue (`cpmlib.mri.white_matter`) about the target.
 - *grey matter*: normal-appearing, by its brightness on T1 and FLAIR, in the half of the brain
   without the target.
 """
@@ -19,10 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from cpmlib.mri.abnormal import MIN_EXCESS_GREY, abnormal_tissue
-from cpmlib.mri.grid import WORKING_VOXEL, reference_grid
-from cpmlib.mri.rcbv import normal_white_matter
-from cpmlib.mri.volume import Grid, Volume, as_volume
+from cpmlib.mri.volume import WORKING_VOXEL, Grid, Volume, as_volume, reference_grid
+from cpmlib.mri.white_matter import MIN_EXCESS_GREY, abnormal_tissue, normal_white_matter
 from cpmlib.roi.means import EmptySphere, roi_mean
 from cpmlib.study.errors import DatasetError
 

@@ -91,7 +91,7 @@ def _finding_of_p(
             severity, more = TENSION, "; half of it, as of a one-sided test, would fit"
         elif decision_differs(p.interval, low, high):
             more = "; the decision at 0.05 changes"
-    elif not p.interval.one_sided and float(p.text) == 0:
+    elif not p.interval.is_bound and float(p.text) == 0:
         severity, more = SLIP, "; no p is 0, it is below half a unit of what is printed"
     shown = fitting or trials
     shown = shown if len(shown) <= 4 else [shown[0], shown[-1]]

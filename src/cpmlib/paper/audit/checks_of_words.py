@@ -138,11 +138,11 @@ def _compare(a: Value, b: Value) -> tuple[str, str]:
         return CONSISTENT, ""
     alike = len(a.text.partition(".")[2]) == len(b.text.partition(".")[2])
     touching = a.low <= b.high and b.low <= a.high
-    if touching and not (alike and not a.interval.one_sided and not b.interval.one_sided):
+    if touching and not (alike and not a.interval.is_bound and not b.interval.is_bound):
         return CONSISTENT, ""
     if a.text.lstrip("-+") == b.text.lstrip("-+"):
         return SLIP, "one sign; a minus was likely left out in typing or typesetting"
-    if not (a.interval.one_sided or b.interval.one_sided):
+    if not (a.interval.is_bound or b.interval.is_bound):
         short, long = sorted((a.text, b.text), key=lambda text: len(text.partition(".")[2]))
         if Decimal(long).quantize(Decimal(short), rounding=ROUND_DOWN) == Decimal(short):
             return SLIP, "rounded, not cut off"

@@ -94,7 +94,7 @@ class Values:
     def number(self, id: str) -> Value:
         """Return a value that is a number and no bound."""
         value = self.any(id)
-        if value.interval.one_sided:
+        if value.interval.is_bound:
             raise NotThere(f"{value.name} is printed as {value.text}, which is no number")
         return value
 

@@ -123,7 +123,7 @@ def agree(p: PrintedValue, low: float, high: float) -> bool:
     >>> [agree(parse_printed(text), 0.0325, 0.0403) for text in (".02", ".03", "<0.05", ".08")]
     [False, True, True, False]
     """
-    if p.one_sided:
+    if p.is_bound:
         return high > p.low and low < p.high
     slack = REPRESENTATION_SLACK
     return low <= p.high + slack and high >= p.low - slack

@@ -32,7 +32,8 @@ from library_pages import write_pages
 from version import front_matter, one_line
 
 SITE = BUILD / "site"
-LEDGER = "notebooks/12_ledger"
+LEDGER = "_ledger"
+"""End of the name of the page with every printed value."""
 
 
 def main() -> int:
@@ -76,8 +77,9 @@ def _improve_search(index: Path, printed: pd.Series) -> None:
         r"(Search\.setIndex\()(.*)(\);?\s*)", index.read_text("utf-8"), re.DOTALL
     ).groups()  # type: ignore[union-attr]
     found = json.loads(content)
-    if LEDGER in found["docnames"]:
-        page = found["docnames"].index(LEDGER)
+    for page, name in enumerate(found["docnames"]):
+        if not name.endswith(LEDGER):
+            continue
         for text, ids in printed.groupby(printed.str.lstrip("<>")).groups.items():
             # One row, or the filter of the page with the rows that there are.
             place = anchor_of(ids[0]) if len(ids) == 1 else f"q={text}"

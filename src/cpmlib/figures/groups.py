@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_style, name_panels, write_reason
 from cpmlib.paper.formatting import format_p
-from cpmlib.paper.groups import COLUMN, GROUPINGS, Grouping
-from cpmlib.paper.subsets import with_grade_grouping
+from cpmlib.paper.groups import COLUMN
+from cpmlib.paper.subsets import GROUPINGS, Grouping, with_grade_grouping
 from cpmlib.study.options import AnalysisOptions
 
 

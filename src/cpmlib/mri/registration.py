@@ -17,10 +17,11 @@ Studholme C et al. (1999) Pattern Recognition 32:71 (NMI).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from nibabel.affines import apply_affine
 from scipy.special import entr
 
@@ -116,6 +117,23 @@ class AlignmentReport:
                         " and its header intact"
                     )
         return said
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a contrast; what was not measured is NaN.
+
+        Examples
+        --------
+        >>> AlignmentReport(coverage={"FLAIR": 1.0}).table()["registered"].tolist()
+        [False]
+        """
+        measured = [f.name for f in fields(RigidTransform) if f.name != "matrix"]
+        rows = []
+        for contrast, covered in self.coverage.items():
+            row = {"contrast": contrast, "registered": contrast in self.registered}
+            found = self.transforms.get(contrast)
+            values = {name: getattr(found, name, np.nan) for name in measured}
+            rows.append({**row, "coverage": covered, **values})
+        return pd.DataFrame(rows)
 
 
 def register_rigid(

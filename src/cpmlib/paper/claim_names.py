@@ -6,8 +6,7 @@ import numpy as np
 
 from cpmlib.paper.cases import case_title
 from cpmlib.paper.formatting import format_p
-from cpmlib.paper.groups import GROUPINGS
-from cpmlib.paper.subsets import PREDICTORS, WHERE
+from cpmlib.paper.subsets import GROUPINGS, PREDICTORS, WHERE
 
 _GROUPS = {
     g.key: [name.replace("Tre", "tre").replace("Rec", "rec") for name in g.names] for g in GROUPINGS

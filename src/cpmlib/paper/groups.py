@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from cpmlib.paper.formatting import format_columns, format_estimates, format_p
-from cpmlib.paper.subsets import with_grade_grouping
+from cpmlib.paper.subsets import GROUPINGS, with_grade_grouping
 from cpmlib.statistics.descriptives import describe
 from cpmlib.statistics.group_comparison import mann_whitney
 from cpmlib.statistics.results import CI_HIGH, CI_LOW, with_interval
@@ -20,26 +18,6 @@ COLUMN = {"cpm": "cpm", "he": "he_cellularity"}
 
 SHOWN = ["enhancement", "grade_group", "idh", "treatment", "cpm", "he_cellularity"]
 """Columns of the samples that Fig. 1 shows."""
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """Two groups of samples that the paper compares: two levels of a column, and their names."""
-
-    key: str
-    column: str
-    levels: tuple[str, str]
-    names: tuple[str, str]
-
-
-GROUPINGS = (
-    Grouping("enhancement", "enhancement", ("CET", "nCET"), ("CET", "nCET")),
-    Grouping("grade", "grade_group", ("HGG", "LGG"), ("HGG", "LGG")),
-    Grouping("idh", "idh", ("wild-type", "mutant"), ("IDH wild-type", "IDH mutant")),
-    Grouping(
-        "treatment", "treatment", ("treatment-naive", "recurrent"), ("Treatment-naïve", "Recurrent")
-    ),
-)
 
 
 def descriptives(samples: pd.DataFrame) -> pd.DataFrame:

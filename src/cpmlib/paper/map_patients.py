@@ -13,8 +13,8 @@ from statsmodels.stats.multitest import multipletests
 
 from cpmlib.paper.correlations import OUTCOME, Flagged, measured
 from cpmlib.paper.formatting import format_columns, format_estimates, format_p
-from cpmlib.paper.groups import COLUMN, GROUPINGS, MEASUREMENTS
-from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset, with_grade_grouping
+from cpmlib.paper.groups import COLUMN, MEASUREMENTS
+from cpmlib.paper.subsets import GROUPINGS, PREDICTORS, SUBSETS, WHERE, subset, with_grade_grouping
 from cpmlib.statistics.correlation import correlate
 from cpmlib.statistics.group_comparison import mann_whitney
 from cpmlib.statistics.mixed_model import mixed_model_effect

@@ -31,10 +31,9 @@ from cpmlib.paper.choices import (
     all_levels,
 )
 from cpmlib.paper.correlations import OUTCOME
-from cpmlib.paper.groups import GROUPINGS
 from cpmlib.paper.image_variants import Variant
 from cpmlib.paper.specified_claims import CLAIMS, Claim, printed_analyses
-from cpmlib.paper.subsets import subset
+from cpmlib.paper.subsets import GROUPINGS, subset
 from cpmlib.statistics.correlation import (
     correlate,
     correlation_matrix,

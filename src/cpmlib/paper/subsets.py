@@ -8,6 +8,8 @@ Vocabulary
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from cpmlib.study.options import AnalysisOptions
@@ -26,6 +28,26 @@ PREDICTORS = {"cpm": "CPM", "adc": "ADC"}
 """Column of the sample table and name on the page."""
 
 _TREATMENT = {"naive": "treatment-naive", "recurrent": "recurrent"}
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Two groups of samples that the paper compares: two levels of a column, and their names."""
+
+    key: str
+    column: str
+    levels: tuple[str, str]
+    names: tuple[str, str]
+
+
+GROUPINGS = (
+    Grouping("enhancement", "enhancement", ("CET", "nCET"), ("CET", "nCET")),
+    Grouping("grade", "grade_group", ("HGG", "LGG"), ("HGG", "LGG")),
+    Grouping("idh", "idh", ("wild-type", "mutant"), ("IDH wild-type", "IDH mutant")),
+    Grouping(
+        "treatment", "treatment", ("treatment-naive", "recurrent"), ("Treatment-naïve", "Recurrent")
+    ),
+)
 
 
 def subset(samples: pd.DataFrame, key: str) -> pd.DataFrame:

@@ -47,9 +47,9 @@ def notable(findings):
 def test_everything_in_the_paper_is_checked(paper):
     assert by_severity(paper, NOT_CHECKED) == []
     table = counts(paper).set_index("check").loc["all"]
-    assert table[CONTRADICTION] == 2
+    assert table[CONTRADICTION] == 1
     assert table[SLIP] == 8
-    assert table[TENSION] == 9
+    assert table[TENSION] == 10
 
 
 # Each worked by hand: 5/27 = 18.52, 14/27 = 51.85, 1/27 = 3.70, 18/52 = 34.62,
@@ -64,7 +64,7 @@ OF_THE_PAPER = [
     (SLIP, "equal counts, different percentages", "1 of 27 as 3 % and as 4 %", "one percentage"),
     (SLIP, "equal counts, different percentages", "5 of 27 as 18 % and as 19 %", "one percentage"),
     (SLIP, "printed in several places", "-1.3 (Table 2; Results); 1.3 (Abstract)", "one sign"),
-    (CONTRADICTION, "RMSE of parts and whole", "1974", "2448 to 2449"),
+    (TENSION, "RMSE of parts and whole", "1974", "2448 to 2449"),
     (CONTRADICTION, "RMSE with samples left out", "3156", "at least 14 of 32 left out, where 11"),
     (TENSION, "RMSE, means and SDs", "1974", "a correlation of 0.7 to 0.71; printed 0.17"),
     (TENSION, "sums of percentages", "100 %", "102 %"),

@@ -212,7 +212,9 @@ def check_rmse(relation: Relation, context: Context) -> Iterator[Finding]:
         raise NotThere(f"no sizes of the parts add up to {n}")
     # Of several sizes the one that accuses least is shown; the first fits its means best.
     parts = [list(zip(way, rmses, strict=True)) for way in ways]
-    yield max((_rmse_of_parts(whole, p) for p in parts), key=_mildness)
+    # Where samples are known to be left out, the next check but one decides.
+    severity = TENSION if relation.get("left_out", []) else CONTRADICTION
+    yield max((_rmse_of_parts(whole, p, severity) for p in parts), key=_mildness)
     yield _rmse_and_moments(whole, pair, moments, correlation)
     left_out = (_rmse_left_out(relation, context, pair, p, whole, correlation) for p in parts)
     yield max(left_out, key=_mildness)
@@ -222,13 +224,13 @@ def _mildness(finding: Finding) -> int:
     return SEVERITIES.index(finding.severity)
 
 
-def _rmse_of_parts(whole: Value, parts: list[tuple[int, Value]]) -> Finding:
+def _rmse_of_parts(whole: Value, parts: list[tuple[int, Value]], severity: str) -> Finding:
     found = agreement.rmse_of_parts([(k, v.interval) for k, v in parts])
     good = found[0] <= whole.high and found[1] >= whole.low
     terms = " + ".join(f"{k} × {v.text}²" for k, v in parts)
     return Finding(
         "RMSE of parts and whole", "; ".join(v.name for v in (whole, *(v for _, v in parts))),
-        whole.text, ends(*found), CONSISTENT if good else CONTRADICTION, PROOF,
+        whole.text, ends(*found), CONSISTENT if good else severity, PROOF,
         "every RMSE is over all samples of its group; see the next check if some are left out",
         (f"√(({terms}) / {sum(k for k, _ in parts)}) = {ends(*found)}",),
         (whole.id, *(v.id for _, v in parts)),

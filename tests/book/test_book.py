@@ -151,13 +151,15 @@ def test_no_identifier_and_no_name_of_a_file_reaches_a_page(project, study):
     """Entities of names, a folder's name, and what a folder's neighbours say of it."""
     assert "no brain mask" in project.page("notebooks/09_quality_control.html")
     shared = [*project.html.rglob("*"), project.folder / VALUES]
+    shared.append(project.folder / "build" / "changes.md")
     built = b"".join(p.read_bytes() for p in shared if p.is_file()).lower()
     secrets = ("19520109", "MuellerHan", "KlinikumOst", "MRN47", "ACC9")
     for secret in (*secrets, str(study), str(project.folder), study.parent.name):
         assert secret.lower().encode() not in built, secret
     # All of them are in one folder, which says so.
     build = project.folder / "build"
-    assert {path.name for path in build.iterdir()} == {"html", "values.json", "private"}
+    names = {"html", "values.json", "changes.md", "private"}
+    assert {path.name for path in build.iterdir()} == names
     assert "Do not share" in (build / "private" / "README.md").read_text()
 
 
@@ -218,8 +220,8 @@ def test_a_changed_sample_and_a_new_patient_change_every_page_with_numbers(proje
     assert project.content["values"]["t1.n_patients"] == 28
     assert project.content["values"]["t1.n_samples"] == n_samples + 1
     after = project.pages()
-    # The chapter on the surrogate is about the default dataset alone; this study has no images.
-    others = {"14_surrogate", "08_one_patient", "10_regions", "11_training"}
+    # Two chapters are about the default dataset and about print alone; this study has no images.
+    others = {"14_surrogate", "15_audit", "08_one_patient", "10_regions", "11_training"}
     numbered = [n for n in after if n.startswith("notebooks/") and Path(n).stem not in others]
     unchanged = {n for n in [*numbered, "book/index.html"] if shown(after[n]) == shown(before[n])}
     assert unchanged == set()
@@ -234,6 +236,9 @@ def test_a_library_change_reruns_only_what_depends_on_it(project, study):
         "12_ledger",
         "13_sensitivity",
         "14_surrogate",
+        "15_audit",
+        "16_claims",
+        "17_map_quality",
     }
 
 
@@ -241,7 +246,7 @@ def test_a_changed_sentence_reruns_its_notebook_and_the_ledger(project, study):
     notebook = project.folder / "notebooks" / "07_cases.md"
     notebook.write_text(notebook.read_text() + "\nOne more sentence.\n")
     run = project.build_study(VALUES)
-    assert executed(run) == {"07_cases", "12_ledger"}
+    assert executed(run) == {"07_cases", "12_ledger", "16_claims"}
     made = project.folder / "build" / "private" / "site" / "notebooks" / "07_cases.ipynb"
     assert "One more sentence." in made.read_text("utf-8")
 

@@ -62,6 +62,19 @@ class Project:
                 shutil.copytree(source, folder / source.name, ignore=ignore, symlinks=True)
             elif source.exists():
                 shutil.copy2(source, folder / source.name)
+        self._leave_lessons_out()
+
+    def _leave_lessons_out(self) -> None:
+        """Drop what is the same in every book, and in the default one that `make book` builds."""
+        for lesson in (self.folder / "notebooks").glob("*_learn_*"):
+            lesson.unlink()
+        contents = self.folder / "book" / "_toc.yml"
+        text = contents.read_text("utf-8")
+        learn = r"  - caption: Learn\n    chapters:\n(?:      - .*\n)+"
+        contents.write_text(re.sub(learn, "", text), encoding="utf-8")
+        there = r"\[([^\]]*)\]\([^)]*(?:_learn_\w+\.ipynb|\bcourse\.md|\bteachers\.md)[^)]*\)"
+        for page in [*self.folder.glob("book/*.md"), *self.folder.glob("notebooks/*.md")]:
+            page.write_text(re.sub(there, r"\1", page.read_text("utf-8")), encoding="utf-8")
 
     def start(self, *arguments: str, **how: object) -> subprocess.Popen[str]:
         """Start a build; what it says can be read."""

@@ -87,6 +87,13 @@ def data_files(name: str) -> list[str]:
     return [path for pattern in read_needs(name).data for path in _files(pattern)]
 
 
+def option_files(name: str) -> list[str]:
+    """Return the files with the chosen options, if the notebook opens a page that reads them."""
+    if "src/cpmlib/book/page.py" not in dependencies.library_files(f"notebooks/{name}.md"):
+        return []
+    return [f"{BUILD_NAME}/options.json", f"{BUILD_NAME}/image_options.json"]
+
+
 def shown_patients(name: str) -> list[str]:
     """Return the patients whose results a notebook reads."""
     wanted, known = read_needs(name).patients, patients()

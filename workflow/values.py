@@ -12,6 +12,7 @@ from pathlib import Path
 from cpmlib.study.schemas import RELATION
 from dependencies import BUILD, notebook_names
 from leaks import leaks_of, tell
+from needs import read_needs
 
 
 def main(target: str) -> int:
@@ -29,6 +30,8 @@ def main(target: str) -> int:
     tables: dict[str, object] = {}
     for name in notebook_names():
         path = BUILD / "site" / "notebooks" / f"{name}_files" / "values.json"
+        if not path.is_file() and not read_needs(name).study:
+            continue  # a lesson computes no value of the dataset
         part = json.loads(path.read_text("utf-8"))
         values |= part["values"]
         tables[name] = part["tables"]

@@ -25,7 +25,7 @@ from cpmlib.paper.feasibility import bounds
 from cpmlib.paper.ledger import make_ledger, summary
 from cpmlib.study.dataset import read_dataset
 from cpmlib.study.options import AnalysisOptions
-from studies import COHORT, ROOT, VALUES, executed, rewrite, set_cell
+from studies import COHORT, VALUES, executed, rewrite, set_cell
 
 pytestmark = pytest.mark.book
 
@@ -110,7 +110,7 @@ def test_one_patient_says_not_estimable_and_still_builds(project, tmp_path):
     table.write_text(MINIMAL + "1,a,recurrent,1200,1000,2000\n1,b,recurrent,1300,900,2500\n")
     run = project.build("--dataset", str(table), *project.of_study[2:])
     assert run.returncode == 0, run.stdout + run.stderr
-    assert len(executed(run)) == len(list((ROOT / "notebooks").glob("*.md")))
+    assert len(executed(run)) == len(list(project.folder.glob("notebooks/*.md")))
     for name in ("02_groups", "03_correlations", "04_cpm_against_adc", "05_non_independence"):
         assert "not estimable" in project.page(f"notebooks/{name}.html"), name
     for name, page in project.pages().items():
@@ -130,7 +130,7 @@ def test_a_study_builds_and_ends_with_its_totals_for_the_options(project, study,
     """Of the paper's own table and of the default book others are tests; these are independent."""
     run = project.build_study()
     assert run.returncode == 0, run.stdout + run.stderr
-    assert len(executed(run)) == len(list((ROOT / "notebooks").glob("*.md"))) - 1
+    assert len(executed(run)) == len(list(project.folder.glob("notebooks/*.md"))) - 1
     assert "14_surrogate" not in executed(run)
     wald_z = totals(study, published, mixed_model_test="wald-z")
     assert run.stdout.strip().splitlines()[-1] == wald_z != totals(study, published)

@@ -65,7 +65,8 @@ def test_no_result_is_typed_into_the_text(path: Path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebook_opens_its_own_page(path: Path):
-    assert f'Page("{path.stem}"' in path.read_text("utf-8")
+    kind = "Lesson" if "_learn_" in path.stem else "Page"
+    assert f'{kind}("{path.stem}"' in path.read_text("utf-8")
 
 
 def keys_in_reading_order() -> list[str]:

@@ -57,7 +57,9 @@ def test_every_figure_and_table_has_a_caption_and_downloads_that_exist(browser, 
     figures = page.locator("article figure")
     for i in range(figures.count()):
         assert figures.nth(i).locator("figcaption").inner_text().strip()
-        assert figures.nth(i).locator("a.download").count() == 3
+        # The code above a picture of a lesson is all that there is to it.
+        downloads = 0 if "_learn_" in path.stem else 3
+        assert figures.nth(i).locator("a.download").count() == downloads
     tables = page.locator("article table.cpm-table")
     for i in range(tables.count()):
         assert tables.nth(i).locator("caption").text_content().strip()  # folded ones too

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpmlib.book.claims import SHOWN_IN, items
-from cpmlib.book.page import project_root
+from cpmlib.book.sheet import project_root
 from cpmlib.paper import claims, non_independence
 from cpmlib.paper.analysis import regenerate
 from cpmlib.paper.claim_conditions import Term, Value, exact_values, less, one_sign

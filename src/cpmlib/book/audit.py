@@ -10,7 +10,8 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from cpmlib.book.markup import escape, typeset
-from cpmlib.book.page import DEFAULT_PUBLISHED, PUBLISHED, project_root
+from cpmlib.book.page import DEFAULT_PUBLISHED, PUBLISHED
+from cpmlib.book.sheet import project_root
 from cpmlib.paper.audit.findings import (
     CONSISTENT,
     CONTRADICTION,

@@ -9,7 +9,8 @@ from IPython.display import Markdown, display
 
 from cpmlib.book.captions import item
 from cpmlib.book.markup import escape, typeset
-from cpmlib.book.page import Page, project_root
+from cpmlib.book.page import Page
+from cpmlib.book.sheet import project_root
 from cpmlib.paper.claims import judge, read_claims
 from cpmlib.paper.ledger import PARTS
 from cpmlib.paper.wording import claims_introduction

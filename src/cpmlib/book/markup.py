@@ -164,7 +164,12 @@ def figure_block(
     *,
     wide: bool = True,
 ) -> str:
-    """Write a figure with its caption (Markdown, one paragraph), alternative text and downloads.
+    """Write a numbered figure: `figure` with its downloads (name, path) below the caption."""
+    return figure(key, image, f"{caption}\n\n{downloads(key, links)}", alt, wide=wide)
+
+
+def figure(key: str, image: str, caption: str, alt: str, *, wide: bool = True) -> str:
+    """Write a figure with its caption (Markdown) and alternative text.
 
     The key is its target, such as ``fig-2``; the image's path is relative to the page. A phone
     scrolls a wide figure rather than shrink it.
@@ -172,7 +177,7 @@ def figure_block(
     return (
         f"::::{{figure}} {image}\n:name: {key}\n:alt: {' '.join(alt.split())}\n:width: 100%\n"
         f":figclass: {'wide' if wide else 'narrow'}-figure\n\n"
-        f"{caption}\n\n{downloads(key, links)}\n::::\n"
+        f"{caption}\n::::\n"
     )
 
 

@@ -17,13 +17,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from cpmlib.book import markup
 from cpmlib.book.captions import Item, item
+from cpmlib.book.sheet import NARROW, Sheet, project_root
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.options import AnalysisOptions, ImageOptions
 from cpmlib.study.published import read_published
@@ -31,37 +31,16 @@ from cpmlib.study.published import read_published
 DATASET = "CPMLIB_DATASET"
 OPTIONS = "CPMLIB_OPTIONS"
 IMAGE_OPTIONS = "CPMLIB_IMAGE_OPTIONS"
-OUTPUT = "CPMLIB_OUTPUT"
 BUILD = "CPMLIB_BUILD"
 PUBLISHED = "CPMLIB_PUBLISHED"
 """Environment variables that the workflow sets: dataset, both kinds of options as JSON, folder
-of results, folder of everything built, table of printed values."""
-
-NARROW = 5.0
-"""Widest figure, in inches, that a phone can show whole."""
+of everything built, table of printed values."""
 
 LABEL_AT = 0.08
 """Height of the dataset's label above a figure's lower edge, inches."""
 
 DEFAULT_DATASET = "data/surrogate"
 DEFAULT_PUBLISHED = Path("data/published-values.tsv")
-
-
-def project_root() -> Path:
-    """Return the project's folder: the nearest one above that holds ``_config.yml`` and ``data``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents):
-        if (folder / "_config.yml").is_file() and (folder / "data").is_dir():
-            return folder
-    raise FileNotFoundError(
-        f"no project folder at or above {here}; start the notebook inside the project"
-    )
 
 
 def _build_of_default() -> Path:
@@ -72,8 +51,8 @@ def _build_of_default() -> Path:
     return build if is_default else build / "none"
 
 
-class Page:
-    """One notebook's inputs and outputs.
+class Page(Sheet):
+    """One chapter's inputs and outputs.
 
     Parameters
     ----------
@@ -95,7 +74,7 @@ class Page:
     """
 
     def __init__(self, name: str, dataset: str | None = None) -> None:
-        self.name = name
+        super().__init__(name)
         chosen = None if dataset else os.environ.get(DATASET)
         self.dataset: Dataset = read_dataset(
             chosen or project_root() / (dataset or DEFAULT_DATASET)
@@ -104,8 +83,6 @@ class Page:
         self.build = Path(os.environ.get(BUILD) or _build_of_default())
         chosen_images = json.loads(os.environ.get(IMAGE_OPTIONS) or "{}")
         self.image_options = ImageOptions.from_mapping(chosen_images)
-        output = os.environ.get(OUTPUT)
-        self.output = Path(output) if output else None
 
     @property
     def samples(self) -> pd.DataFrame:
@@ -115,14 +92,6 @@ class Page:
     def published(self) -> pd.DataFrame:
         """The table of printed values."""
         return read_published(os.environ.get(PUBLISHED) or project_root() / DEFAULT_PUBLISHED)
-
-    def glue(self, **numbers: object) -> None:
-        """Make numbers available to the text as ``{glue:text}``; NaN reads "not estimable"."""
-        from myst_nb import glue
-
-        for key, value in numbers.items():
-            plain = value.item() if hasattr(value, "item") else value
-            glue(key, plain, display=False)
 
     def record(self, values: Mapping[str, float], **tables: pd.DataFrame) -> None:
         """Hand values to the ledger, and whole tables to ``values.json``, at full precision."""
@@ -163,10 +132,7 @@ class Page:
             display(figure)
             display(Markdown(caption))
             return
-        self._folder().mkdir(parents=True, exist_ok=True)
-        # Equal figures are equal files: no time in them, no random names.
-        with mpl.rc_context({"svg.hashsalt": key}):
-            figure.savefig(self._folder() / f"{key}.svg", metadata={"Date": None})
+        self._save_svg(key, figure)
         figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
         self._write_csv(key, data)
         links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]
@@ -223,13 +189,6 @@ class Page:
         label = f"*{markup.escape(self.dataset.label)}.*" if self.dataset.label else ""
         said = (f"**{listed.number}.**", listed.caption, more, label)
         return " ".join(part for part in said if part)
-
-    def _folder(self) -> Path:
-        assert self.output is not None
-        return self.output / f"{self.name}_files"
-
-    def _link(self, key: str, end: str) -> str:
-        return f"{self.name}_files/{key}.{end}"
 
     def _write(self, name: str, text: str) -> None:
         self._folder().mkdir(parents=True, exist_ok=True)

@@ -63,17 +63,14 @@ def test_every_solution_is_right_and_no_other_answer(path, monkeypatch):
 
 def others(exercise: Exercise) -> list[object]:
     """Return answers that are just not right."""
-    if isinstance(exercise.answer, str):
-        return [f"{exercise.answer}s", 1]
-    if (
-        exercise.answer
-        and isinstance(exercise.answer, list)
-        and isinstance(exercise.answer[0], str)
-    ):
-        return [exercise.answer[1:], [*exercise.answer[:-1], "other"]]
-    right = np.asarray(right, float)
+    answer = exercise.answer
+    if isinstance(answer, str):
+        return [f"{answer}s", 1]
+    if isinstance(answer, list) and isinstance(answer[0], str):
+        return [answer[1:], [*answer[:-1], "other"]]
+    right = np.asarray(answer, float)
     step = np.zeros_like(right)
-    step.flat[-1] = 1.001 * exercise.within + 1e-6 * np.abs(right).max()
+    step.flat[-1] = 1.001 * exercise.within + 1e-6 * max(1, np.abs(right).max())
     return [right + step, right - step, [*right.flat, 0.0], "many"]
 
 

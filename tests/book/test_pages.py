@@ -203,3 +203,18 @@ def test_viewers_of_the_cases(browser, view):
     assert said == []
     assert asked == [], "a viewer must not fetch anything"
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", [p for p in PAGES if "_learn_" in p.stem], ids=str)
+def test_a_solution_is_folded_until_a_key_opens_it(browser, path, scheme):
+    page = browser.new_page(viewport={"width": 375, "height": 740}, color_scheme=scheme)
+    page.goto((HTML / path).as_uri())
+    page.wait_for_selector(".solution button")
+    contents = page.locator(".solution > :not(.admonition-title, button)")
+    assert contents.count() >= 3
+    assert not any(contents.nth(i).is_visible() for i in range(contents.count()))
+    page.locator(".solution button").first.press("Enter")
+    contents.first.wait_for(state="visible")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.close()

@@ -1,0 +1,53 @@
+"""The answers that the lessons accept, computed by other means than in the lessons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import optimize, special
+
+from cpmlib.book.exercises import EXERCISES, read_exercises
+from studies import ROOT
+
+LISTED = read_exercises(ROOT / EXERCISES)
+
+
+def two_sided(t: float, df: int) -> float:
+    """The p of Student's t by its incomplete beta function (Abramowitz & Stegun 26.7.1)."""
+    return float(special.betainc(df / 2, 0.5, df / (df + t**2)))
+
+
+def far_pair() -> float:
+    """Outliers of the last exercise on ROUT: the robust line by direct search of its merit.
+
+    With the RSDR of the line itself as the scale, 8 of equation 3 of Motulsky & Brown; then the
+    largest residual against the limit of the largest.
+    """
+    x, y = np.arange(1.0, 7), np.array([1.2, 1.8, 3.3, 3.6, 9.0, 12.0])
+
+    def scale(line):
+        return np.sort(np.abs(y - line[0] - line[1] * x))[3:5] @ [1 - 0.4135, 0.4135] * 6 / 4
+
+    line = np.array([0.0, 1.0])
+    for _ in range(200):
+        fixed = scale(line)
+        merit = lambda c, s=fixed: np.log1p(((y - c[0] - c[1] * x) / s) ** 2).sum()  # noqa: E731
+        line = optimize.minimize(merit, line, method="Nelder-Mead").x
+    largest = np.abs(y - line[0] - line[1] * x).max() / scale(line)
+    assert two_sided(largest, 4) > 0.01 * 3 / 6  # of the lowest rank that is tested, and so of all
+    return 0
+
+
+OTHERWISE = {
+    # 23_learn_outliers
+    "rout-1": lambda: (0.4 + (0.6827 * 5 - 3) * 0.1) * 1.5,
+    "rout-2": lambda: two_sided(6 / ((0.4 + 0.04135) * 1.5), 4),
+    "rout-3": lambda: optimize.brentq(lambda t: two_sided(t, 4) - 0.01 / 6, 1, 50),
+    "rout-4": lambda: sum(10 * rank >= 460 for rank in range(1, 67)),  # 46.2 rounded down
+    "rout-5": far_pair,
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_an_answer_agrees_with_another_way_to_it(name):
+    assert LISTED[name].problem(OTHERWISE[name]()) == ""

@@ -1,7 +1,7 @@
 """The pages that the library writes about itself: architecture, glossary, reference.
 
 All is read from the source: rooms and their sentences from the packages' docstrings, arrows from
-the imports, terms from the modules' *Vocabulary* sections.
+the imports, terms from the modules' *Vocabulary* sections; and from the list of abbreviations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from cpmlib.book.markup import pipe_table
+from abbreviations import entries
+from cpmlib.book.markup import Mark, escape, pipe_table
 from dependencies import ROOT, imported_by
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ GENERATOR = "cpmsurrogate"
 _TERM = re.compile(r"^- (\*.+?)(?=^- \*|\Z)", re.MULTILINE | re.DOTALL)
 _SECTION = re.compile(r"^Vocabulary\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}\n|\Z)", re.MULTILINE | re.DOTALL)
 _QUOTE = re.compile(r"^Methods: (.+)\Z", re.MULTILINE | re.DOTALL)
+
+_TERMS = """## Terms of the library
+
+As its modules define them. Each module lists those it needs at its beginning, under *Vocabulary*; a
+term that stands here twice means two things in two modules."""
 
 
 class Module(NamedTuple):
@@ -80,6 +86,13 @@ def glossary(modules: Iterable[Module]) -> pd.DataFrame:
     # In another order than the page's, the modules of a meaning stay in theirs.
     table = table.groupby(["Term", "Meaning"], sort=False)["Where"].agg(", ".join).reset_index()
     return table.sort_values("Term", key=lambda terms: terms.str.lower(), kind="stable")
+
+
+def short_forms() -> str:
+    """Return the table of abbreviations and symbols, each row a target of links."""
+    rows = [(", ".join(entry.forms), entry.meaning) for entry in entries()]
+    marks = [Mark(entry.anchor, escape(entry.name)) for entry in entries()]
+    return pipe_table(pd.DataFrame(rows, columns=["Short", "Meaning"]), marks)
 
 
 def rooms(modules: Iterable[Module]) -> pd.DataFrame:
@@ -153,7 +166,7 @@ def write_pages(folder: Path) -> None:
     draw_rooms(modules, folder / "rooms.svg")
     generated = {
         "architecture": pipe_table(rooms(modules)),
-        "glossary": pipe_table(glossary(modules)),
+        "glossary": f"{short_forms()}\n\n{_TERMS}\n\n{pipe_table(glossary(modules))}",
         "reference": reference(modules),
     }
     for name, text in generated.items():

@@ -27,11 +27,21 @@ from cpmlib.book.markup import anchor_of, escape, pipe_table, typeset
 from cpmlib.study import schemas
 from cpmlib.study.published import read_published
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
+from front_page import MARK, picture
 from leaks import leaks, tell
 from library_pages import write_pages
-from version import front_matter, one_line
+from version import code_version, front_matter, one_line
 
 SITE = BUILD / "site"
+EXTENSIONS = (
+    "abbreviations",
+    "cell_anchors",
+    "citation_roles",
+    "not_estimable",
+    "unnumbered",
+    "without_thebe",
+)
+"""Extensions of Sphinx in this folder."""
 LEDGER = "_ledger"
 """End of the name of the page with every printed value."""
 
@@ -100,6 +110,7 @@ def _copy_book() -> None:
     shutil.copytree(ROOT / "book" / "_static", SITE / "_static", dirs_exist_ok=True)
     shutil.copy(ROOT / "book" / "_toc.yml", SITE / "_toc.yml")
     shutil.copy(BUILD / "graph.svg", SITE / "book" / "graph.svg")
+    shutil.copy(ROOT / "CITATION.cff", SITE / "book" / "CITATION.cff")
     wanted = {f"{name}.ipynb" for name in notebook_names()}
     for path in (SITE / "notebooks").glob("*.ipynb"):
         if path.name not in wanted:  # left by a notebook that has since been renamed
@@ -119,7 +130,8 @@ def _write_generated_pages() -> None:
         parts.append(pipe_table(listed) + "\n")
     (SITE / "book" / "data_dictionary.md").write_text("\n".join(parts), encoding="utf-8")
     page = SITE / "book" / "index.md"
-    page.write_text(page.read_text("utf-8") + front_matter(_repository()), encoding="utf-8")
+    text = page.read_text("utf-8").replace(MARK, picture(SITE / "notebooks"))
+    page.write_text(text + front_matter(_repository()), encoding="utf-8")
     page = SITE / "book" / "workflow.md"
     needs = pd.DataFrame(
         [(f"{name}.md", _modules(f"notebooks/{name}.md")) for name in notebook_names()],
@@ -165,10 +177,10 @@ def _write_config(description: dict[str, object]) -> None:
     # The theme fetches an announcement that begins with http; this one never does.
     announcement = f"<span>Dataset: {html.escape(shown)}</span>"
     sphinx["html_theme_options"]["announcement"] = announcement
+    sphinx["code_version"] = code_version()
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
-    extensions = ("cell_anchors", "citation_roles", "not_estimable", "unnumbered", "without_thebe")
-    config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
+    config["sphinx"]["local_extensions"] = dict.fromkeys(EXTENSIONS, here)
     config["html"]["extra_footer"] = f"<p>{html.escape(one_line())}</p>"
     url = _repository()
     if url:

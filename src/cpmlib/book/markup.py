@@ -150,9 +150,12 @@ def pipe_table(frame: pd.DataFrame, marks: Sequence[Mark] = ()) -> str:
 
 
 def downloads(key: str, links: Sequence[tuple[str, str]]) -> str:
-    """Write what an item offers: downloads (name, path relative to the page), and its cell."""
+    """Write where an item is from: its cell, and its files (name, path relative to the page).
+
+    The build adds the version of the code.
+    """
     files = " · ".join(f"{{download}}`{name} <{path}>`" for name, path in links)
-    return f"Download: {files} · {{ref}}`cell that made it <cell-{key}>`"
+    return f"Made by {{ref}}`this cell <cell-{key}>` · {files}"
 
 
 def figure_block(

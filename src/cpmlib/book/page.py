@@ -201,8 +201,8 @@ class Page(Sheet):
         self._write(f"{key}.csv", data.to_csv(index=False, lineterminator="\n"))
 
 
-_FIGURE_FILES = (("SVG", "svg"), ("PDF", "pdf"), ("data (CSV)", "csv"))
-_TABLE_FILES = (("CSV", "csv"), ("LaTeX", "tex"))
+_FIGURE_FILES = (("data (CSV)", "csv"), ("SVG", "svg"), ("PDF", "pdf"))
+_TABLE_FILES = (("data (CSV)", "csv"), ("LaTeX", "tex"))
 
 
 def _plain(value: object) -> object:

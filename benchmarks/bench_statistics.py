@@ -29,7 +29,7 @@ from scipy import stats
 
 from cpmlib.paper.analysis import regenerate
 from cpmlib.paper.image_variants import Variant
-from cpmlib.paper.specifications import specifications
+from cpmlib.paper.specifications.run import specifications
 from cpmlib.statistics.cluster_bootstrap import resampled_patients
 from cpmlib.statistics.mixed_model import fit_random_intercept
 from cpmlib.statistics.one_per_patient import monte_carlo

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from cpmlib.figures.style import PANEL, figure_absent, figure_style
-from cpmlib.paper.choices import CHOICES, level_name
+from cpmlib.paper.specifications.choices import CHOICES, level_name
 
 HOLDS, NOT, PRINTED, CHANCE = "#0072B2", "#D55E00", "black", "#BBBBBB"
 
@@ -32,8 +32,8 @@ def figure_specifications(table: pd.DataFrame, null: pd.DataFrame, kind: str) ->
     Parameters
     ----------
     table, null
-        The claim's rows, as `cpmlib.paper.specifications.specifications` and
-        `cpmlib.paper.null_cohorts.null_specifications` return them.
+        The claim's rows, as `cpmlib.paper.specifications.run.specifications` and
+        `cpmlib.paper.specifications.null_cohorts.null_specifications` return them.
     kind
         Of the claim.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from cpmlib.paper.choices import DIAMETERS, DRAWS, SHIFTS
+from cpmlib.paper.specifications.choices import DIAMETERS, DRAWS, SHIFTS
 from cpmlib.paper.subsets import PREDICTORS
 from cpmlib.study.options import AnalysisOptions, ImageOptions
 

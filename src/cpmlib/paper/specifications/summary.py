@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cpmlib.paper.choices import CHOICES, IMAGE_COLUMNS, level_name
-from cpmlib.paper.specified_claims import CLAIMS
+from cpmlib.paper.specifications.choices import CHOICES, IMAGE_COLUMNS, level_name
+from cpmlib.paper.specifications.claims import CLAIMS
 
 NAMES = {choice.column: choice.name for choice in CHOICES}
 
@@ -19,8 +19,8 @@ def shares(table: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table, null
-        As `cpmlib.paper.specifications.specifications` and
-        `cpmlib.paper.null_cohorts.null_specifications` return them.
+        As `cpmlib.paper.specifications.run.specifications` and
+        `cpmlib.paper.specifications.null_cohorts.null_specifications` return them.
 
     Returns
     -------

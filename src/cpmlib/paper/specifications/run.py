@@ -23,16 +23,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cpmlib.paper.choices import (
+from cpmlib.paper.correlations import OUTCOME
+from cpmlib.paper.image_variants import Variant
+from cpmlib.paper.specifications.choices import (
     CHOICES,
     FLIPPED,
     LINE,
     PATIENTS,
     all_levels,
 )
-from cpmlib.paper.correlations import OUTCOME
-from cpmlib.paper.image_variants import Variant
-from cpmlib.paper.specified_claims import CLAIMS, Claim, printed_analyses
+from cpmlib.paper.specifications.claims import CLAIMS, Claim, printed_analyses
 from cpmlib.paper.subsets import GROUPINGS, subset
 from cpmlib.statistics.correlation import (
     correlate,

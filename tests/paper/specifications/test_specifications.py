@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cpmlib.figures.specification_curve import figure_specifications
-from cpmlib.paper import specification_summary as curves
 from cpmlib.paper.analysis import regenerate
-from cpmlib.paper.choices import CHOICES, IMAGE_COLUMNS, table_choices
 from cpmlib.paper.image_variants import Variant, image_variants
-from cpmlib.paper.null_cohorts import null_cohort
 from cpmlib.paper.roi_sensitivity import N_DIRECTIONS
-from cpmlib.paper.specifications import specifications
-from cpmlib.paper.specified_claims import CLAIMS
+from cpmlib.paper.specifications import summary as curves
+from cpmlib.paper.specifications.choices import CHOICES, IMAGE_COLUMNS, table_choices
+from cpmlib.paper.specifications.claims import CLAIMS
+from cpmlib.paper.specifications.null_cohorts import null_cohort
+from cpmlib.paper.specifications.run import specifications
 from cpmlib.statistics.correlation import correlate, linear_fit
 from cpmlib.statistics.group_comparison import mann_whitney
 from cpmlib.statistics.meng import compare_independent, compare_strength

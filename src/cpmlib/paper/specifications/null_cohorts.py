@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cpmlib.paper.choices import few_levels
 from cpmlib.paper.correlations import OUTCOME
 from cpmlib.paper.image_variants import Variant
-from cpmlib.paper.specifications import specifications
-from cpmlib.paper.specified_claims import CLAIMS
+from cpmlib.paper.specifications.choices import few_levels
+from cpmlib.paper.specifications.claims import CLAIMS
+from cpmlib.paper.specifications.run import specifications
 from cpmlib.study.options import AnalysisOptions
 
 DRAWS_PER_COHORT = 50

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from cpmlib.paper.choices import FLIPPED, LINE, SAMPLES
+from cpmlib.paper.specifications.choices import FLIPPED, LINE, SAMPLES
 from cpmlib.study.options import AnalysisOptions
 
 ALPHA = 0.05

@@ -38,6 +38,20 @@ def far_pair() -> float:
     return 0
 
 
+def meng(r1: float, r2: float, rx: float, n: int) -> float:
+    """Meng's z by the covariance of two Fisher z values (Dunn & Clark 1969), with one mean r2.
+
+    Which is what the three authors simplify: their h is 1 less the covariance over 1 - rx.
+    """
+    square = (r1**2 + r2**2) / 2
+    covariance = (rx * (1 - 2 * square) - square * (1 - 2 * square - rx**2) / 2) / (1 - square) ** 2
+    return float(
+        np.log((1 + r1) / (1 - r1) * (1 - r2) / (1 + r2))
+        / 2
+        * np.sqrt((n - 3) / (2 - 2 * covariance))
+    )
+
+
 OTHERWISE = {
     # 23_learn_outliers
     "rout-1": lambda: (0.4 + (0.6827 * 5 - 3) * 0.1) * 1.5,
@@ -45,6 +59,12 @@ OTHERWISE = {
     "rout-3": lambda: optimize.brentq(lambda t: two_sided(t, 4) - 0.01 / 6, 1, 50),
     "rout-4": lambda: sum(10 * rank >= 460 for rank in range(1, 67)),  # 46.2 rounded down
     "rout-5": far_pair,
+    # 24_learn_two_correlations
+    "two-1": lambda: np.log(2),
+    "two-2": lambda: np.log((1.6 / 0.4) / (1.4 / 0.6)) / 2 * np.sqrt(15),
+    "two-3": lambda: [meng(0.6, 0.4, rx, 33) for rx in (0, 0.5, 0.9)],
+    "two-4": lambda: meng(0.41, 0.37, 0.5, 33),
+    "two-5": lambda: np.floor(3 + 30 * (special.ndtri(0.975) / meng(0.41, 0.37, 0.5, 33)) ** 2) + 1,
 }
 
 

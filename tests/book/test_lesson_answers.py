@@ -53,6 +53,14 @@ def meng(r1: float, r2: float, rx: float, n: int) -> float:
 
 
 OTHERWISE = {
+    # 19_learn_adc: the b at which the signal has fallen to 1/e, found by search, is 1 / ADC
+    "adc-1": lambda: 1e6 / optimize.brentq(lambda b: 0.4 ** (b / 1000) - 1 / np.e, 1, 1e5),
+    "adc-2": lambda: integrate.solve_ivp(lambda b, s: -3e-3 * s, (0, 1000), [1.0], rtol=1e-8).y[
+        0, -1
+    ],
+    "adc-3": lambda: min((1e-3, 1, 1e3, 1e6), key=lambda factor: abs(0.82 * factor - 800)),
+    "adc-4": lambda: -np.logaddexp(-0.7, -3.0) * 1000 + np.log(2) * 1000,
+    "adc-5": lambda: "B" if 360 / 800 > 480 / 1600 else "A",
     # 23_learn_outliers
     "rout-1": lambda: (0.4 + (0.6827 * 5 - 3) * 0.1) * 1.5,
     "rout-2": lambda: two_sided(6 / ((0.4 + 0.04135) * 1.5), 4),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 
 import numpy as np
 import pytest
+import shapely
 from scipy import optimize, special, stats
 
 from cpmlib.book.exercises import EXERCISES, read_exercises
@@ -87,6 +89,12 @@ OTHERWISE = {
     ),
     "place-4": lambda: mean_in_ball(0) - mean_in_ball(6),
     "place-5": lambda: stats.maxwell(scale=2).moment(2) ** 0.5,
+    # 22_learn_counting
+    "count-1": lambda: 84e6 / 188 / 188,  # by µm
+    "count-2": lambda: stats.poisson(84).std() * 1e6 / 188 / 188,
+    "count-3": lambda: optimize.brentq(lambda n: stats.poisson(n).std() / n - 0.02, 1, 1e5),
+    "count-4": lambda: 100 * (shapely.box(0, 0, 200, 200).buffer(4).area / 200**2 - 1),
+    "count-5": lambda: statistics.variance([60, 100, 140]) / statistics.mean([60, 100, 140]),
     # 23_learn_outliers
     "rout-1": lambda: (0.4 + (0.6827 * 5 - 3) * 0.1) * 1.5,
     "rout-2": lambda: two_sided(6 / ((0.4 + 0.04135) * 1.5), 4),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+
 import numpy as np
 import pytest
-from scipy import optimize, special
+import shapely
+from scipy import optimize, special, stats
 
 from cpmlib.book.exercises import EXERCISES, read_exercises
 from studies import ROOT
@@ -38,13 +42,71 @@ def far_pair() -> float:
     return 0
 
 
+def meng(r1: float, r2: float, rx: float, n: int) -> float:
+    """Meng's z by the covariance of two Fisher z values (Dunn & Clark 1969), with one mean r2.
+
+    Which is what the three authors simplify: their h is 1 less the covariance over 1 - rx.
+    """
+    square = (r1**2 + r2**2) / 2
+    covariance = (rx * (1 - 2 * square) - square * (1 - 2 * square - rx**2) / 2) / (1 - square) ** 2
+    return float(
+        np.log((1 + r1) / (1 - r1) * (1 - r2) / (1 + r2))
+        / 2
+        * np.sqrt((n - 3) / (2 - 2 * covariance))
+    )
+
+
+def mean_in_ball(shift: float) -> float:
+    """Mean of the lesson's nodule over a ball of 5 mm: an integral over shells about the nodule.
+
+    Of a shell, the part beyond a plane lies in the ball: a cap, whose area goes with its height.
+    """
+
+    def part(r: float) -> float:
+        if shift == 0:
+            return 4 * np.pi * r**2 if r <= 2.5 else 0.0
+        low = max(-1.0, min(1.0, (r**2 + shift**2 - 2.5**2) / (2 * r * shift)))
+        return 2 * np.pi * r**2 * (1 - low)
+
+    value = lambda r: 1000 + 3000 / (1 + np.exp(r - 6))  # noqa: E731
+    r = np.linspace(1e-6, 10, 20001)
+    weights = np.array([part(one) for one in r])
+    return float((weights * value(r)).sum() / weights.sum())
+
+
 OTHERWISE = {
+    # 19_learn_adc: the b at which the signal has fallen to 1/e, found by search, is 1 / ADC
+    "adc-1": lambda: 1e6 / optimize.brentq(lambda b: 0.4 ** (b / 1000) - 1 / np.e, 1, 1e5),
+    "adc-2": lambda: (1 - 3e-6) ** 1_000_000,  # step by step
+    "adc-3": lambda: min((1e-3, 1, 1e3, 1e6), key=lambda factor: abs(0.82 * factor - 800)),
+    "adc-4": lambda: -np.logaddexp(-0.7, -3.0) * 1000 + np.log(2) * 1000,
+    "adc-5": lambda: "B" if 360 / 800 > 480 / 1600 else "A",
+    # 21_learn_registration
+    "place-1": lambda: [range(-40, 0, 2)[10], range(-50, 0, 2)[20], range(-30, 10, 2)[15]],
+    "place-2": lambda: np.linalg.inv(np.diag([-1.0, -1, 1])) @ [12, 30, -5],
+    "place-3": lambda: sum(
+        4 * (i * i + j * j + k * k) <= 6.25 for i, j, k in itertools.product(range(-3, 4), repeat=3)
+    ),
+    "place-4": lambda: mean_in_ball(0) - mean_in_ball(6),
+    "place-5": lambda: stats.maxwell(scale=2).moment(2) ** 0.5,
+    # 22_learn_counting
+    "count-1": lambda: 84e6 / 188 / 188,  # by µm
+    "count-2": lambda: stats.poisson(84).std() * 1e6 / 188 / 188,
+    "count-3": lambda: optimize.brentq(lambda n: stats.poisson(n).std() / n - 0.02, 1, 1e5),
+    "count-4": lambda: 100 * (shapely.box(0, 0, 200, 200).buffer(4).area / 200**2 - 1),
+    "count-5": lambda: statistics.variance([60, 100, 140]) / statistics.mean([60, 100, 140]),
     # 23_learn_outliers
     "rout-1": lambda: (0.4 + (0.6827 * 5 - 3) * 0.1) * 1.5,
     "rout-2": lambda: two_sided(6 / ((0.4 + 0.04135) * 1.5), 4),
     "rout-3": lambda: optimize.brentq(lambda t: two_sided(t, 4) - 0.01 / 6, 1, 50),
     "rout-4": lambda: sum(10 * rank >= 460 for rank in range(1, 67)),  # 46.2 rounded down
     "rout-5": far_pair,
+    # 24_learn_two_correlations
+    "two-1": lambda: np.log(2),
+    "two-2": lambda: np.log((1.6 / 0.4) / (1.4 / 0.6)) / 2 * np.sqrt(15),
+    "two-3": lambda: [meng(0.6, 0.4, rx, 33) for rx in (0, 0.5, 0.9)],
+    "two-4": lambda: meng(0.41, 0.37, 0.5, 33),
+    "two-5": lambda: np.floor(3 + 30 * (special.ndtri(0.975) / meng(0.41, 0.37, 0.5, 33)) ** 2) + 1,
 }
 
 

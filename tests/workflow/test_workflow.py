@@ -101,7 +101,13 @@ def loaded(code: str) -> set[str]:
 
 HEAVY = {"SimpleITK", "numba", "skimage", "sklearn", "dipy", "nilearn", "shapely"}
 """What takes long to import and only images need."""
-MAY_LOAD = {"07_cases": {"skimage"}, "08_one_patient": {"skimage"}, "11_training": {"numba"}}
+MAY_LOAD = {
+    "07_cases": {"skimage"},
+    "08_one_patient": {"skimage"},
+    "11_training": {"numba"},
+    "20_learn_map": {"sklearn"},
+    "22_learn_counting": {"skimage"},
+}
 
 
 @pytest.mark.slow

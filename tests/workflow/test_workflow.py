@@ -101,7 +101,12 @@ def loaded(code: str) -> set[str]:
 
 HEAVY = {"SimpleITK", "numba", "skimage", "sklearn", "dipy", "nilearn", "shapely"}
 """What takes long to import and only images need."""
-MAY_LOAD = {"07_cases": {"skimage"}, "08_one_patient": {"skimage"}, "11_training": {"numba"}}
+MAY_LOAD = {
+    "07_cases": {"skimage"},
+    "08_one_patient": {"skimage"},
+    "11_training": {"numba"},
+    "27_learn_domain": {"sklearn"},
+}
 
 
 @pytest.mark.slow

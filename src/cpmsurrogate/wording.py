@@ -40,8 +40,6 @@ def quoted_search(
         "attempts": int(trace["attempt"].max()),
         "total": int(trace["total"].iloc[0]),
         "met": int(first["met"]),
-        "least": int(table["met"].min()),
-        "others": len(table) - 1,
         "tried": measured["seeds"],
         "complete": measured["complete"],
         "minutes": measured["seconds_median"] / 60,
@@ -77,23 +75,3 @@ def table_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
     for name in ("value", "low", "high"):
         shown[name] = shown[name].map("{:.4g}".format).replace({"nan": "", "inf": "", "-inf": ""})
     return shown.fillna("")
-
-
-def table_cohorts(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay `cpmsurrogate.compare.compare` out for the page."""
-
-    def interval(name: str) -> list[str]:
-        ends = zip(table[f"{name}_min"], table[f"{name}_max"], strict=True)
-        return [f"{low:.0f} to {high:.0f}" for low, high in ends]
-
-    shared = table["shared_values"].map("{:.0f}".format).replace("nan", "")
-    return pd.DataFrame(
-        {
-            "Cohort": table["cohort"],
-            "Printed values met": table["met"],
-            "Met if truncated": table["if_truncated"],
-            "H&E range": interval("he"),
-            "ADC range": interval("adc"),
-            "Values shared with the default": shared,
-        }
-    )

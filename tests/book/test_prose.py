@@ -39,6 +39,7 @@ PAGES = [
     "10_regions",
     "15_audit",
     "17_map_quality",
+    "18_possible_cohorts",
 ]
 ID = re.compile(r"\b(?:t1|desc|group|corr|meng|lmm|iter|hgg|case)\.[a-z_]+(?:\.[a-z_0-9]+)+")
 

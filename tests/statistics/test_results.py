@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cpmlib.statistics.results import COLUMNS, not_estimable, one_row, why_not_estimable
+from cpmlib.statistics.correlation import linear_fit
+from cpmlib.statistics.mixed_model import mixed_model_slopes
+from cpmlib.statistics.results import (
+    COLUMNS,
+    not_estimable,
+    one_row,
+    rows_of,
+    why_not_estimable,
+)
 
 
 def test_a_row_has_the_common_columns_first() -> None:
@@ -43,3 +51,11 @@ def test_why_not_estimable(variables: tuple, reason: str | None) -> None:
 
 def test_the_minimum_can_be_raised() -> None:
     assert why_not_estimable(np.arange(3.0), minimum=4) == "fewer than 4 samples (3)"
+
+
+def test_rows_are_those_of_the_table() -> None:
+    x, y = np.random.default_rng(1).normal(size=(2, 9))
+    assert rows_of(linear_fit)(x, y) == linear_fit(x, y).iloc[0].to_dict()
+    patient = np.arange(9) // 3
+    models = mixed_model_slopes(x, y, patient)
+    assert rows_of(mixed_model_slopes)(x, y, patient) == models.to_dict("records")

@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 import pingouin
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -20,9 +19,11 @@ from cpmlib.statistics.results import (
     CONFIDENCE,
     MINIMUM_GROUP,
     PERFECT,
-    not_estimable,
-    one_row,
+    Row,
+    as_table,
+    no_row,
     remove_missing,
+    row_of,
     why_not_estimable,
 )
 
@@ -87,7 +88,8 @@ def root_mean_square(error: np.ndarray) -> np.ndarray:
     return np.sqrt(np.mean(error**2, axis=-1))
 
 
-def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
+@as_table
+def linear_fit(x: ArrayLike, y: ArrayLike) -> Row:
     """Least-squares line of y on x.
 
     Parameters
@@ -109,11 +111,11 @@ def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
     x, y = remove_missing(x, y)
     reason = why_not_estimable(x, y)
     if reason:
-        return not_estimable("slope", reason, len(x))
+        return no_row("slope", reason, len(x))
     fit = stats.linregress(x, y)
     df = len(x) - 2
     half = stats.t.isf((1 - CONFIDENCE) / 2, df) * fit.stderr
-    return one_row(
+    return row_of(
         "slope",
         fit.slope,
         ci=(fit.slope - half, fit.slope + half),
@@ -126,7 +128,8 @@ def linear_fit(x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
     )
 
 
-def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.DataFrame:
+@as_table
+def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> Row:
     """Correlation coefficient with its two-sided p.
 
     Parameters
@@ -160,7 +163,7 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     name = names[method]
     reason = why_not_estimable(x, y)
     if reason:
-        return not_estimable(name, reason, len(x))
+        return no_row(name, reason, len(x))
     r, p = stats.spearmanr(x, y) if method == "spearman" else stats.pearsonr(x, y)
     if abs(r) >= PERFECT:
         r = np.sign(r)
@@ -169,7 +172,7 @@ def correlate(x: ArrayLike, y: ArrayLike, *, method: str = "spearman") -> pd.Dat
     interval = (np.nan, np.nan)
     if len(x) > MINIMUM_GROUP and abs(r) < 1:
         interval = tuple(pingouin.compute_esci(stat=r, nx=len(x), eftype="r", decimals=12))
-    return one_row(name, r, ci=interval, p=p, n=len(x))
+    return row_of(name, r, ci=interval, p=p, n=len(x))
 
 
 def _permutation_p(x: np.ndarray, y: np.ndarray) -> float:
@@ -204,9 +207,10 @@ def _counts_of_sums(a: tuple[int, ...], b: tuple[int, ...]) -> np.ndarray:
     return counts
 
 
+@as_table
 def root_mean_square_error(
     predicted: ArrayLike, observed: ArrayLike, *, rng: np.random.Generator
-) -> pd.DataFrame:
+) -> Row:
     """RMSE of a prediction, with a bootstrap interval.
 
     Parameters
@@ -232,11 +236,11 @@ def root_mean_square_error(
     error = observed - predicted
     if len(error) < MINIMUM_GROUP:
         reason = f"fewer than {MINIMUM_GROUP} samples ({len(error)})"
-        return not_estimable("RMSE", reason, len(error))
+        return no_row("RMSE", reason, len(error))
     draws = rng.integers(len(error), size=(BOOTSTRAP_SAMPLES, len(error)))
     resampled = root_mean_square(error[draws])
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(resampled, [tail, 100 - tail])
-    return one_row(
+    return row_of(
         "RMSE", float(root_mean_square(error)), ci=(low, high), n=len(error), bias=error.mean()
     )

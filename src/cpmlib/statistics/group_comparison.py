@@ -10,24 +10,25 @@ Vocabulary
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-import pingouin
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from cpmlib.statistics.results import (
     CONFIDENCE,
     MINIMUM_GROUP,
-    not_estimable,
-    one_row,
+    Row,
+    as_table,
+    no_row,
     remove_missing,
+    row_of,
 )
 
 MOST_STEPS = 1e9
 """Additions up to which mid-ranks are permuted; two groups of 80 need as many, a second."""
 
 
-def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> pd.DataFrame:
+@as_table
+def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> Row:
     """Two-sided Mann-Whitney test of two independent groups, with effect sizes.
 
     Parameters
@@ -70,12 +71,12 @@ def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> pd.Data
     n, sizes, smallest = len(a) + len(b), {"n_a": len(a), "n_b": len(b)}, min(len(a), len(b))
     if smallest < MINIMUM_GROUP:
         reason = f"a group has fewer than {MINIMUM_GROUP} samples ({smallest})"
-        return not_estimable(name, reason, n, **sizes)
+        return no_row(name, reason, n, **sizes)
     described = {**sizes, "mean_a": a.mean(), "mean_b": b.mean()}
     if np.ptp(np.concatenate([a, b])) == 0:
-        return not_estimable(name, "all values are equal", n, **described)
-    test = pingouin.mwu(a, b, alternative="two-sided", method=method).iloc[0]
-    p, note = float(test["p_val"]), ""
+        return no_row(name, "all values are equal", n, **described)
+    test = stats.mannwhitneyu(a, b, method=method)  # type: ignore[call-overload]
+    p, note, share = float(test.pvalue), "", float(test.statistic) / (len(a) * len(b))
     if method == "exact" and len(np.unique(np.concatenate([a, b]))) < n:
         permuted = _permuted_midranks(a, b)
         if permuted is None:
@@ -84,16 +85,16 @@ def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> pd.Data
         else:
             p = permuted
     shift, low, high = _hodges_lehmann(a, b)
-    return one_row(
+    return row_of(
         name,
         shift,
         ci=(low, high),
         p=p,
         n=n,
         note=note,
-        u=test["U_val"],
-        rank_biserial=2 * test["U_val"] / (len(a) * len(b)) - 1,
-        cles=test["CLES"],
+        u=float(test.statistic),
+        rank_biserial=2 * share - 1,
+        cles=share,
         **described,
     )
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
@@ -25,9 +24,12 @@ from cpmlib.statistics.correlation import correlation_matrix
 from cpmlib.statistics.results import (
     CONFIDENCE,
     PERFECT,
-    not_estimable,
-    one_row,
+    Row,
+    as_table,
+    no_row,
     remove_missing,
+    row_of,
+    rows_of,
     why_not_estimable,
 )
 
@@ -73,9 +75,8 @@ def align_signs(r1: np.ndarray, r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.where(r1 < 0, -1.0, 1.0), np.where(r2 < 0, -1.0, 1.0)
 
 
-def meng_z(
-    r1: float, r2: float, rx: float, n: int, *, alternative: str = "two-sided"
-) -> pd.DataFrame:
+@as_table
+def meng_z(r1: float, r2: float, rx: float, n: int, *, alternative: str = "two-sided") -> Row:
     """Compare two correlations that share the outcome (`fisher_z_difference`).
 
     Parameters
@@ -115,16 +116,17 @@ def meng_z(
         raise ValueError(f"r1 = {r1}, r2 = {r2} and rx = {rx} cannot occur in one data set")
     label = "Meng's z"
     if max(abs(r1), abs(r2), rx) >= PERFECT:
-        return not_estimable(label, "a correlation is exactly 1 or -1", n, r1=r1, r2=r2, rx=rx)
+        return no_row(label, "a correlation is exactly 1 or -1", n, r1=r1, r2=r2, rx=rx)
     difference, error = map(float, fisher_z_difference(r1, r2, rx, n))
     z = difference / error
     half = stats.norm.isf((1 - CONFIDENCE) / 2) * error
     p = stats.norm.sf(z) if alternative == "greater" else 2 * stats.norm.sf(abs(z))
     ci = (difference - half, difference + half)
-    return one_row(label, difference, ci=ci, p=p, n=n, z=z, r1=r1, r2=r2, rx=rx)
+    return row_of(label, difference, ci=ci, p=p, n=n, z=z, r1=r1, r2=r2, rx=rx)
 
 
-def compare_independent(r1: float, n1: int, r2: float, n2: int) -> pd.DataFrame:
+@as_table
+def compare_independent(r1: float, n1: int, r2: float, n2: int) -> Row:
     r"""Compare two correlations from different samples.
 
     .. math::
@@ -150,20 +152,21 @@ def compare_independent(r1: float, n1: int, r2: float, n2: int) -> pd.DataFrame:
     given: dict[str, Any] = {"r1": r1, "r2": r2, "n1": n1, "n2": n2}
     if min(n1, n2) < MINIMUM_SAMPLES:
         reason = f"fewer than {MINIMUM_SAMPLES} samples ({min(n1, n2)})"
-        return not_estimable(name, reason, n1 + n2, **given)
+        return no_row(name, reason, n1 + n2, **given)
     if not max(abs(r1), abs(r2)) < PERFECT:
-        return not_estimable(name, "a correlation is missing, 1 or -1", n1 + n2, **given)
+        return no_row(name, "a correlation is missing, 1 or -1", n1 + n2, **given)
     difference = float(np.arctanh(r1) - np.arctanh(r2))
     error = float(np.sqrt(1 / (n1 - 3) + 1 / (n2 - 3)))
     half = stats.norm.isf((1 - CONFIDENCE) / 2) * error
     z = difference / error
     ci = (difference - half, difference + half)
-    return one_row(name, difference, ci=ci, p=2 * stats.norm.sf(abs(z)), n=n1 + n2, z=z, **given)
+    return row_of(name, difference, ci=ci, p=2 * stats.norm.sf(abs(z)), n=n1 + n2, z=z, **given)
 
 
+@as_table
 def compare_strength(
     outcome: ArrayLike, first: ArrayLike, second: ArrayLike, *, correlation: str = "spearman"
-) -> pd.DataFrame:
+) -> Row:
     """Compare how strongly two predictors go with one outcome, whatever their signs.
 
     Parameters
@@ -189,13 +192,13 @@ def compare_strength(
     n = len(columns)
     reason = why_not_estimable(*columns.T, minimum=MINIMUM_SAMPLES)
     if reason:
-        return not_estimable("Meng's z", reason, n)
+        return no_row("Meng's z", reason, n)
     if correlation not in ("spearman", "pearson"):
         raise ValueError(f"correlation is {correlation!r}; expected 'spearman' or 'pearson'")
     if correlation == "spearman":
         columns = stats.rankdata(columns, axis=0)
     r = correlation_matrix(columns.T)
     signs = align_signs(r[0, 1], r[0, 2])
-    row = meng_z(signs[0] * r[0, 1], signs[1] * r[0, 2], signs[0] * signs[1] * r[1, 2], n)
+    r1, r2, rx = signs[0] * r[0, 1], signs[1] * r[0, 2], signs[0] * signs[1] * r[1, 2]
     flipped = [name for name, sign in zip(("first", "second"), signs, strict=True) if sign < 0]
-    return row.assign(flipped=" ".join(flipped))
+    return rows_of(meng_z)(r1, r2, rx, n) | {"flipped": " ".join(flipped)}

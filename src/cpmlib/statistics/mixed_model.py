@@ -30,9 +30,12 @@ from scipy import stats
 from cpmlib.statistics.profiled_deviance import RATIOS, ProfiledDeviance
 from cpmlib.statistics.results import (
     CONFIDENCE,
-    not_estimable,
-    one_row,
+    Row,
+    as_table,
+    no_row,
     remove_missing,
+    row_of,
+    rows_of,
     why_not_estimable,
 )
 
@@ -204,6 +207,7 @@ def mixed_model_slope(
     return mixed_model_slopes(x, y, patient, estimation=estimation, tests=(test,))
 
 
+@as_table
 def mixed_model_slopes(
     x: ArrayLike,
     y: ArrayLike,
@@ -211,7 +215,7 @@ def mixed_model_slopes(
     *,
     estimation: str = "REML",
     tests: Sequence[str] = TESTS,
-) -> pd.DataFrame:
+) -> list[Row]:
     """Fit once what `mixed_model_slope` fits; one row for each of several tests.
 
     Examples
@@ -226,15 +230,18 @@ def mixed_model_slopes(
     reason = why_not_estimable(x, y)
     if reason:
         _check_choices(estimation, tests)
-        return pd.concat([not_estimable(name, reason, len(x))] * len(tests), ignore_index=True)
+        return [no_row(name, reason, len(x))] * len(tests)
     centre = x.mean()
     design = np.column_stack([np.ones_like(x), x - centre])
-    rows = mixed_model_effect(design, y, patient, 1, name, estimation=estimation, tests=tests)
-    if "intercept" in rows:
-        rows["intercept"] -= rows["estimate"] * centre
+    how = {"estimation": estimation, "tests": tests}
+    rows = rows_of(mixed_model_effect)(design, y, patient, 1, name, **how)
+    for row in rows:
+        if "intercept" in row:
+            row["intercept"] -= row["estimate"] * centre
     return rows
 
 
+@as_table
 def mixed_model_effect(
     design: ArrayLike,
     y: ArrayLike,
@@ -244,7 +251,7 @@ def mixed_model_effect(
     *,
     estimation: str = "REML",
     tests: Sequence[str] = TESTS[:1],
-) -> pd.DataFrame:
+) -> list[Row]:
     """Test one of several fixed effects; `mixed_model_slope` says what the choices and columns are.
 
     Parameters
@@ -270,30 +277,30 @@ def mixed_model_effect(
     try:
         fit = fit_random_intercept(design, y, patient, estimation=estimation)
     except ValueError as error:
-        return pd.concat([not_estimable(name, str(error), n)] * len(tests), ignore_index=True)
+        return [no_row(name, str(error), n)] * len(tests)
     known = dict(zip(TESTS, (fit.df[column], n - float(np.shape(design)[1]), np.inf), strict=True))
     effect, se = fit.beta[column], fit.se[column]
-    rows = []
-    for df in (known[test] for test in tests):
-        half = stats.t.isf((1 - CONFIDENCE) / 2, df) * se
-        rows.append(
-            one_row(
-                name,
-                effect,
-                ci=(effect - half, effect + half),
-                p=2 * stats.t.sf(abs(effect / se), df),
-                n=n,
-                note="singular fit: the patient variance is 0" if fit.singular else "",
-                se=se,
-                df=df,
-                intercept=fit.beta[0],
-                var_patient=fit.var_patient,
-                var_residual=fit.var_residual,
-                icc=fit.var_patient / (fit.var_patient + fit.var_residual),
-                n_patients=fit.n_patients,
-            )
+    dfs = np.array([known[test] for test in tests])
+    halves = stats.t.isf((1 - CONFIDENCE) / 2, dfs) * se
+    ps = 2 * np.asarray(stats.t.sf(abs(effect / se), dfs))
+    return [
+        row_of(
+            name,
+            effect,
+            ci=(effect - half, effect + half),
+            p=p,
+            n=n,
+            note="singular fit: the patient variance is 0" if fit.singular else "",
+            se=se,
+            df=df,
+            intercept=fit.beta[0],
+            var_patient=fit.var_patient,
+            var_residual=fit.var_residual,
+            icc=fit.var_patient / (fit.var_patient + fit.var_residual),
+            n_patients=fit.n_patients,
         )
-    return pd.concat(rows, ignore_index=True)
+        for df, half, p in zip(dfs, halves, ps, strict=True)
+    ]
 
 
 def _check_choices(estimation: str, tests: Sequence[str]) -> None:

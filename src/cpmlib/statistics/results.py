@@ -9,8 +9,10 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -28,10 +30,13 @@ PERFECT = 1 - 1e-12
 CI_LOW, CI_HIGH = ".ci_low", ".ci_high"
 """Endings of the ids under which the ends of a value's interval are handed to the ledger."""
 
+P = ParamSpec("P")
+Row = dict[str, Any]
+
 COLUMNS = ("statistic", "estimate", "ci_low", "ci_high", "p", "n", "excluded", "note")
 
 
-def one_row(
+def row_of(
     statistic: str,
     estimate: float,
     *,
@@ -41,8 +46,8 @@ def one_row(
     excluded: Sequence[str] = (),
     note: str = "",
     **extra: object,
-) -> pd.DataFrame:
-    """Return a statistic as a one-row table.
+) -> Row:
+    """Return a statistic as a row.
 
     Parameters
     ----------
@@ -59,9 +64,8 @@ def one_row(
 
     Examples
     --------
-    >>> one_row("mean", 2.0, ci=(1.0, 3.0), n=5)[["statistic", "estimate", "n"]]
-      statistic  estimate  n
-    0      mean       2.0  5
+    >>> row_of("mean", 2.0, ci=(1.0, 3.0), n=5)["ci_low"]
+    1.0
     """
     row = {
         "statistic": statistic,
@@ -73,19 +77,64 @@ def one_row(
         "excluded": " ".join(str(name) for name in excluded),
         "note": note,
     }
-    return pd.DataFrame([row | extra])
+    return row | extra
 
 
-def not_estimable(statistic: str, reason: str, n: int, **extra: object) -> pd.DataFrame:
+def no_row(statistic: str, reason: str, n: int, **extra: Any) -> Row:
     """Return the row of a statistic that these data do not have.
 
     Examples
     --------
-    >>> not_estimable("Spearman rho", "fewer than 3 samples", 2)["note"].item()
+    >>> no_row("Spearman rho", "fewer than 3 samples", 2)["note"]
     'not estimable: fewer than 3 samples'
     """
-    note = f"not estimable: {reason}"
-    return one_row(statistic, np.nan, n=n, note=note, **extra)  # type: ignore[arg-type]
+    return row_of(statistic, np.nan, n=n, note=f"not estimable: {reason}", **extra)
+
+
+def one_row(statistic: str, estimate: float, **more: Any) -> pd.DataFrame:
+    """Return `row_of` as a table.
+
+    Examples
+    --------
+    >>> one_row("mean", 2.0, ci=(1.0, 3.0), n=5)[["statistic", "estimate", "n"]]
+      statistic  estimate  n
+    0      mean       2.0  5
+    """
+    return pd.DataFrame([row_of(statistic, estimate, **more)])
+
+
+def not_estimable(statistic: str, reason: str, n: int, **extra: Any) -> pd.DataFrame:
+    """Return `no_row` as a table."""
+    return pd.DataFrame([no_row(statistic, reason, n, **extra)])
+
+
+def as_table(find: Callable[P, Row | list[Row]]) -> Callable[P, pd.DataFrame]:
+    """Let a statistic that finds rows return a table of them; `rows_of` undoes it.
+
+    Examples
+    --------
+    >>> as_table(row_of)("mean", 2.0, n=5)["n"].item()
+    5
+    """
+
+    @functools.wraps(find)
+    def table(*given: P.args, **how: P.kwargs) -> pd.DataFrame:
+        found = find(*given, **how)
+        return pd.DataFrame(found if isinstance(found, list) else [found])
+
+    table.__annotations__["return"] = "pd.DataFrame"  # what readers see in the signature
+    return table
+
+
+def rows_of(statistic: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a statistic that gives dicts: a table takes longer than most statistics.
+
+    Examples
+    --------
+    >>> rows_of(as_table(row_of))("mean", 2.0, n=5)["n"]
+    5
+    """
+    return inspect.unwrap(statistic)
 
 
 def remove_missing(*variables: ArrayLike, labels: ArrayLike | None = None) -> list[np.ndarray]:

@@ -32,13 +32,14 @@ def null_cohort(samples: pd.DataFrame, column: str, rng: np.random.Generator) ->
     >>> null_cohort(samples, "y", np.random.default_rng(1))["y"].tolist()[:1]
     [1]
     """
-    known = samples.dropna(subset=[column])
-    rows = {str(who): own.index.to_numpy() for who, own in known.groupby("participant_id")}
-    dealt = samples[column].copy()
+    values = samples[column].to_numpy()
+    known = samples["participant_id"].where(samples[column].notna())
+    rows = {str(who): own for who, own in samples.groupby(known).indices.items()}
+    dealt = values.copy()
     for size in sorted({len(own) for own in rows.values()}):
         people = rng.permutation([who for who in sorted(rows) if len(rows[who]) == size])
         for who, other in zip(people, np.roll(people, 1), strict=True):
-            dealt.loc[rows[who]] = rng.permutation(samples.loc[rows[other], column].to_numpy())
+            dealt[rows[who]] = rng.permutation(values[rows[other]])
     return samples.assign(**{column: dealt})
 
 

@@ -2,8 +2,7 @@
 
 A specification curve (Simonsohn, Simmons & Nelson 2020, Nat Hum Behav 4:1208): all defensible
 analyses of one claim side by side. Every number comes from the statistic that the other pages use;
-outliers are looked for once for each set of values, and what leaves the same samples is computed
-once.
+what is asked of the same values again is computed once.
 
 Vocabulary
 ----------
@@ -11,44 +10,44 @@ Vocabulary
   a slope in standard deviations (that of a line is then Pearson's r), all others as they are.
 - *holds*: what the claim says is found: a sign with p < 0.05, or p >= 0.05 for no association.
 - *printed analysis*: with the options of the book, by default those closest to print.
+- *way*: the choices of one statistic, and how it is found in the units that are kept.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from cpmlib.paper.correlations import OUTCOME
 from cpmlib.paper.image_variants import Variant
-from cpmlib.paper.specifications.choices import (
-    CHOICES,
-    FLIPPED,
-    LINE,
-    PATIENTS,
-    all_levels,
-)
+from cpmlib.paper.specifications.choices import CHOICES, FLIPPED, LINE, PATIENTS, all_levels
 from cpmlib.paper.specifications.claims import CLAIMS, Claim, printed_analyses
 from cpmlib.paper.subsets import GROUPINGS, subset
-from cpmlib.statistics.correlation import (
-    correlate,
-    correlation_matrix,
-    linear_fit,
-    root_mean_square,
-)
+from cpmlib.statistics.correlation import correlate, linear_fit, root_mean_square
 from cpmlib.statistics.group_comparison import mann_whitney
 from cpmlib.statistics.meng import compare_independent, compare_strength, meng_z
 from cpmlib.statistics.mixed_model import mixed_model_slopes
-from cpmlib.statistics.results import MINIMUM_GROUP, not_estimable, one_row, why_not_estimable
-from cpmlib.statistics.rout import RoutResult, outliers_at, rout_column, rout_line
+from cpmlib.statistics.results import (
+    MINIMUM_GROUP,
+    Row,
+    no_row,
+    row_of,
+    rows_of,
+    why_not_estimable,
+)
+from cpmlib.statistics.rout import outliers_at, rout_column, rout_line
 from cpmlib.study.options import AnalysisOptions
 
 Levels = Mapping[str, tuple[Any, ...]]
-Row = dict[str, Any]
+Units = dict[str, np.ndarray]
+"""Columns of the measured units."""
+
+Way = tuple[Row, Callable[..., Row]]
 
 
 def specifications(
@@ -76,16 +75,17 @@ def specifications(
         ``printed_analysis``.
     """
     levels = all_levels(options) if levels is None else levels
-    claims = tuple(claims)
+    claims, once = tuple(claims), _Once()
+    own = {choice.column: "" for choice in CHOICES}
     rows: list[Row] = []
     for variant, unit in itertools.product(variants, levels["unit"]):
-        values = _Values(variant.samples, unit == PATIENTS)
+        analyses = _Analyses(variant.samples, unit == PATIENTS, levels, once)
         image = variant.choices | {"unit": unit, "draw": variant.draw}
         for claim in claims:
             if _is_default_again(claim, variant, variants[0]):
                 continue
             printed = printed_analyses(claim.kind, options) if variant is variants[0] else []
-            for choices, found in _WAYS[claim.kind](values, claim, levels):
+            for choices, found in analyses.of(claim):
                 made = image | choices
                 is_printed = any(
                     all(made.get(key) == value for key, value in analysis.items())
@@ -93,12 +93,9 @@ def specifications(
                 )
                 holds = claim.holds(found["estimate"], found["p"])
                 last = {"holds": holds, "printed_analysis": is_printed}
-                rows.append({"claim": claim.key} | made | found | last)
-    columns = ["claim", *(choice.column for choice in CHOICES), "draw", *_RESULT, *_LAST]
-    table = pd.DataFrame(rows, columns=columns)
-    own = [choice.column for choice in CHOICES]
-    table[own] = table[own].astype(object).where(table[own].notna(), "")
-    return table.astype({"holds": "boolean"})
+                rows.append({"claim": claim.key} | own | made | found | last)
+    table = pd.DataFrame(rows, columns=["claim", *own, "draw", *_RESULT, *_LAST])
+    return table.astype(dict.fromkeys(own, object) | {"holds": "boolean"})
 
 
 def _is_default_again(claim: Claim, variant: Variant, default: Variant) -> bool:
@@ -114,65 +111,18 @@ def _is_default_again(claim: Claim, variant: Variant, default: Variant) -> bool:
 
 _RESULT = ["estimate", "ci_low", "ci_high", "p", "n", "n_excluded", "note"]
 _LAST = ["effect", "effect_low", "effect_high", "holds", "printed_analysis"]
+PAIR = ("naive", "recurrent")
 
 
-class _Values:
-    """The units of one variant, with outliers and statistics that were found before."""
+class _Once(dict[tuple[object, ...], Any]):
+    """What statistics found in the same values before."""
 
-    def __init__(self, samples: pd.DataFrame, means: bool) -> None:
-        self.samples, self.means = samples, means
-        self._parts: dict[object, pd.DataFrame] = {}
-        self._fits: dict[object, RoutResult | str] = {}
-        self._found: dict[object, list[Row]] = {}
-
-    def part(self, where: str, *measured: str, by: Sequence[str] = ()) -> pd.DataFrame:
-        """Return the measured units of a subset: samples, or means of each patient's."""
-        key = (where, measured, tuple(by))
-        if key not in self._parts:
-            rows = subset(self.samples, where).dropna(subset=[*measured, *by])
-            if self.means:
-                rows = rows.groupby(["participant_id", *by], as_index=False)[list(measured)].mean()
-            self._parts[key] = rows.reset_index(drop=True)
-        return self._parts[key]
-
-    def kept(self, where: str, measured: Sequence[str], q: float, k: str) -> np.ndarray | str:
-        """Return who is no outlier about the line of any predictor, or why that is not known."""
-        rows = self.part(where, *measured, OUTCOME)
-        out = np.zeros(len(rows), dtype=bool)
-        for predictor in measured if q else ():
-            key = (where, tuple(measured), predictor if k == LINE else k)
-            if key not in self._fits:
-                x, y = rows[predictor].to_numpy(float), rows[OUTCOME].to_numpy(float)
-                self._fits[key] = _rout(x, y, k)
-            fit = self._fits[key]
-            if isinstance(fit, str):
-                return fit
-            out |= outliers_at(fit, q)
-        return ~out
-
-    def once(
-        self,
-        key: tuple[object, ...],
-        kept: np.ndarray,
-        find: Callable[..., list[Row]],
-        *given: Any,
-    ) -> list[Row]:
-        """Return what was found for the same units before, or find it."""
-        whole = (*key, kept.tobytes())
-        if whole not in self._found:
-            self._found[whole] = find(*given)
-        return self._found[whole]
-
-
-def _rout(x: np.ndarray, y: np.ndarray, k: str) -> RoutResult | str:
-    """Fit ROUT; where there is nothing to fit nobody is an outlier, as on the other pages."""
-    if why_not_estimable(x, y):
-        empty = np.full(len(x), np.nan)
-        return RoutResult(empty > 0, np.full(2, np.nan), empty, np.nan, empty, empty, empty, 2)
-    try:
-        return rout_line(x, y) if k == LINE else rout_column(y)
-    except ValueError as error:
-        return str(error)
+    def __call__(self, find: Callable[..., Any], *given: Any, **how: Any) -> Any:
+        values = (v.tobytes() if isinstance(v, np.ndarray) else v for v in given)
+        key = (find, *values, *how.values())
+        if key not in self:
+            self[key] = rows_of(find)(*given, **how)
+        return self[key]
 
 
 def _rules(levels: Levels) -> list[tuple[float, str]]:
@@ -181,181 +131,177 @@ def _rules(levels: Levels) -> list[tuple[float, str]]:
     return [*([(0.0, "")] if 0.0 in levels["rout_q"] else []), *rules]
 
 
-def _result(row: pd.DataFrame, n_excluded: int = 0, scale: float = 1.0) -> Row:
-    return _results(row, n_excluded, scale)[0]
+def _mean_of_each(values: np.ndarray, who: np.ndarray) -> np.ndarray:
+    return pd.Series(values).groupby(who).mean().to_numpy()
 
 
-def _results(rows: pd.DataFrame, n_excluded: int = 0, scale: float = 1.0) -> list[Row]:
-    columns = {name: rows[name].tolist() for name in _RESULT if name != "n_excluded"}
-    found: list[Row] = [
-        dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-    ]
-    for row in found:
-        row["n_excluded"] = n_excluded
-        for end, column in (("", "estimate"), ("_low", "ci_low"), ("_high", "ci_high")):
-            row[f"effect{end}"] = row[column] * scale
-    return found
+def _line(x: np.ndarray, y: np.ndarray) -> Row:
+    return rows_of(linear_fit)(x, y) | {"scale": _sd_ratio(x, y)}
 
 
-def _each_rule(
-    values: _Values, where: str, measured: Sequence[str], levels: Levels
-) -> Iterator[tuple[dict[str, object], np.ndarray | Row]]:
-    """Yield each rule for outliers with who is kept, or with the row that says why not."""
-    for q, k in _rules(levels):
-        kept = values.kept(where, measured, q, k)
-        choice: dict[str, object] = {"rout_q": q, "rout_k": k}
-        yield choice, _result(not_estimable("", kept, 0)) if isinstance(kept, str) else kept
+def _models(*given: np.ndarray, **how: Any) -> list[Row]:
+    scale = {"scale": _sd_ratio(*given[:2])}
+    return [row | scale for row in rows_of(mixed_model_slopes)(*given, **how)]
 
 
-def _associations(
-    values: _Values, claim: Claim, levels: Levels
-) -> Iterator[tuple[dict[str, object], Row]]:
-    tests = levels["test"]
-    ways: list[dict[str, object]] = [{"statistic": "line"}, {"statistic": "Spearman"}]
-    if not values.means:
-        ways += [{"statistic": "mixed model", "estimation": e} for e in levels["estimation"]]
-    part = values.part(claim.where, claim.predictor, OUTCOME)
-    for rule, kept in _each_rule(values, claim.where, [claim.predictor], levels):
-        for way in ways:
-            several = [{"test": test} for test in tests] if "estimation" in way else [{}]
-            if isinstance(kept, dict):
-                found = [kept] * len(several)
-            else:
-                key = (claim.where, claim.predictor, *way.values())
-                found = values.once(key, kept, _association, part, kept, claim, way, tests)
-            for test, row in zip(several, found, strict=True):
-                yield rule | way | test, row
+def _sd_ratio(x: np.ndarray, y: np.ndarray) -> float:
+    sd = y.std(ddof=1) if len(y) > 1 else 0.0
+    return float(x.std(ddof=1) / sd) if sd > 0 else np.nan
 
 
-def _association(
-    part: pd.DataFrame,
-    kept: np.ndarray,
-    claim: Claim,
-    way: Mapping[str, object],
-    tests: Sequence[str],
-) -> list[Row]:
-    used, n_excluded = part[kept], int((~kept).sum())
-    x, y = used[claim.predictor], used[OUTCOME]
-    if way["statistic"] == "Spearman":
-        return _results(correlate(x, y), n_excluded)
-    scale = float(x.std() / y.std()) if len(used) > 1 and y.std() > 0 else np.nan
-    if way["statistic"] == "line":
-        return _results(linear_fit(x, y), n_excluded, scale)
-    people, estimation = used["participant_id"], str(way["estimation"])
-    fitted = mixed_model_slopes(x, y, people, estimation=estimation, tests=tests)
-    return _results(fitted, n_excluded, scale)
+def _result(found: Row, n_excluded: int = 0) -> Row:
+    """Return what the table has of a row; a ``scale`` makes its estimate an effect."""
+    row = {name: found[name] for name in _RESULT if name != "n_excluded"}
+    scale = found.get("scale", 1.0)
+    for end, column in (("", "estimate"), ("_low", "ci_low"), ("_high", "ci_high")):
+        row[f"effect{end}"] = row[column] * scale
+    return row | {"n_excluded": n_excluded}
 
 
-def _strengths(
-    values: _Values, claim: Claim, levels: Levels
-) -> Iterator[tuple[dict[str, object], Row]]:
-    measured = ["cpm", "adc"]
-    part = values.part(claim.where, *measured, OUTCOME)
-    for rule, kept in _each_rule(values, claim.where, measured, levels):
-        for method, sign in itertools.product(levels["correlation"], levels["sign"]):
-            way: dict[str, object] = {"correlation": method, "sign": sign}
-            if isinstance(kept, dict):
-                yield rule | way, kept
+class _Analyses:
+    """The analyses of one variant, of samples or of the means of each patient's."""
+
+    def __init__(self, samples: pd.DataFrame, means: bool, levels: Levels, once: _Once) -> None:
+        self.samples, self.means, self.levels, self.once = samples, means, levels, once
+        self._subsets: dict[str, pd.DataFrame] = {}
+        self._units: dict[object, Units] = {}
+
+    def of(self, claim: Claim) -> Iterator[tuple[Row, Row]]:
+        """Yield the choices of each analysis of a claim, and what it finds."""
+        if claim.kind == "groups":
+            yield from self._groups(claim)
+            return
+        measured = ["cpm", "adc"] if claim.kind == "strength" else [claim.predictor]
+        places = [claim.where] if claim.where else PAIR
+        everybody = [self.units(where, *measured, OUTCOME) for where in places]
+        n = sum(len(units[OUTCOME]) for units in everybody)
+        ways = _WAYS[claim.kind](self, claim)
+        for q, k in _rules(self.levels):
+            rule: Row = {"rout_q": q, "rout_k": k}
+            try:
+                kept = [self.kept(units, measured, q, k) for units in everybody]
+            except ValueError as error:  # the robust fit does not settle
+                unknown = _result(no_row("", str(error), 0))
+                yield from ((rule | way, unknown) for way, _ in ways)
                 continue
-            used = part.loc[kept, [OUTCOME, *measured]]
-            key, out = (claim.key, method, sign), int((~kept).sum())
-            (found,) = values.once(key, kept, _strength, used, method, sign, out)
-            yield rule | way, found
+            n_excluded = n - sum(len(units[OUTCOME]) for units in kept)
+            for way, find in ways:
+                yield rule | way, _result(find(*kept), n_excluded)
+
+    def units(self, where: str, *columns: str) -> Units:
+        """Return the measured units of a subset, ``who`` numbering the patients among them."""
+        key = (where, *columns)
+        if key not in self._units:
+            if where not in self._subsets:
+                self._subsets[where] = subset(self.samples, where)
+            rows = self._subsets[where]
+            values = {name: rows[name].to_numpy() for name in columns}
+            known = np.logical_and.reduce([pd.notna(column) for column in values.values()])
+            values["who"] = pd.factorize(rows["participant_id"], sort=True)[0]
+            units = {name: column[known] for name, column in values.items()}
+            self._units[key] = self._means(units) if self.means else units
+        return self._units[key]
+
+    def _means(self, units: Units) -> Units:
+        """Return the means of each patient's samples, or of those that share a label."""
+        who, labels = units["who"], [v for v in units.values() if v.dtype == object]
+        for label in labels:
+            who = who * len(label) + pd.factorize(label)[0]
+        first = np.unique(who, return_index=True)[1]
+        return {
+            name: self.once(_mean_of_each, v, who) if v.dtype == float else v[first]
+            for name, v in units.items()
+        }
+
+    def kept(self, units: Units, measured: Sequence[str], q: float, k: str) -> Units:
+        """Return the units that are no outlier about the line of any predictor.
+
+        Where there is nothing to fit nobody is an outlier, as on the other pages.
+        """
+        y = units[OUTCOME]
+        out = np.zeros(len(y), dtype=bool)
+        for x in (units[name] for name in measured if q):
+            if not why_not_estimable(x, y):
+                fit = self.once(rout_line, x, y) if k == LINE else self.once(rout_column, y)
+                out |= outliers_at(fit, q)
+        return {name: values[~out] for name, values in units.items()}
+
+    def associations(self, claim: Claim) -> list[Way]:
+        """Return the line, Spearman's rho and the mixed models."""
+        name, tests = claim.predictor, self.levels["test"]
+
+        def line(kept: Units) -> Row:
+            return self.once(_line, kept[name], kept[OUTCOME])
+
+        def ranks(kept: Units) -> Row:
+            return self.once(correlate, kept[name], kept[OUTCOME], method="spearman")
+
+        def model(kept: Units, estimation: str, place: int) -> Row:
+            given = kept[name], kept[OUTCOME], kept["who"]
+            return self.once(_models, *given, estimation=estimation, tests=tests)[place]
+
+        ways: list[Way] = [({"statistic": "line"}, line), ({"statistic": "Spearman"}, ranks)]
+        models = itertools.product(self.levels["estimation"], enumerate(tests))
+        for estimation, (place, test) in () if self.means else models:
+            way = {"statistic": "mixed model", "estimation": estimation, "test": test}
+            ways.append((way, partial(model, estimation=estimation, place=place)))
+        return ways
+
+    def strengths(self, _claim: Claim) -> list[Way]:
+        """Return Meng's tests of CPM against ADC."""
+
+        def compare(kept: Units, correlation: str, sign: str) -> Row:
+            columns = (kept[name] for name in (OUTCOME, "cpm", "adc"))
+            row = self.once(compare_strength, *columns, correlation=correlation)
+            if sign == FLIPPED or row["note"] or not row["flipped"]:
+                return row
+            first, second = (-1 if name in row["flipped"] else 1 for name in ("first", "second"))
+            r1, r2, rx = first * row["r1"], second * row["r2"], first * second * row["rx"]
+            return self.once(meng_z, r1, r2, rx, row["n"])
+
+        return [
+            ({"correlation": method, "sign": sign}, partial(compare, correlation=method, sign=sign))
+            for method, sign in itertools.product(self.levels["correlation"], self.levels["sign"])
+        ]
+
+    def differences(self, claim: Claim) -> list[Way]:
+        """Return the tests of a correlation in one group of patients against that in another."""
+
+        def compare(*kept: Units, method: str) -> Row:
+            given = []
+            for units in kept:
+                x, y = units[claim.predictor], units[OUTCOME]
+                given += [self.once(correlate, x, y, method=method)["estimate"], len(y)]
+            return self.once(compare_independent, *given)
+
+        methods = self.levels["correlation"]
+        return [({"correlation": m}, partial(compare, method=m)) for m in methods]
+
+    def errors(self, claim: Claim) -> list[Way]:
+        """Return the difference of the RMSE in one group of patients and in another."""
+
+        def compare(*kept: Units) -> Row:
+            name, sizes = "difference of RMSE", [len(units[OUTCOME]) for units in kept]
+            if min(sizes) < MINIMUM_GROUP:
+                reason = f"fewer than {MINIMUM_GROUP} samples ({min(sizes)})"
+                return no_row(name, reason, sum(sizes))
+            naive, recurrent = (root_mean_square(u[OUTCOME] - u[claim.predictor]) for u in kept)
+            return row_of(name, float(recurrent - naive), n=sum(sizes))
+
+        return [({}, compare)]
+
+    def _groups(self, claim: Claim) -> Iterator[tuple[Row, Row]]:
+        grouping = next(g for g in GROUPINGS if g.key == claim.where)
+        units = self.units("whole", claim.predictor, grouping.column)
+        labels, values = units[grouping.column], units[claim.predictor]
+        a, b = (values[labels == level] for level in grouping.levels)
+        for method in self.levels["method"]:
+            yield {"method": method}, _result(self.once(mann_whitney, a, b, method=method))
 
 
-def _strength(used: pd.DataFrame, method: str, sign: str, n_excluded: int) -> list[Row]:
-    columns = used.to_numpy(float)
-    row = compare_strength(*columns.T, correlation=method)
-    if sign == FLIPPED or row["note"].item():
-        return _results(row, n_excluded)
-    r = correlation_matrix((stats.rankdata(columns, axis=0) if method == "spearman" else columns).T)
-    return _results(meng_z(r[0, 1], r[0, 2], r[1, 2], len(columns)), n_excluded)
-
-
-PAIR = ("naive", "recurrent")
-
-
-def _pairs(
-    values: _Values, claim: Claim, levels: Levels
-) -> Iterator[tuple[dict[str, object], list[np.ndarray] | Row]]:
-    """Yield each rule with who is kept of treatment-naive and of recurrent tumours."""
-    naive, recurrent = (_each_rule(values, key, [claim.predictor], levels) for key in PAIR)
-    for (rule, first), (_, second) in zip(naive, recurrent, strict=True):
-        if isinstance(first, dict):
-            yield rule, first
-        elif isinstance(second, dict):
-            yield rule, second
-        else:
-            yield rule, [first, second]
-
-
-def _differences(
-    values: _Values, claim: Claim, levels: Levels
-) -> Iterator[tuple[dict[str, object], Row]]:
-    parts = [values.part(key, claim.predictor, OUTCOME) for key in PAIR]
-    for rule, both in _pairs(values, claim, levels):
-        for method in levels["correlation"]:
-            way: dict[str, object] = {"correlation": method}
-            if isinstance(both, dict):
-                yield rule | way, both
-                continue
-            r, n = [], []
-            for where, part, kept in zip(PAIR, parts, both, strict=True):
-                columns = part.loc[kept, claim.predictor], part.loc[kept, OUTCOME]
-                name = ("correlation", where, claim.predictor, method)
-                (found,) = values.once(name, kept, _correlation, *columns, method)
-                r.append(found["estimate"])
-                n.append(int(kept.sum()))
-            out = sum(map(len, parts)) - sum(n)
-            (found,) = values.once(
-                (claim.key, method), np.concatenate(both), _difference, *r, *n, out
-            )
-            yield rule | way, found
-
-
-def _correlation(x: pd.Series, y: pd.Series, method: str) -> list[Row]:
-    return _results(correlate(x, y, method=method))
-
-
-def _difference(r1: float, r2: float, n1: int, n2: int, n_excluded: int) -> list[Row]:
-    return _results(compare_independent(r1, n1, r2, n2), n_excluded)
-
-
-def _errors(
-    values: _Values, claim: Claim, levels: Levels
-) -> Iterator[tuple[dict[str, object], Row]]:
-    name, parts = "difference of RMSE", [values.part(k, claim.predictor, OUTCOME) for k in PAIR]
-    for rule, both in _pairs(values, claim, levels):
-        if isinstance(both, dict):
-            yield rule, both
-            continue
-        n = [int(kept.sum()) for kept in both]
-        if min(n) < MINIMUM_GROUP:
-            reason = f"fewer than {MINIMUM_GROUP} samples ({min(n)})"
-            yield rule, _result(not_estimable(name, reason, sum(n)))
-            continue
-        naive, recurrent = (
-            root_mean_square((part[OUTCOME] - part[claim.predictor]).to_numpy(float)[kept])
-            for part, kept in zip(parts, both, strict=True)
-        )
-        row = one_row(name, float(recurrent - naive), n=sum(n))
-        yield rule, _result(row, sum(map(len, parts)) - sum(n))
-
-
-def _groups(
-    values: _Values, claim: Claim, levels: Levels
-) -> Iterator[tuple[dict[str, object], Row]]:
-    grouping = next(g for g in GROUPINGS if g.key == claim.where)
-    part = values.part("whole", claim.predictor, by=[grouping.column])
-    a, b = (part.loc[part[grouping.column] == level, claim.predictor] for level in grouping.levels)
-    for method in levels["method"]:
-        yield {"method": method}, _result(mann_whitney(a, b, method=method))
-
-
-_WAYS: dict[str, Callable[..., Iterator[tuple[dict[str, object], Row]]]] = {
-    "association": _associations,
-    "strength": _strengths,
-    "difference": _differences,
-    "error": _errors,
-    "groups": _groups,
+_WAYS: dict[str, Callable[[_Analyses, Claim], list[Way]]] = {
+    "association": _Analyses.associations,
+    "strength": _Analyses.strengths,
+    "difference": _Analyses.differences,
+    "error": _Analyses.errors,
 }

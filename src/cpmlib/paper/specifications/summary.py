@@ -93,7 +93,8 @@ def _comparable(own: pd.DataFrame, column: str) -> pd.DataFrame:
         for other in set(IMAGE_COLUMNS) - {column}:
             part = part[part[other] == own.iloc[0][other]]
     n_levels = part[column].nunique()
-    for other in (choice.column for choice in CHOICES):
+    varied = [choice.column for choice in CHOICES if n_levels > 1]
+    for other in varied:
         if other not in (column, *IMAGE_COLUMNS, *_WITHIN.get(column, ())):
             met = part.groupby(other)[column].transform("nunique")
             part = part[met == n_levels]

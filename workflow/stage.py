@@ -174,8 +174,8 @@ def _write_config(description: dict[str, object]) -> None:
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
     extensions = (
-        *("abbreviations", "cell_anchors", "citation_roles", "not_estimable", "page_head"),
-        "without_thebe",
+        *("abbreviations", "cell_anchors", "citation_roles", "code_links", "not_estimable"),
+        *("page_head", "without_thebe"),
     )
     config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
     config["html"]["extra_footer"] = f"<p>{html.escape(one_line())}</p>"

@@ -15,7 +15,7 @@ REST   := r or book or images or browser or slow
 FAST   := not ($(REST))
 PYTEST := $(RUN) -m pytest -q -n 2 --durations=10
 
-.PHONY: book open surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
+.PHONY: book open lab surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ book: $(BOOK)  ## build the book: build/html/index.html, build/values.json
 
 open: $(BOOK)  ## open the built book in the default browser
 	@$(RUN) workflow/open_book.py
+
+lab: $(READY)  ## open the notebooks in JupyterLab; LAB="..." gives it arguments, such as --no-browser
+	@$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(LAB)
 
 surrogate: $(BOOK)  ## make another synthetic cohort: make surrogate SEED=11
 	@$(if $(SEED),,$(error name a seed: make surrogate SEED=11))

@@ -125,12 +125,8 @@ def library_files(script: str | None) -> list[str]:
         kinds = (".py", ".html", ".css", ".js", ".toml")
         paths = [p for name in PACKAGES for p in (SRC / name).rglob("*") if p.suffix in kinds]
         return sorted(str(p.relative_to(ROOT)) for p in paths)
-    path = ROOT / script
-    source = path.read_text(encoding="utf-8")
-    if path.suffix == ".md":
-        source = "\n".join(_CELL_OPTIONS.sub("", cell) for cell in _CELL.findall(source))
     found: set[Path] = set()
-    waiting = _imported(source)
+    waiting = _imported(code_of(ROOT / script))
     while waiting:
         module = waiting.pop()
         if module not in found:
@@ -138,6 +134,14 @@ def library_files(script: str | None) -> list[str]:
             if module.suffix == ".py":
                 waiting |= imported_by(module) - found
     return sorted(str(p.relative_to(ROOT)) for p in found)
+
+
+def code_of(path: Path) -> str:
+    """Return the code of a ``.py`` file, or of the cells of a MyST ``.md`` notebook."""
+    source = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        source = "\n".join(_CELL_OPTIONS.sub("", cell) for cell in _CELL.findall(source))
+    return source
 
 
 @cache

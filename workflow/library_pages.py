@@ -147,12 +147,16 @@ def draw_rooms(modules: list[Module], target: Path) -> None:
     boxes.save(figure, target)
 
 
-def reference(modules: Iterable[Module]) -> str:
-    """Return the reference: each room, each of its modules."""
+def reference(modules: list[Module]) -> str:
+    """Return the reference: each room, the sentences that it stands for, each of its modules."""
     parts = []
     listed = [module for module in modules if module.path.name != "__init__.py"]
+    said = rooms(modules).set_index("Room")["Sentences of the paper's Methods"]
     for room in ROOMS:
-        parts.append(f"## {room}\n\n```{{eval-rst}}")
+        parts.append(f"## {room}\n")
+        if quoted := said[f"cpmlib.{room}"]:
+            parts.append(f"The paper's Methods: {escape(quoted)}\n")
+        parts.append("```{eval-rst}")
         for module in (module for module in listed if module.name.split(".")[1] == room):
             title = f".. rubric:: {module.name}\n   :class: module-name\n"
             parts.append(f"{title}\n.. automodule:: {module.name}\n   :members:\n")

@@ -30,6 +30,7 @@ from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
 from front_page import MARK, picture
 from leaks import leaks, tell
 from library_pages import write_pages
+from sharing import write_beside
 from version import code_version, front_matter, one_line
 
 SITE = BUILD / "site"
@@ -37,7 +38,9 @@ EXTENSIONS = (
     "abbreviations",
     "cell_anchors",
     "citation_roles",
+    "code_links",
     "not_estimable",
+    "page_head",
     "unnumbered",
     "without_thebe",
 )
@@ -66,6 +69,8 @@ def main() -> int:
         return status or 1
     printed = read_published(ROOT / "data" / "published-values.tsv")["printed"]
     _improve_search(built / "searchindex.js", printed)
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+    write_beside(built, _address(), config["title"], _named(description))
     if shown := leaks(built):
         tell(shown)
         return 1
@@ -172,22 +177,35 @@ def _modules(script: str) -> str:
 
 def _write_config(description: dict[str, object]) -> None:
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
-    shown = ". ".join(str(description[key]) for key in ("Name", "DataLabel") if key in description)
     sphinx = config["sphinx"]["config"]
     # The theme fetches an announcement that begins with http; this one never does.
-    announcement = f"<span>Dataset: {html.escape(shown)}</span>"
+    announcement = f"<span>Dataset: {html.escape(_named(description))}</span>"
     sphinx["html_theme_options"]["announcement"] = announcement
     sphinx["code_version"] = code_version()
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
     config["sphinx"]["local_extensions"] = dict.fromkeys(EXTENSIONS, here)
     config["html"]["extra_footer"] = f"<p>{html.escape(one_line())}</p>"
+    if address := _address():
+        config["html"]["baseurl"] = address
     url = _repository()
     if url:
         config["repository"] = {"url": url, "branch": "main", "path_to_book": ""}
         config["html"].update(use_repository_button=True, use_issues_button=True)
         config["launch_buttons"]["binderhub_url"] = "https://mybinder.org"
+        if url.startswith("https://github.com/"):  # Colab opens no others
+            config["launch_buttons"]["colab_url"] = "https://colab.research.google.com"
     (SITE / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+
+
+def _named(description: dict[str, object]) -> str:
+    """Return the name of the dataset, with its label."""
+    return ". ".join(str(description[key]) for key in ("Name", "DataLabel") if key in description)
+
+
+def _address() -> str:
+    """Return the address at which the book will stand; empty if nobody said."""
+    return os.environ.get("BOOK_URL", "").rstrip("/")
 
 
 def _repository() -> str | None:

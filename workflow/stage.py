@@ -24,6 +24,7 @@ import child
 from cpmlib.book import measured
 from cpmlib.book.captions import with_numbers
 from cpmlib.book.markup import anchor_of, escape, pipe_table, typeset
+from cpmlib.book.widgets import script_files
 from cpmlib.study import schemas
 from cpmlib.study.published import read_published
 from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
@@ -113,6 +114,8 @@ def _copy_book() -> None:
     for page in (SITE / "book").glob("*.md"):
         page.write_text(with_numbers(page.read_text("utf-8")), encoding="utf-8")
     shutil.copytree(ROOT / "book" / "_static", SITE / "_static", dirs_exist_ok=True)
+    for path in script_files():
+        shutil.copy(path, SITE / "_static")
     shutil.copy(ROOT / "book" / "_toc.yml", SITE / "_toc.yml")
     shutil.copy(BUILD / "graph.svg", SITE / "book" / "graph.svg")
     shutil.copy(ROOT / "CITATION.cff", SITE / "book" / "CITATION.cff")

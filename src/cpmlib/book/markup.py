@@ -7,6 +7,7 @@ Vocabulary
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -57,6 +58,20 @@ def escape(text: object) -> str:
     \<b\>\{include\} x\</b\>
     """
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def safe_json(data: object) -> str:
+    r"""Write JSON that no text in it can end early: ``<``, ``>`` and ``&`` become ``\u003c`` ...
+
+    Examples
+    --------
+    >>> safe_json({"name": "</script>"})
+    '{"name":"\\u003c/script\\u003e"}'
+    """
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 def escape_latex(text: str) -> str:

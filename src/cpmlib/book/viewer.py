@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from cpmlib.book.markup import safe_json
 from cpmlib.figures.slice_marks import MARK
 from cpmlib.figures.slices import (
     STYLES,
@@ -241,7 +241,7 @@ def viewer_html(
         "BASES": _options([(key, STYLES[key].title) for key in bases], first),
         "OVERLAYS": _options([("", "none"), *((k, STYLES[k].title) for k in overlays)], over),
         "OPACITY": f"{100 * FIRST_OPACITY:.0f}",
-        "DATA": _safe_json(data),
+        "DATA": safe_json(data),
     }
     return _fill((_FOLDER / "viewer.html").read_text(encoding="utf-8"), parts)
 
@@ -368,14 +368,6 @@ def _options(choices: list[tuple[str, str]], chosen: str) -> str:
         f"{html.escape(title)}</option>"
         for key, title in choices
     )
-
-
-def _safe_json(data: object) -> str:
-    r"""Write JSON that no text in it can end early: ``<``, ``>`` and ``&`` become ``\u003c`` ..."""
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
 
 
 def _fill(template: str, parts: Mapping[str, str]) -> str:

@@ -1,0 +1,204 @@
+/* Figures that move (cpmlib.book.widgets). Bokeh's script is asked for by the reader alone. */
+(() => {
+  if (window.cpmWidgets) return;
+  const kinds = window.cpmWidgets = {};
+  const here = document.currentScript.src.replace(/[^/]*$/, "");
+  const loading = {};
+  /* A classic script: browsers refuse modules and fetch on pages that are files. */
+  const load = name => loading[name] ??= new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = here + name;
+    script.onload = done;
+    script.onerror = () => failed(new Error(`${name} could not be loaded`));
+    document.head.append(script);
+  });
+
+  const start = async (root, part) => {
+    root.dataset.state = "loading";
+    part("start").disabled = true;
+    try {
+      await Promise.all([load("bokeh.min.js"), load("statistics.js")]);
+      const data = JSON.parse(part("data").textContent);
+      part("stage").hidden = false;
+      const item = { doc: data.plot, root_id: data.plot.roots[0].id };
+      const views = await Bokeh.embed.embed_item(item, part("plot"));
+      const [view] = views.roots, bokeh = view.model.document;
+      const model = name => bokeh.get_model_by_name(name);
+      kinds[root.dataset.kind]({ part, data, view: view, model });
+      const hadFocus = document.activeElement === document.body;
+      part("start").hidden = true;
+      if (hadFocus) part("stage").querySelector("select, input, button").focus();
+      root.dataset.state = "ready";
+    } catch (error) {
+      root.dataset.state = "failed";
+      part("stage").hidden = true;
+      part("start").outerHTML = "<p>This figure could not be started. The others are as they were.</p>";
+      throw error;
+    }
+  };
+
+  const shown = (value, digits) => Number.isFinite(value) ? value.toFixed(digits) : "not estimable";
+
+  /* A table of names, and values as they were and as they are. */
+  const table = (place, head, rows) => {
+    const cell = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
+    const line = (tag, texts) => {
+      const row = document.createElement("tr");
+      row.append(...texts.map((text, i) => cell(i ? tag : "th", text)));
+      return row;
+    };
+    const result = document.createElement("table");
+    result.append(line("th", head), ...rows.map(row => line("td", row)));
+    place.replaceChildren(result);
+  };
+
+  kinds.drag = ({ part, data, view, model }) => {
+    const s = cpmStatistics, plot = view.model;
+    const samples = model("samples"), box = part("plot"), chosen = part("sample");
+    const NEAR = 24; // pixels
+    let now, first;
+
+    const compute = () => {
+      const q = part("q").value / 100, { x, y, adc } = now;
+      const rout = s.rout(x, y, q);
+      const kept = values => values.filter((_, i) => !rout.outlier[i]);
+      const used = (values, all) => all ? values : kept(values);
+      const three = values => values.filter((_, i) => adc[i] !== null);
+      return {
+        rout,
+        line: s.line(kept(x), kept(y)),
+        rho: s.spearman(used(x, data.rhoKeepsOutliers), used(y, data.rhoKeepsOutliers)),
+        rmse: s.rmse(used(x, data.rmseKeepsOutliers), used(y, data.rmseKeepsOutliers)),
+        z: s.mengZ(three(y), three(x), three(adc), data.meng),
+      };
+    };
+
+    const rows = found => {
+      const { rout, line } = found, names = now.sample.filter((_, i) => rout.outlier[i]);
+      return [
+        ["Outliers", names.join(", ") || "none"],
+        ["Robust slope", rout.settled ? shown(rout.slope, 2) : "does not settle"],
+        ["Limit of ROUT (cells/mm²)", Number.isFinite(rout.limit) ? rout.limit.toFixed(0) : "none"],
+        ["Slope b", shown(line[1], 2)],
+        ["rho", shown(found.rho, 2)],
+        ["RMSE (cells/mm²)", shown(found.rmse, 0)],
+        ["Meng's z, CPM against ADC", shown(found.z, 2)],
+      ];
+    };
+
+    const draw = () => {
+      const found = compute(), { rout, line } = found;
+      const [low, high] = now.ranges[0];
+      const along = (a, b) => [a + b * low, a + b * high];
+      const about = [rout.intercept - rout.limit, rout.intercept + rout.limit];
+      const lines = (name, starts, slope) => {
+        const real = starts.filter(Number.isFinite);
+        model(name).data = { xs: real.map(() => [low, high]), ys: real.map(a => along(a, slope)) };
+      };
+      lines("robust", [rout.intercept], rout.slope);
+      lines("limits", about, rout.slope);
+      lines("line", [line[0]], line[1]);
+      const at = chosen.selectedIndex;
+      samples.data = {
+        x: now.x, y: now.y, sample: now.sample, patient: now.patient,
+        fill: rout.outlier.map(out => out ? "white" : now.colour),
+        edge: rout.outlier.map((out, i) => out || i === at ? "black" : "white"),
+        size: rout.outlier.map((_, i) => i === at ? 14 : 8),
+        state: rout.outlier.map(out => out ? "outlier" : "kept"),
+      };
+      const were = first ??= rows(found);
+      table(part("read"), ["", "At first", "Now"],
+        rows(found).map(([name, text], i) => [name, were[i][1], text]));
+      part("q-value").textContent = Number(part("q").value);
+      return rout;
+    };
+
+    const say = rout => {
+      const i = chosen.selectedIndex;
+      part("said").textContent = `${now.sample[i]}: CPM ${now.x[i].toFixed(0)}, H&E `
+        + `${now.y[i].toFixed(0)} cells/mm², ${rout.outlier[i] ? "an outlier" : "no outlier"}.`;
+    };
+
+    const move = (i, x, y) => {
+      const inside = (value, [low, high]) => Math.min(Math.max(value, low), high);
+      now.x[i] = inside(x, now.ranges[0]);
+      now.y[i] = inside(y, now.ranges[1]);
+      return draw();
+    };
+
+    const begin = () => {
+      const key = part("subset").value, given = data.subsets[key], at = chosen.selectedIndex;
+      const same = now && now.key === key;
+      now = { ...given, key, x: [...given.x], y: [...given.y] };
+      if (!same) {
+        chosen.replaceChildren(...now.sample.map((name, i) =>
+          new Option(`${name} (${now.patient[i]})`, i)));
+        /* The one with the highest prediction first: it pulls the line most. */
+        chosen.selectedIndex = now.x.indexOf(Math.max(...now.x));
+      } else chosen.selectedIndex = at;
+      [plot.x_range, plot.y_range].forEach((range, i) =>
+        range.setv({ start: now.ranges[i][0], end: now.ranges[i][1] }));
+      first = undefined;
+      say(draw());
+    };
+
+    /* Where a pointer is, in the plot's own units. */
+    const place = event => {
+      const { left, top } = view.canvas_view.el.getBoundingClientRect();
+      return [event.clientX - left, event.clientY - top];
+    };
+    const nearest = event => {
+      const [sx, sy] = place(event), { x_scale, y_scale } = view.frame;
+      const far = now.x.map((x, i) =>
+        Math.hypot(x_scale.compute(x) - sx, y_scale.compute(now.y[i]) - sy));
+      const i = far.indexOf(Math.min(...far));
+      return far[i] <= NEAR ? i : -1;
+    };
+    let dragged = -1;
+    box.addEventListener("pointerdown", event => {
+      dragged = nearest(event);
+      if (dragged < 0) return;
+      chosen.selectedIndex = dragged;
+      box.setPointerCapture(event.pointerId);
+      say(draw());
+    });
+    /* A finger on a sample drags it, elsewhere it scrolls the page. */
+    box.addEventListener("touchstart", event => {
+      if (nearest(event.touches[0]) >= 0) event.preventDefault();
+    }, { passive: false });
+    box.addEventListener("pointermove", event => {
+      if (dragged < 0) return;
+      const [sx, sy] = place(event), { x_scale, y_scale } = view.frame;
+      move(dragged, x_scale.invert(sx), y_scale.invert(sy));
+    });
+    for (const end of ["pointerup", "pointercancel"])
+      box.addEventListener(end, () => {
+        if (dragged >= 0) say(draw());
+        dragged = -1;
+      });
+    box.addEventListener("keydown", event => {
+      const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1],
+        ArrowUp: [0, 1] }[event.key] ?? [0, 0];
+      if (!dx && !dy) return;
+      event.preventDefault();
+      const i = chosen.selectedIndex, far = event.shiftKey ? 0.1 : 0.01;
+      const [wide, high] = now.ranges.map(([from, to]) => far * (to - from));
+      say(move(i, now.x[i] + dx * wide, now.y[i] + dy * high));
+    });
+    part("subset").oninput = begin;
+    part("reset").onclick = begin;
+    chosen.oninput = () => say(draw());
+    part("q").oninput = () => say(draw());
+    begin();
+  };
+
+  const ready = () => {
+    for (const root of document.querySelectorAll(".cpm-widget[data-kind]")) {
+      const part = name => root.querySelector(`[data-part="${name}"]`);
+      part("start").hidden = false;
+      part("start").onclick = () => start(root, part);
+    }
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready);
+  else ready();
+})();

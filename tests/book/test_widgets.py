@@ -1,0 +1,263 @@
+"""Figures that move: what they carry, and the whole of them in Chromium, as files."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cpmlib.book.page import Page
+from cpmlib.book.widget_drag import show_drag
+from cpmlib.book.widgets import script_files
+from cpmlib.paper import correlations
+from cpmlib.statistics.correlation import correlate, linear_fit
+from cpmlib.statistics.rout import rout_line
+from studies import ROOT
+
+HEAD = """<!doctype html><meta charset="utf-8"><title>test</title>
+<meta name="viewport" content="width=device-width">
+<link rel="stylesheet" href="../_static/cpm.css">
+"""
+WIDTHS = {"desktop": 1280, "phone": 375}
+LONGEST = 50
+"""Milliseconds that an answer to the reader may take."""
+
+
+class Shown(Page):
+    """A page of the default dataset that keeps its HTML."""
+
+    def __init__(self) -> None:
+        super().__init__("03_correlations", "data/surrogate")
+        self.output, self.parts = Path(), []
+
+    def html(self, content: str) -> None:
+        self.parts.append(content)
+
+
+def drag(change=lambda samples: samples) -> str:
+    page = Shown()
+    show_drag(page, correlations.flag_all(change(page.samples), page.options))
+    return "".join(page.parts)
+
+
+def data_of(text: str) -> dict:
+    return json.loads(re.search(r'data-part="data">(.*?)</script>', text, re.S)[1])
+
+
+WIDGETS = {"drag": drag}
+
+
+@pytest.mark.parametrize("kind", WIDGETS)
+def test_equal_widgets_are_equal_bytes_and_say_what_the_data_are(kind):
+    text = WIDGETS[kind]()
+    assert text == WIDGETS[kind]()
+    assert html.escape(Shown().dataset.label) in text
+    assert 0 < len(text) < 200_000
+
+
+def test_a_hostile_text_stays_text():
+    hostile = '</script><img src=x onerror="alert(1)">'
+    text = drag(lambda samples: samples.assign(sample_id=hostile))
+    assert "<img" not in text
+    assert data_of(text)["subsets"]["whole"]["sample"][0] == hostile
+
+
+def test_a_subset_without_a_line_is_left_out_and_none_is_said():
+    naive = drag(lambda samples: samples[samples["treatment"] == "treatment-naive"])
+    assert set(data_of(naive)["subsets"]) == {"whole", "naive"}
+    none = drag(lambda samples: samples.assign(cpm=np.nan))
+    assert "not shown, since no subset" in none
+    assert "<script" not in none
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The widgets, one a page, and their scripts where a book has them."""
+    folder = tmp_path_factory.mktemp("a book")
+    (folder / "_static").mkdir()
+    for path in [*script_files(), ROOT / "book" / "_static" / "cpm.css"]:
+        shutil.copy(path, folder / "_static")
+    (folder / "notebooks").mkdir()
+    for kind, make in WIDGETS.items():
+        (folder / "notebooks" / f"{kind}.html").write_text(HEAD + make(), "utf-8")
+    return folder
+
+
+class Reader:
+    """A browser's page with one widget, started; what went wrong is in `errors`."""
+
+    def __init__(self, browser, site: Path, kind: str, **context) -> None:
+        self.page = browser.new_context(**context).new_page()
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._listen)
+        self.page.goto((site / "notebooks" / f"{kind}.html").as_uri())
+        assert not self.page.evaluate("'Bokeh' in window"), "Bokeh must wait to be asked for"
+        self.page.get_by_role("button", name="Make it move").focus()
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_selector("[data-state=ready]", timeout=20_000)
+        self.page.evaluate(DRAWN)
+
+    def _listen(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def part(self, name: str):
+        return self.page.locator(f"[data-part={name}]")
+
+    def rows(self) -> dict[str, str]:
+        """The last column of what the widget tells, by the first."""
+        cells = self.page.locator(".cpmw-read tr").all()
+        texts = [row.locator("th, td").all_inner_texts() for row in cells]
+        return {row[0]: row[-1] for row in texts[1:]}
+
+    def dot(self, name: str, source: str = "samples") -> tuple[float, float]:
+        """Where a sample is on the screen."""
+        return tuple(self.page.evaluate(PLACE, [name, source]))
+
+    def close(self) -> None:
+        assert self.errors == []
+        self.page.context.close()
+
+
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+TIMED = """async ([part, type, init]) => {
+  const times = [];
+  for (let i = 0; i < 12; i++) {
+    const start = performance.now();
+    const element = document.querySelector(`[data-part=${part}]`);
+    element.dispatchEvent(new (type === 'keydown' ? KeyboardEvent : Event)(type, init));
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    times.push(performance.now() - start);
+  }
+  return times;
+}"""
+"""Milliseconds from what a reader does until the page has been drawn again."""
+
+
+def fastest(reader, *action) -> float:
+    """The fastest of a dozen answers: other work on the machine slows single ones."""
+    return min(reader.page.evaluate(TIMED, list(action)))
+
+
+PLACE = """([name, source]) => {
+  const view = [...Bokeh.index.roots].find(v => v.canvas_view), plot = view.model;
+  const { data } = plot.document.get_model_by_name(source), i = data.sample.indexOf(name);
+  const { left, top } = view.canvas_view.el.getBoundingClientRect();
+  const { x_scale, y_scale } = view.frame;
+  return [left + x_scale.compute(data.x[i]), top + y_scale.compute(data.y[i])];
+}"""
+
+
+@pytest.mark.browser
+def test_dragging_a_sample(browser, site):
+    reader = Reader(browser, site, "drag", viewport={"width": 1280, "height": 900})
+    page = Shown()
+    samples = correlations.measured(page.samples, "cpm")
+    x, y = (samples[c].to_numpy(float, copy=True) for c in ("cpm", correlations.OUTCOME))
+    rout = rout_line(x, y, page.options.rout_q)
+    rows = reader.rows()
+    names = samples.loc[rout.outlier, "sample_id"]
+    assert rows["Outliers"] == (", ".join(names) or "none")
+    fit = linear_fit(x[~rout.outlier], y[~rout.outlier]).iloc[0]
+    assert rows["Slope b"] == f"{fit['estimate']:.2f}"
+
+    name = samples["sample_id"].iloc[int(np.argsort(x)[len(x) // 2])]
+    assert name not in list(names)
+    at = reader.dot(name)
+    box = reader.part("plot").bounding_box()
+    reader.page.mouse.move(*at)
+    reader.page.mouse.down()
+    for step in range(1, 11):
+        reader.page.mouse.move(at[0], at[1] - step * (at[1] - box["y"] - 12) / 10)
+        reader.page.evaluate(DRAWN)
+    reader.page.mouse.up()
+    after = reader.rows()
+    moved = reader.page.evaluate(
+        "name => { const { data } = [...Bokeh.index.roots].find(v => v.canvas_view).model.document"
+        ".get_model_by_name('samples'), i = data.sample.indexOf(name);"
+        " return [data.x[i], data.y[i]]; }",
+        name,
+    )
+    i = samples["sample_id"].tolist().index(name)
+    assert abs(moved[0] - x[i]) < 40
+    assert moved[1] > y[i] + 1000
+    x[i], y[i] = moved
+    rout = rout_line(x, y, page.options.rout_q)
+    assert rout.outlier[i]
+    assert set(after["Outliers"].split(", ")) == set(samples.loc[rout.outlier, "sample_id"])
+    assert after["rho"] == f"{correlate(x, y).iloc[0]['estimate']:.2f}"
+    assert "an outlier" in reader.part("said").inner_text()
+
+    reader.part("reset").click()
+    assert reader.rows() == rows
+    reader.close()
+
+
+@pytest.mark.browser
+def test_dragging_by_keyboard(browser, site):
+    reader = Reader(browser, site, "drag", viewport={"width": 1280, "height": 900})
+    assert reader.page.evaluate("document.activeElement.dataset.part") == "subset"
+    reader.page.keyboard.press("Tab")
+    reader.page.keyboard.press("ArrowDown")  # another sample
+    for name in ("q", "reset", "plot"):
+        reader.page.keyboard.press("Tab")
+        assert reader.page.evaluate("document.activeElement.dataset.part") == name
+    assert fastest(reader, "plot", "keydown", {"key": "ArrowLeft"}) < LONGEST
+    before, said = reader.rows(), reader.part("said").inner_text()
+    for _ in range(9):
+        reader.page.keyboard.press("Shift+ArrowUp")
+    assert reader.rows() != before
+    assert reader.part("said").inner_text() != said
+    found = reader.rows()["Outliers"]
+    reader.part("q").focus()
+    reader.page.keyboard.press("Home")  # Q = 0 finds nobody
+    assert found != "none"
+    assert reader.rows()["Outliers"] == "none"
+    reader.part("subset").select_option("naive")
+    assert reader.part("sample").locator("option").count() < len(Shown().samples)
+    reader.close()
+
+
+@pytest.mark.browser
+def test_dragging_by_touch(browser, site):
+    """A finger on a sample moves it; elsewhere it scrolls the page."""
+    phone = {"viewport": {"width": 375, "height": 700}, "has_touch": True, "is_mobile": True}
+    reader = Reader(browser, site, "drag", **phone)
+    assert reader.page.evaluate("document.documentElement.scrollWidth") <= 375
+    reader.part("plot").scroll_into_view_if_needed()
+    name = Shown().samples.sort_values("cpm")["sample_id"].iloc[-1]
+    before, (x, y) = reader.rows(), reader.dot(name)
+    touch = reader.page.context.new_cdp_session(reader.page)
+
+    def finger(kind: str, *points: tuple[float, float]) -> None:
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": a, "y": b} for a, b in points]},
+        )
+
+    scrolled = reader.page.evaluate("scrollY")
+    finger("touchStart", (x, y))
+    for step in range(1, 6):
+        finger("touchMove", (x - 8 * step, y + 14 * step))
+    finger("touchEnd")
+    assert reader.rows() != before
+    assert reader.page.evaluate("scrollY") == scrolled
+    reader.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("kind", WIDGETS)
+def test_a_widget_fits_its_screen(browser, site, kind, width):
+    reader = Reader(browser, site, kind, viewport={"width": width, "height": 800})
+    assert reader.page.evaluate("document.documentElement.scrollWidth") <= width
+    plot = reader.part("plot").bounding_box()
+    assert plot["height"] > 200
+    reader.close()

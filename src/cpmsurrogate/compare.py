@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.paper.analysis import regenerate
-from cpmlib.paper.correlations import OUTCOME, measured
+from cpmlib.paper.correlations import OUTCOME
 from cpmlib.paper.formatting import format_p
 from cpmlib.paper.map_patients import MEASURED, SIGNIFICANT, clustering, within_and_between
-from cpmlib.paper.subsets import GROUPINGS, PREDICTORS, SUBSETS, subset, with_grade_grouping
+from cpmlib.paper.subsets import GROUPINGS, SUBSETS, with_grade_grouping
 from cpmlib.statistics.descriptives import describe
-from cpmlib.statistics.one_per_patient import exact_mean
 from cpmlib.statistics.results import CI_HIGH, CI_LOW, with_interval
 from cpmlib.study.dataset import Dataset
 from cpmlib.study.options import AnalysisOptions
@@ -91,29 +90,12 @@ SIGNED = ("difference", "association", "slope")
 """Kinds whose sign says in which direction something goes."""
 
 
-def exact_means(samples: pd.DataFrame) -> pd.DataFrame:
-    """Mean rho of one sample per patient, without the draws that a page of many cohorts can spare.
-
-    As `cpmlib.paper.non_independence.one_per_patient`, with ``estimate`` alone.
-    """
-    rows = []
-    for key in SUBSETS:
-        for predictor in PREDICTORS:
-            part = measured(subset(samples, key), predictor)
-            mean = exact_mean(part[predictor], part[OUTCOME], part["participant_id"])
-            rows.append((key, predictor, mean))
-    return pd.DataFrame(rows, columns=["subset", "predictor", "estimate"])
-
-
-def quantities(
-    dataset: Dataset, options: AnalysisOptions, iterated: pd.DataFrame | None = None
-) -> dict[str, float]:
+def quantities(dataset: Dataset, options: AnalysisOptions) -> dict[str, float]:
     """Compute what the paper prints of a dataset, by the ids of print, and more of `QUANTITIES`.
 
-    Ends of 95 % intervals have the id with `CI_LOW` or `CI_HIGH` behind it; ``iterated`` is as
-    `cpmlib.paper.analysis.regenerate` takes it.
+    Ends of 95 % intervals have the id with `CI_LOW` or `CI_HIGH` behind it.
     """
-    found = regenerate(dataset, options, iterated)
+    found = regenerate(dataset, options)
     samples = with_grade_grouping(dataset.samples, options)
     for grouping in GROUPINGS:
         prefix = f"group.{grouping.key}"

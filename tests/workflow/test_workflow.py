@@ -107,6 +107,7 @@ MAY_LOAD = {
     "11_training": {"numba"},
     "20_learn_map": {"sklearn"},
     "22_learn_counting": {"skimage"},
+    "27_learn_domain": {"sklearn"},
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -74,6 +75,21 @@ def mean_in_ball(shift: float) -> float:
     return float((weights * value(r)).sum() / weights.sum())
 
 
+def last_leaves() -> float:
+    """Mean of the last leaves of trees that halve the line while both halves hold 100 draws.
+
+    The best cut of a ramp is its middle; each tree has drawn 4000 values with replacement.
+    """
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        leaf = np.sort(rng.integers(0, 4000, 4000))
+        while len(leaf) >= 200:
+            leaf = leaf[leaf > (leaf[0] + leaf[-1]) / 2]
+        found.append(leaf.mean())
+    return float(np.mean(found))
+
+
 OTHERWISE = {
     # 19_learn_adc: the b at which the signal has fallen to 1/e, found by search, is 1 / ADC
     "adc-1": lambda: 1e6 / optimize.brentq(lambda b: 0.4 ** (b / 1000) - 1 / np.e, 1, 1e5),
@@ -81,6 +97,11 @@ OTHERWISE = {
     "adc-3": lambda: min((1e-3, 1, 1e3, 1e6), key=lambda factor: abs(0.82 * factor - 800)),
     "adc-4": lambda: -np.logaddexp(-0.7, -3.0) * 1000 + np.log(2) * 1000,
     "adc-5": lambda: "B" if 360 / 800 > 480 / 1600 else "A",
+    # 20_learn_map
+    "map-1": lambda: len(list(itertools.product("ABCD", range(5), range(5)))),
+    "map-2": lambda: statistics.fmean([1500, 2200, 1800, 2500, 2000]),
+    "map-3": last_leaves,
+    "map-5": lambda: [float(Fraction(1950, 650)), float(Fraction(1750, 500))],
     # 21_learn_registration
     "place-1": lambda: [range(-40, 0, 2)[10], range(-50, 0, 2)[20], range(-30, 10, 2)[15]],
     "place-2": lambda: np.linalg.inv(np.diag([-1.0, -1, 1])) @ [12, 30, -5],

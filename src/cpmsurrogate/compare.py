@@ -313,7 +313,7 @@ def say_met(table: pd.DataFrame, published: pd.DataFrame) -> str:
     missed = sorted(set().union(*table["missed"].str.split()))
     said = f"Each has at least {least} of the {len(published)} printed values"
     said += f", and {truncated} percentages if truncated" if truncated else ""
-    return said + (f"; not in all is: {names_of(published, missed)}." if missed else ".")
+    return said + (f". Missed by one or more: {names_of(published, missed)}." if missed else ".")
 
 
 def own_meaning(relation: str) -> str:

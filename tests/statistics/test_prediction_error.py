@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_squared_error, r2_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
-from cpmlib.paper.map_patients import multiplicity
+from cpmlib.paper.map_quality.patients import multiplicity
 from cpmlib.statistics.held_out import compare_errors, held_out_errors
 from cpmlib.statistics.influence import cooks_distance
 from cpmlib.statistics.meng import compare_strength

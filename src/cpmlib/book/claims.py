@@ -11,7 +11,7 @@ from cpmlib.book.captions import item
 from cpmlib.book.markup import escape, typeset
 from cpmlib.book.page import Page
 from cpmlib.book.sheet import project_root
-from cpmlib.paper.claims import judge, read_claims
+from cpmlib.paper.claims.run import judge, read_claims
 from cpmlib.paper.ledger import PARTS
 from cpmlib.paper.wording import claims_introduction
 
@@ -29,7 +29,7 @@ SHOWN_IN = {
 
 
 def judged(values: Mapping[str, object], published: pd.DataFrame) -> pd.DataFrame:
-    """Return `cpmlib.paper.claims.judge` of all claims."""
+    """Return `cpmlib.paper.claims.run.judge` of all claims."""
     return judge(read_claims(project_root() / CLAIMS), values, published)
 
 

@@ -133,6 +133,7 @@ class Page(Sheet):
             display(Markdown(caption))
             return
         self._save_svg(key, figure)
+        figure.set_layout_engine("none")  # laid out once, for both
         figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
         self._write_csv(key, data)
         links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]

@@ -20,8 +20,8 @@ from cpmlib.figures.style import (
     write_reason,
 )
 from cpmlib.paper.correlations import OUTCOME, Flagged, line_with_band
-from cpmlib.paper.map_patients import SIGNIFICANT
-from cpmlib.paper.map_quality import KEPT
+from cpmlib.paper.map_quality.patients import SIGNIFICANT
+from cpmlib.paper.map_quality.quality import KEPT
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS
 from cpmlib.statistics.power import WANTED
 
@@ -32,7 +32,7 @@ DIFFERENCE_LABEL = "H&E − CPM (cells/mm²)"
 def figure_errors(errors: pd.DataFrame) -> Figure:
     """Draw the mean square error of each subset as bias and scatter, beside that of a constant.
 
-    ``errors`` as `cpmlib.paper.map_quality.errors` returns it; the samples of Table 2.
+    ``errors`` as `cpmlib.paper.map_quality.quality.errors` returns it; the samples of Table 2.
     """
     shown = errors[errors["samples"] == KEPT].dropna(subset="estimate")
     if shown.empty:
@@ -89,7 +89,7 @@ def _calibration(ax: Axes, part: pd.DataFrame, colour: str) -> None:
 def figure_bland_altman(differences: pd.DataFrame, agreement: pd.DataFrame) -> Figure:
     """Draw each sample's difference of H&E and CPM against their mean, with the limits.
 
-    Arguments as `cpmlib.paper.map_quality.differences` and `agreement` return them.
+    Arguments as `cpmlib.paper.map_quality.quality.differences` and `agreement` return them.
     """
     rows = {
         row["subset"]: row for row in agreement[agreement["statistic"] == "bias"].to_dict("records")
@@ -127,7 +127,7 @@ def figure_bland_altman(differences: pd.DataFrame, agreement: pd.DataFrame) -> F
 def figure_bootstrap(bootstrap: pd.DataFrame) -> Figure:
     """Draw the intervals of Table 2 as a forest plot, one panel a statistic.
 
-    ``bootstrap`` as `cpmlib.paper.map_resampling.bootstrap` returns it.
+    ``bootstrap`` as `cpmlib.paper.map_quality.resampling.bootstrap` returns it.
     """
     panels = {"slope": "b", "r2": "R²", "rho": "rho", "rmse": "RMSE (cells/mm²)"}
     order = [(key, predictor) for predictor in PREDICTORS for key in SUBSETS]
@@ -158,7 +158,7 @@ def _interval(ax: Axes, y: float, row: Mapping[Any, Any], colour: str) -> None:
 def figure_leave_one_out(table: pd.DataFrame) -> Figure:
     """Draw slope and rho without each patient; hollow where p is not below .05.
 
-    ``table`` as `cpmlib.paper.map_resampling.leave_one_out` returns it.
+    ``table`` as `cpmlib.paper.map_quality.resampling.leave_one_out` returns it.
     """
     order = [(key, predictor) for predictor in PREDICTORS for key in SUBSETS]
     names = [f"{PREDICTORS[predictor]}, {SUBSETS[key]}" for key, predictor in order]
@@ -192,7 +192,7 @@ def _strip(ax: Axes, y: float, part: pd.DataFrame, statistic: str, colour: str) 
 def figure_power(power: pd.DataFrame) -> Figure:
     """Draw the power to tell CPM from ADC against the number of patients.
 
-    ``power`` as `cpmlib.paper.map_resampling.power` returns it.
+    ``power`` as `cpmlib.paper.map_quality.resampling.power` returns it.
     """
     if power.empty:
         return figure_absent("no subset has enough patients to simulate from")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cpmlib.paper import cases, cohort, comparison, correlations, groups, hgg, non_independence
@@ -17,14 +18,14 @@ class Parts:
     def __init__(self) -> None:
         self._found: list[tuple[Callable[..., Any], tuple[object, ...], dict[str, Any], Any]] = []
 
-    def find(self, part: Callable[..., Any], *given: object, options: AnalysisOptions) -> Any:
+    def find(self, options: AnalysisOptions, part: Callable[..., Any], *given: object) -> Any:
         """Call a part, or return what it gave for the very same objects and equal options.
 
         Examples
         --------
         >>> parts, seed = Parts(), lambda options: print("found") or options.seed
         >>> for q in (0.01, 0.02):
-        ...     _ = parts.find(seed, options=AnalysisOptions(rout_q=q))
+        ...     _ = parts.find(AnalysisOptions(rout_q=q), seed)
         found
         """
         for before, arguments, read, found in self._found:
@@ -67,12 +68,8 @@ def regenerate(
         Value of each id of the published table (and of those the paper does not print); NaN
         where the dataset does not have it.
     """
-    options, parts = options or AnalysisOptions(), parts or Parts()
-    samples = dataset.samples
-
-    def find(part: Callable[..., Any], *given: object) -> Any:
-        return parts.find(part, *given, options=options)
-
+    options = options or AnalysisOptions()
+    samples, find = dataset.samples, partial((parts or Parts()).find, options)
     flagged = find(correlations.flag_all, samples)
     whole = flagged["whole", "cpm"]
     non_enhancing = find(hgg.non_enhancing, whole)

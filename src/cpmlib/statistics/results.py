@@ -36,7 +36,37 @@ Row = dict[str, Any]
 COLUMNS = ("statistic", "estimate", "ci_low", "ci_high", "p", "n", "excluded", "note")
 
 
-def row_of(
+def as_table(find: Callable[P, Row | list[Row]]) -> Callable[P, pd.DataFrame]:
+    """Let a statistic that finds a row, or several, return them as a table.
+
+    Examples
+    --------
+    >>> as_table(lambda n: {"n": n})(5)["n"].item()
+    5
+    """
+
+    @functools.wraps(find)
+    def table(*given: P.args, **how: P.kwargs) -> pd.DataFrame:
+        found = find(*given, **how)
+        return pd.DataFrame(found if isinstance(found, list) else [found])
+
+    find.__annotations__["return"] = "pd.DataFrame"  # what readers see in the signature
+    return table
+
+
+def rows_of(statistic: Callable[..., Any]) -> Callable[..., Any]:
+    """Undo `as_table`: to make a table takes longer than most statistics.
+
+    Examples
+    --------
+    >>> rows_of(not_estimable)("Spearman rho", "fewer than 3 samples", 2)["n"]
+    2
+    """
+    return inspect.unwrap(statistic)
+
+
+@as_table
+def one_row(
     statistic: str,
     estimate: float,
     *,
@@ -47,7 +77,7 @@ def row_of(
     note: str = "",
     **extra: object,
 ) -> Row:
-    """Return a statistic as a row.
+    """Return a statistic as a one-row table.
 
     Parameters
     ----------
@@ -64,8 +94,9 @@ def row_of(
 
     Examples
     --------
-    >>> row_of("mean", 2.0, ci=(1.0, 3.0), n=5)["ci_low"]
-    1.0
+    >>> one_row("mean", 2.0, ci=(1.0, 3.0), n=5)[["statistic", "estimate", "n"]]
+      statistic  estimate  n
+    0      mean       2.0  5
     """
     row = {
         "statistic": statistic,
@@ -80,61 +111,23 @@ def row_of(
     return row | extra
 
 
-def no_row(statistic: str, reason: str, n: int, **extra: Any) -> Row:
+row_of = rows_of(one_row)
+
+
+@as_table
+def not_estimable(statistic: str, reason: str, n: int, **extra: object) -> Row:
     """Return the row of a statistic that these data do not have.
 
     Examples
     --------
-    >>> no_row("Spearman rho", "fewer than 3 samples", 2)["note"]
+    >>> not_estimable("Spearman rho", "fewer than 3 samples", 2)["note"].item()
     'not estimable: fewer than 3 samples'
     """
-    return row_of(statistic, np.nan, n=n, note=f"not estimable: {reason}", **extra)
+    note = f"not estimable: {reason}"
+    return row_of(statistic, np.nan, n=n, note=note, **extra)
 
 
-def one_row(statistic: str, estimate: float, **more: Any) -> pd.DataFrame:
-    """Return `row_of` as a table.
-
-    Examples
-    --------
-    >>> one_row("mean", 2.0, ci=(1.0, 3.0), n=5)[["statistic", "estimate", "n"]]
-      statistic  estimate  n
-    0      mean       2.0  5
-    """
-    return pd.DataFrame([row_of(statistic, estimate, **more)])
-
-
-def not_estimable(statistic: str, reason: str, n: int, **extra: Any) -> pd.DataFrame:
-    """Return `no_row` as a table."""
-    return pd.DataFrame([no_row(statistic, reason, n, **extra)])
-
-
-def as_table(find: Callable[P, Row | list[Row]]) -> Callable[P, pd.DataFrame]:
-    """Let a statistic that finds rows return a table of them; `rows_of` undoes it.
-
-    Examples
-    --------
-    >>> as_table(row_of)("mean", 2.0, n=5)["n"].item()
-    5
-    """
-
-    @functools.wraps(find)
-    def table(*given: P.args, **how: P.kwargs) -> pd.DataFrame:
-        found = find(*given, **how)
-        return pd.DataFrame(found if isinstance(found, list) else [found])
-
-    table.__annotations__["return"] = "pd.DataFrame"  # what readers see in the signature
-    return table
-
-
-def rows_of(statistic: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a statistic that gives dicts: a table takes longer than most statistics.
-
-    Examples
-    --------
-    >>> rows_of(as_table(row_of))("mean", 2.0, n=5)["n"]
-    5
-    """
-    return inspect.unwrap(statistic)
+no_row = rows_of(not_estimable)
 
 
 def remove_missing(*variables: ArrayLike, labels: ArrayLike | None = None) -> list[np.ndarray]:

@@ -9,11 +9,9 @@ import pytest
 from cpmlib.paper import (
     correlations,
     hgg,
-    map_patients,
-    map_quality,
-    map_resampling,
     non_independence,
 )
+from cpmlib.paper.map_quality import patients, quality, resampling
 from cpmlib.paper.wording import quality_meaning
 from cpmlib.study.options import AnalysisOptions
 
@@ -37,7 +35,7 @@ def table_2(samples, flagged):
 
 
 def test_resampling_starts_from_table_2(samples, table_2):
-    found = map_resampling.bootstrap(samples, OPTIONS, n_resamples=200)
+    found = resampling.bootstrap(samples, OPTIONS, n_resamples=200)
     names = {"slope": "slope", "r2": "slope", "rho": "Spearman rho", "rmse": "RMSE"}
     for row in found.to_dict("records"):
         printed = table_2.loc[row["subset"], row["predictor"], names[row["statistic"]]]
@@ -47,11 +45,11 @@ def test_resampling_starts_from_table_2(samples, table_2):
 
 
 def test_errors_and_their_differences_are_those_of_the_papers_tables(samples, flagged, table_2):
-    errors = map_quality.errors(flagged, OPTIONS).set_index(["subset", "samples"])["estimate"]
+    errors = quality.errors(flagged, OPTIONS).set_index(["subset", "samples"])["estimate"]
     rmse = {key: table_2.loc[key, "cpm", "RMSE"]["estimate"] for key in ("whole", "naive")}
     for key, value in rmse.items():
-        assert errors[key, map_quality.KEPT] == pytest.approx(value)
-    differences = map_resampling.rmse_differences(samples, flagged, OPTIONS).set_index("statistic")
+        assert errors[key, quality.KEPT] == pytest.approx(value)
+    differences = resampling.rmse_differences(samples, flagged, OPTIONS).set_index("statistic")
     group = hgg.non_enhancing(flagged["whole", "cpm"], OPTIONS)
     of_group = hgg.statistics(samples, group, OPTIONS).set_index("statistic").loc["RMSE"]
     row = differences.loc["HGG nCET less whole"]
@@ -61,7 +59,7 @@ def test_errors_and_their_differences_are_those_of_the_papers_tables(samples, fl
 
 
 def test_without_nobody_everything_is_as_in_table_2(samples, table_2):
-    found = map_resampling.leave_one_out(samples, OPTIONS)
+    found = resampling.leave_one_out(samples, OPTIONS)
     everyone = found[found["without"] == ""].set_index(["subset", "predictor"])
     for at, row in everyone.iterrows():
         assert row["slope_p"] == table_2.loc[(*at, "slope")]["p"]
@@ -72,7 +70,7 @@ def test_without_nobody_everything_is_as_in_table_2(samples, table_2):
 
 def test_both_mixed_models_have_one_slope(flagged):
     models = non_independence.mixed_models(flagged, OPTIONS)
-    fits = map_patients.both_fits(flagged, models, OPTIONS)
+    fits = patients.both_fits(flagged, models, OPTIONS)
     fits = fits[fits["converged"]]
     assert len(fits) >= 3
     # Their optimiser stops early; in standard errors
@@ -81,48 +79,46 @@ def test_both_mixed_models_have_one_slope(flagged):
 
 
 def test_the_discussions_number_falls_only_if_the_bound_holds(flagged, published):
-    errors = map_quality.errors(flagged, OPTIONS)
-    said = map_quality.say_contested(published, errors)
+    errors = quality.errors(flagged, OPTIONS)
+    said = quality.say_contested(published, errors)
     assert "If the premises" in said
     assert "3156 cannot hold" in said
     smaller = published.copy()
     smaller.loc["corr.recurrent.cpm.rmse", "printed"] = "2000"
-    assert "allow that number" in map_quality.say_contested(smaller, errors)
+    assert "allow that number" in quality.say_contested(smaller, errors)
     without = published.drop(index="desc.he_mean")
-    assert "do not bound" in map_quality.say_contested(without, errors)
-    assert map_quality.say_print(without) == ""
-    assert "a bias of 1533" in map_quality.say_print(published)
+    assert "do not bound" in quality.say_contested(without, errors)
+    assert quality.say_print(without) == ""
+    assert "a bias of 1533" in quality.say_print(published)
 
 
 def test_sentences_are_true_for_a_good_map(samples):
     """H&E as the map says, but for a little scatter: better than a constant, and than ADC."""
     rng = np.random.default_rng(1)
     good = samples.assign(he_cellularity=samples["cpm"] + rng.normal(0, 30, len(samples)))
-    errors = map_quality.errors(correlations.flag_all(good, OPTIONS), OPTIONS)
-    assert map_quality.say_errors(errors).count("which is not less") == 3
+    errors = quality.errors(correlations.flag_all(good, OPTIONS), OPTIONS)
+    assert quality.say_errors(errors).count("which is not less") == 3
     assert (errors["skill"] > 0.9).all()
-    held_out = map_quality.held_out(good, OPTIONS)
-    said = map_quality.say_held_out(held_out)
+    held_out = quality.held_out(good, OPTIONS)
+    said = quality.say_held_out(held_out)
     assert "constant of the other patients, with an interval below 0, in the whole cohort" in said
     assert "CPM adds to ADC, with an interval below 0, in the whole cohort" in said
-    agreement = map_quality.agreement(good).set_index(["subset", "statistic"])["estimate"]
+    agreement = quality.agreement(good).set_index(["subset", "statistic"])["estimate"]
     assert (agreement.drop("bias", level="statistic") > 0.85).all()
-    power = map_resampling.power(good, OPTIONS)
+    power = resampling.power(good, OPTIONS)
     whole = power[power["subset"] == "whole"]
     assert whole["n_patients"].tolist() == [good["participant_id"].nunique()]
-    assert "at most 27 in the whole cohort" in map_resampling.say_power(power)
+    assert "at most 27 in the whole cohort" in resampling.say_power(power)
 
 
 def test_groups_by_patient_count_patients(samples):
     from cpmlib.paper import groups
 
     compared = groups.comparisons(samples, OPTIONS)
-    found = map_patients.group_tests(samples, compared, OPTIONS).set_index(
-        ["measurement", "grouping"]
-    )
+    found = patients.group_tests(samples, compared, OPTIONS).set_index(["measurement", "grouping"])
     row = found.loc["he", "treatment"]
-    patients = samples.groupby("treatment")["participant_id"].nunique()
-    assert row["patients"] == f"{patients['treatment-naive']} / {patients['recurrent']}"
+    people = samples.groupby("treatment")["participant_id"].nunique()
+    assert row["patients"] == f"{people['treatment-naive']} / {people['recurrent']}"
     assert found.loc["he", "enhancement"]["patients_in_both"] > 0
     assert np.isnan(found.loc["he", "enhancement"]["p_patients"])
 
@@ -134,4 +130,4 @@ def test_only_calibrated_data_are_called_so():
 
 
 def test_empty_tables_give_sentences():
-    assert "not estimable" in map_resampling.say_power(pd.DataFrame(columns=["subset"]))
+    assert "not estimable" in resampling.say_power(pd.DataFrame(columns=["subset"]))

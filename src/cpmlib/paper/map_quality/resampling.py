@@ -14,7 +14,7 @@ import pandas as pd
 from cpmlib.paper.correlations import OUTCOME, Flagged, flag_outliers, measured
 from cpmlib.paper.formatting import format_estimates
 from cpmlib.paper.hgg import non_enhancing
-from cpmlib.paper.map_patients import SIGNIFICANT
+from cpmlib.paper.map_quality.patients import SIGNIFICANT
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset
 from cpmlib.statistics.cluster_bootstrap import (
     bca_interval,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from cpmlib.paper.claim_names import shown_number
+from cpmlib.paper.claims.names import shown_number
 from cpmlib.statistics.results import CI_HIGH, CI_LOW
 from cpmlib.study.published import PrintedValue, parse_printed
 

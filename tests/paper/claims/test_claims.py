@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from cpmlib.book.claims import SHOWN_IN, items
 from cpmlib.book.sheet import project_root
-from cpmlib.paper import claims, non_independence
+from cpmlib.paper import non_independence
 from cpmlib.paper.analysis import regenerate
-from cpmlib.paper.claim_conditions import Term, Value, exact_values, less, one_sign
-from cpmlib.paper.claim_tests import CASES, ENHANCES, INCREASED, MIDLINE, STATISTICS
+from cpmlib.paper.claims import run as claims
+from cpmlib.paper.claims.conditions import Term, Value, exact_values, less, one_sign
+from cpmlib.paper.claims.tests import CASES, ENHANCES, INCREASED, MIDLINE, STATISTICS
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.options import AnalysisOptions

@@ -7,7 +7,7 @@ Vocabulary
 
 from __future__ import annotations
 
-from cpmlib.paper.claim_conditions import (
+from cpmlib.paper.claims.conditions import (
     ALPHA,
     Condition,
     Term,

@@ -1,0 +1,5 @@
+"""The paper's claims, each tested on a dataset's values and on the printed ones.
+
+`conditions` are what tests are made of, `names` what readers call the values that they read.
+`tests` has the test of each claim, and `run` judges all of them.
+"""

@@ -34,12 +34,13 @@ def link_code(
     notebook = ROOT / f"{pagename}.md"
     if not pagename.startswith("notebooks/") or "body" not in context or not notebook.is_file():
         return
-    known = {obj[0] for obj in app.env.get_domain("py").get_objects() if obj[3] == REFERENCE}
+    listed = app.env.get_domain("py").get_objects()
+    anchors = {name: anchor for name, _, _, page, anchor, _ in listed if page == REFERENCE}
     uri = app.builder.get_relative_uri(pagename, REFERENCE)
     links = {
-        written: f"{uri}#{name}"
+        written: f"{uri}#{anchors[name]}"
         for written, name in uses.written_on(notebook).items()
-        if name in known
+        if name in anchors
     }
     if links:
         context["body"] = with_links(context["body"], links)

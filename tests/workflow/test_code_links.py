@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import code_links
 import library_pages
@@ -72,6 +73,29 @@ def test_code_is_linked_where_it_names_the_function():
     )
     linked = f"<p>{n('groups')}</p>{start}{expected}</pre></div>"
     assert code_links.with_links(body, links) == linked
+
+
+def test_a_link_leads_to_the_anchor_that_the_reference_has():
+    objects = [
+        (
+            "cpmlib.paper.groups",
+            "groups",
+            "module",
+            "book/reference",
+            "module-cpmlib.paper.groups",
+            0,
+        ),
+        ("cpmlib.book.page.Page", "Page", "class", "book/other", "cpmlib.book.page.Page", 1),
+    ]
+    domain = SimpleNamespace(get_objects=lambda: objects)
+    builder = SimpleNamespace(get_relative_uri=lambda page, other: f"../{other}.html")
+    app = SimpleNamespace(builder=builder, env=SimpleNamespace(get_domain=lambda name: domain))
+    start = '<div class="highlight-ipython3 notranslate"><pre>'
+    context = {"body": f"{start}{n('groups')} {n('Page')}</pre>"}
+    code_links.link_code(app, "notebooks/02_groups", "page.html", context, None)
+    place = "../book/reference.html#module-cpmlib.paper.groups"
+    linked = f'<a class="code" href="{place}">{n("groups")}</a>'
+    assert context["body"] == f"{start}{linked} {n('Page')}</pre>"
 
 
 def test_the_reference_quotes_the_methods_of_each_room():

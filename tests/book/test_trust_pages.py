@@ -1,0 +1,75 @@
+"""What a reader of the built pages can trust and follow (after `make book`), in a browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from studies import ROOT
+
+pytestmark = pytest.mark.browser
+
+HTML = ROOT / "build" / "html"
+CHAPTERS = sorted((HTML / "notebooks").glob("*.html"))
+THEMES = ("light", "dark")
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 375, "height": 740})
+    yield page
+    page.close()
+
+
+def test_search_from_a_file_shows_where_the_word_stands(page):
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{(HTML / 'search.html').as_uri()}?q=cellularity")
+    page.wait_for_selector("#search-results p.context")
+    snippets = page.locator("#search-results p.context").all_inner_texts()
+    assert any("cellularity" in text.lower() for text in snippets)
+    assert errors == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_front_page_shows_its_picture_and_what_it_is_made_of(page, theme):
+    page.add_init_script(
+        f"for (const key of ['mode', 'theme']) localStorage.setItem(key, '{theme}')"
+    )
+    page.goto((HTML / "book" / "index.html").as_uri())
+    picture = page.locator("article figure.wide-figure img")
+    assert picture.get_attribute("alt")
+    assert picture.evaluate("i => i.complete && i.naturalWidth > 0")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    text = page.locator("article").inner_text()
+    for said in ("cpmlib", "commit", "Python", "SHA-256", "MIT", "doi.org"):
+        assert said in text, said
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_under_each_figure_and_table_stand_its_cell_data_and_version(page, path):
+    page.goto(path.as_uri())
+    lines = page.locator("article p:has(a[href*='#cell-']):has(a.download)").all()
+    lines = [line for line in lines if line.text_content().startswith("Made by ")]
+    items = page.locator("article figure, article table.cpm-table").count()
+    assert len(lines) == items > 0
+    for line in lines:
+        assert re.search(r"data \(CSV\).* · code version \S+", line.text_content())
+        target = line.locator("a[href*='#cell-']").get_attribute("href").partition("#")[2]
+        assert page.locator(f"[id='{target}']").count() == 1
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_links_to_the_glossary_and_the_reference_lead_somewhere(page, path):
+    page.goto(path.as_uri())
+    read = "links => links.map(link => link.href.split('/html/')[1])"
+    links = page.locator("a.short, a.code").evaluate_all(read)
+    assert links
+    for name in {link.partition("#")[0] for link in links}:
+        text = (HTML / name).read_text("utf-8")
+        for link in (link for link in links if link.startswith(name)):
+            assert f'id="{link.partition("#")[2]}"' in text, link
+    short = page.locator("a.short")
+    assert short.count()
+    assert all(short.nth(i).get_attribute("title") for i in range(short.count()))

@@ -23,7 +23,6 @@ from cpmlib.book.markup import safe_json
 from cpmlib.book.page import Page
 
 if TYPE_CHECKING:
-    from bokeh.models import LayoutDOM
     from bokeh.plotting import figure
 
 HEIGHT = 340
@@ -62,7 +61,7 @@ def show_widget(
     kind: str,
     title: str,
     see: str,
-    plots: LayoutDOM,
+    plots: Sequence[figure],
     data: Mapping[str, Any],
     *,
     controls: str = "",
@@ -96,7 +95,7 @@ def widget_html(
     title: str,
     see: str,
     label: str,
-    plots: LayoutDOM,
+    plots: Sequence[figure],
     data: Mapping[str, Any],
     *,
     controls: str = "",
@@ -124,7 +123,7 @@ def show_absence(page: Page, title: str, reason: str) -> None:
     )
 
 
-def document_of(plots: LayoutDOM, kind: str) -> dict[str, Any]:
+def document_of(plots: Sequence[figure], kind: str) -> dict[str, Any]:
     """Return a Bokeh document as plain JSON, its models numbered from 1 behind the kind.
 
     Bokeh numbers them over all that a process has made, so that equal plots would differ.
@@ -132,7 +131,8 @@ def document_of(plots: LayoutDOM, kind: str) -> dict[str, Any]:
     from bokeh.document import Document
 
     document = Document(title=kind)
-    document.add_root(plots)
+    for one in plots:
+        document.add_root(one)
     names: dict[str, str] = {}
 
     def named(part: Any) -> Any:

@@ -7,19 +7,23 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cpmlib.book.page import Page
 from cpmlib.book.widget_drag import show_drag
 from cpmlib.book.widget_draws import SHOWN, show_draws
 from cpmlib.book.widget_linked import show_linked
+from cpmlib.book.widget_patients import show_patients
 from cpmlib.book.widgets import script_files
-from cpmlib.paper import correlations, non_independence
+from cpmlib.paper import correlations, non_independence, patient_effect
 from cpmlib.paper.cases import cases
 from cpmlib.statistics.correlation import correlate, linear_fit
+from cpmlib.statistics.mixed_model import mixed_model_slope
 from cpmlib.statistics.rout import rout_line
 from studies import ROOT
 
@@ -66,14 +70,22 @@ def draws(change=lambda samples: samples) -> str:
     return "".join(page.parts)
 
 
-WIDGETS = {"drag": drag, "linked": linked, "draws": draws}
+@cache
+def patients() -> str:
+    page = Shown()
+    show_patients(page)
+    return page.parts[0]
+
+
+WIDGETS = {"drag": drag, "linked": linked, "draws": draws, "patients": patients}
 
 
 @pytest.mark.parametrize("kind", WIDGETS)
 def test_equal_widgets_are_equal_bytes_and_say_what_the_data_are(kind):
     text = WIDGETS[kind]()
+    patients.cache_clear()
     assert text == WIDGETS[kind]()
-    assert html.escape(Shown().dataset.label) in text
+    assert html.escape(Shown().dataset.label) in text or "Made-up data" in text
     assert 0 < len(text) < 200_000
 
 
@@ -366,6 +378,37 @@ def test_draws_of_one_group_of_single_samples():
     assert all(part["draws"] for part in data_of(alone)["sets"].values())
     none = draws(lambda samples: samples.iloc[:0])
     assert "not shown, since no subset" in none
+
+
+@pytest.mark.browser
+def test_a_patient_effect(browser, site):
+    reader = Reader(browser, site, "patients", viewport={"width": 1280, "height": 900})
+    shared, own, patient = patient_effect.made_up_parts()
+    reader.part("icc").focus()
+    for _ in range(6):
+        reader.page.keyboard.press("ArrowRight")
+    reader.part("next").click()
+    x, y = patient_effect.mixed(shared[1], own[1], 0.6)
+    drawn = reader.page.evaluate(
+        "(({ data }) => [data.x, data.y])([...Bokeh.index.roots].find(v => v.canvas_view)"
+        ".model.document.get_model_by_name('samples'))"
+    )
+    # The page carries four decimals of each part.
+    np.testing.assert_allclose(drawn, [x, y], atol=2e-4)
+    row = reader.page.locator(".cpmw-read tr").nth(1).locator("th, td").all_inner_texts()
+    naive = stats.linregress(x, y).pvalue
+    model = mixed_model_slope(x, y, patient)["p"].item()
+    assert row[1:] == [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in (naive, model)]
+    assert fastest(reader, "icc", "input", {}) < LONGEST
+    reader.close()
+
+
+def test_naive_analyses_find_too_much_where_samples_of_a_patient_resemble_each_other():
+    share = data_of(patients())["share"]
+    # Of a hundred sets five are expected; more than 12 have a chance below 0.001.
+    assert share["naive"][0] <= 0.12
+    assert max(share["with_patients"]) <= 0.12
+    assert share["naive"][-1] > 0.2
 
 
 @pytest.mark.browser

@@ -291,6 +291,34 @@
     begin();
   };
 
+  kinds.patients = ({ part, data, model }) => {
+    let number = 0;
+    const show = () => {
+      const icc = Number(part("icc").value);
+      const at = data.iccs.findIndex(one => Math.abs(one - icc) < 1e-9);
+      const [x, y] = [0, 1].map(column => data.shared[number][column].map((u, i) =>
+        Math.sqrt(icc) * u + Math.sqrt(1 - icc) * data.own[number][column][i]));
+      model("samples").data = { x, y, colour: data.colour, patient: data.patient };
+      const [a, b] = cpmStatistics.line(x, y);
+      model("line").data = { x: [-3.5, 3.5], y: [a - 3.5 * b, a + 3.5 * b] };
+      model("here").location = icc;
+      part("icc-value").textContent = icc.toFixed(1);
+      const p = name => data.p[name][at][number];
+      const read = value => value < 0.001 ? "< 0.001" : value.toFixed(3);
+      const share = name => `${Math.round(data.sets * data.share[name][at])} of ${data.sets}`;
+      table(part("read"), ["", "Naive", "Mixed model"], [
+        ["p in this data set", read(p("naive")), read(p("with_patients"))],
+        ["Data sets with p < 0.05", share("naive"), share("with_patients")],
+      ]);
+      part("said").textContent = `Data set ${number + 1} of ${data.own.length}, ICC `
+        + `${icc.toFixed(1)}: p is ${read(p("naive"))} in the naive analysis, `
+        + `${read(p("with_patients"))} in the mixed model.`;
+    };
+    part("icc").oninput = show;
+    part("next").onclick = () => { number = (number + 1) % data.own.length; show(); };
+    show();
+  };
+
   const ready = () => {
     for (const root of document.querySelectorAll(".cpm-widget[data-kind]")) {
       const part = name => root.querySelector(`[data-part="${name}"]`);

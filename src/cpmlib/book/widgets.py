@@ -66,6 +66,7 @@ def show_widget(
     *,
     controls: str = "",
     keys: str = "",
+    label: str | None = None,
 ) -> None:
     """Show a widget on a page.
 
@@ -81,13 +82,14 @@ def show_widget(
         HTML of its controls, as `select`, `slider` and `button` write them.
     keys
         What keys do while the plot has the focus; without it, it takes none.
+    label
+        What must be said of its data; the dataset's label if None.
     """
     if page.output is None:
         page.html(f"<p>The built book lets you move this: {html.escape(title)}.</p>")
         return
-    page.html(
-        widget_html(kind, title, see, page.dataset.label, plots, data, controls=controls, keys=keys)
-    )
+    said = page.dataset.label if label is None else label
+    page.html(widget_html(kind, title, see, said, plots, data, controls=controls, keys=keys))
 
 
 def widget_html(

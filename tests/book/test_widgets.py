@@ -6,16 +6,24 @@ import html
 import json
 import re
 import shutil
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cpmlib.book.page import Page
 from cpmlib.book.widget_drag import show_drag
+from cpmlib.book.widget_draws import SHOWN, show_draws
+from cpmlib.book.widget_linked import show_linked
+from cpmlib.book.widget_patients import show_patients
 from cpmlib.book.widgets import script_files
-from cpmlib.paper import correlations
+from cpmlib.paper import correlations, non_independence, patient_effect
+from cpmlib.paper.cases import cases
 from cpmlib.statistics.correlation import correlate, linear_fit
+from cpmlib.statistics.mixed_model import mixed_model_slope
 from cpmlib.statistics.rout import rout_line
 from studies import ROOT
 
@@ -49,14 +57,35 @@ def data_of(text: str) -> dict:
     return json.loads(re.search(r'data-part="data">(.*?)</script>', text, re.S)[1])
 
 
-WIDGETS = {"drag": drag}
+def linked(change=lambda samples: samples) -> str:
+    page = Shown()
+    page.dataset = replace(page.dataset, samples=change(page.samples))
+    show_linked(page, correlations.flag_all(page.samples, page.options))
+    return "".join(page.parts)
+
+
+def draws(change=lambda samples: samples) -> str:
+    page = Shown()
+    show_draws(page, *non_independence.one_per_patient(change(page.samples), page.options))
+    return "".join(page.parts)
+
+
+@cache
+def patients() -> str:
+    page = Shown()
+    show_patients(page)
+    return page.parts[0]
+
+
+WIDGETS = {"drag": drag, "linked": linked, "draws": draws, "patients": patients}
 
 
 @pytest.mark.parametrize("kind", WIDGETS)
 def test_equal_widgets_are_equal_bytes_and_say_what_the_data_are(kind):
     text = WIDGETS[kind]()
+    patients.cache_clear()
     assert text == WIDGETS[kind]()
-    assert html.escape(Shown().dataset.label) in text
+    assert html.escape(Shown().dataset.label) in text or "Made-up data" in text
     assert 0 < len(text) < 200_000
 
 
@@ -73,6 +102,8 @@ def test_a_subset_without_a_line_is_left_out_and_none_is_said():
     none = drag(lambda samples: samples.assign(cpm=np.nan))
     assert "not shown, since no subset" in none
     assert "<script" not in none
+    assert "not shown, since no sample" in linked(lambda samples: samples.iloc[:0])
+    assert "not shown" not in linked(lambda samples: samples.iloc[:2].assign(adc=np.nan))
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +147,9 @@ class Reader:
         texts = [row.locator("th, td").all_inner_texts() for row in cells]
         return {row[0]: row[-1] for row in texts[1:]}
 
-    def dot(self, name: str, source: str = "samples") -> tuple[float, float]:
-        """Where a sample is on the screen."""
-        return tuple(self.page.evaluate(PLACE, [name, source]))
+    def dot(self, name: str, x: str = "x", y: str = "y") -> tuple[float, float]:
+        """Where a sample is on the screen, from the columns that the first plot shows."""
+        return tuple(self.page.evaluate(PLACE, [name, x, y]))
 
     def close(self) -> None:
         assert self.errors == []
@@ -146,12 +177,12 @@ def fastest(reader, *action) -> float:
     return min(reader.page.evaluate(TIMED, list(action)))
 
 
-PLACE = """([name, source]) => {
+PLACE = """([name, x, y]) => {
   const view = [...Bokeh.index.roots].find(v => v.canvas_view), plot = view.model;
-  const { data } = plot.document.get_model_by_name(source), i = data.sample.indexOf(name);
+  const { data } = plot.document.get_model_by_name('samples'), i = data.sample.indexOf(name);
   const { left, top } = view.canvas_view.el.getBoundingClientRect();
   const { x_scale, y_scale } = view.frame;
-  return [left + x_scale.compute(data.x[i]), top + y_scale.compute(data.y[i])];
+  return [left + x_scale.compute(data[x][i]), top + y_scale.compute(data[y][i])];
 }"""
 
 
@@ -252,12 +283,141 @@ def test_dragging_by_touch(browser, site):
     reader.close()
 
 
+MARKED = """() => [...Bokeh.index.roots].filter(v => v.canvas_view).map(v => {
+  const source = v.model.document.get_model_by_name('samples');
+  return source.selected.indices.map(i => source.data.sample[i]);
+})"""
+"""Samples that each panel shows as marked: they share their source."""
+
+
+@pytest.mark.browser
+def test_brushing_marks_samples_in_all_panels(browser, site):
+    reader = Reader(browser, site, "linked", viewport={"width": 1280, "height": 1200})
+    page = Shown()
+    samples = page.samples.dropna(subset=[correlations.OUTCOME])
+    panels = reader.page.evaluate(
+        "[...Bokeh.index.roots].filter(v => v.canvas_view).map(v => { const { left, top } ="
+        " v.canvas_view.el.getBoundingClientRect(), b = v.frame.bbox;"
+        " return [left + b.left, top + b.top, b.width, b.height]; })"
+    )
+    assert len(panels) == 6
+    left, top, width, height = panels[0]
+    reader.page.mouse.move(left + 2, top + 2)
+    reader.page.mouse.down()
+    reader.page.mouse.move(left + width / 2, top + height - 2, steps=5)
+    reader.page.mouse.up()
+    reader.page.evaluate(DRAWN)
+    low, high = samples["cpm"].min(), samples["cpm"].max()
+    expected = set(samples.loc[samples["cpm"] < (low + high) / 2, "sample_id"])
+    marked = reader.page.evaluate(MARKED)
+    assert set(marked[0]) == expected
+    assert all(one == marked[0] for one in marked)
+    assert f"Marked: {len(expected)} of" in reader.part("said").inner_text()
+
+    reader.part("clear").click()
+    assert "No sample" in reader.part("said").inner_text()
+    name = samples["sample_id"].iloc[0]
+    reader.page.mouse.click(*reader.dot(name, "cpm", "he_cellularity"))
+    assert name in reader.page.evaluate(MARKED)[0]
+    reader.close()
+
+
+@pytest.mark.browser
+def test_marking_by_keyboard_tells_of_a_patient_and_where_its_images_are(browser, site):
+    reader = Reader(browser, site, "linked", viewport={"width": 1280, "height": 1200})
+    page = Shown()
+    who = cases(page.samples)["participant_id"].iloc[0]
+    assert reader.page.evaluate("document.activeElement.dataset.part") == "sample"
+    reader.page.keyboard.press("ArrowDown")
+    assert reader.page.evaluate(MARKED)[0] == [page.samples["sample_id"].iloc[0]]
+    reader.part("patient").select_option(who)
+    mine = page.samples[page.samples["participant_id"] == who]
+    assert set(reader.page.evaluate(MARKED)[0]) == set(mine["sample_id"])
+    assert set(reader.rows()) == set(mine["sample_id"])
+    links = reader.part("said").locator("a")
+    assert links.count() == 1
+    assert links.get_attribute("href") == "07_cases.html"
+    assert fastest(reader, "patient", "input", {}) < LONGEST
+    reader.close()
+
+
+@pytest.mark.browser
+def test_draws_grow_towards_the_exact_mean(browser, site):
+    reader = Reader(browser, site, "draws", viewport={"width": 1280, "height": 900})
+    page = Shown()
+    table, rhos = non_independence.one_per_patient(page.samples, page.options)
+    exact = table.set_index(["subset", "predictor"]).loc[("naive", "cpm"), "estimate"]
+    reader.part("set").select_option("naive_cpm")
+
+    def told() -> list[str]:
+        return reader.page.locator(".cpmw-read tr").last.locator("th, td").all_inner_texts()
+
+    reader.part("one").focus()
+    for _ in range(3):
+        reader.page.keyboard.press("Enter")
+    first = rhos["naive", "cpm"][:3]
+    assert told() == ["3", f"{first[-1]:.2f}", f"{first.mean():.3f}", f"{exact:.3f}"]
+    assert reader.page.evaluate(COUNT) == 3
+    reader.part("speed").fill(reader.part("speed").get_attribute("max"))
+    reader.part("play").click()
+    reader.page.wait_for_function(f"{COUNT} === {SHOWN}", timeout=20_000)
+    assert abs(float(told()[2]) - exact) < 4 * rhos["naive", "cpm"].std() / SHOWN**0.5
+    assert reader.part("play").inner_text() == "Go on drawing"
+    assert fastest(reader, "reset", "click", {}) < LONGEST
+    assert reader.page.evaluate(COUNT) == 0
+    reader.close()
+
+
+COUNT = """[...Bokeh.index.roots].find(v => v.canvas_view).model.document
+  .get_model_by_name('bars').data.top.reduce((sum, count) => sum + count, 0)"""
+"""Draws in the histogram."""
+
+
+def test_draws_of_one_group_of_single_samples():
+    alone = draws(lambda samples: samples.drop_duplicates("participant_id").iloc[:5])
+    assert all(part["draws"] for part in data_of(alone)["sets"].values())
+    none = draws(lambda samples: samples.iloc[:0])
+    assert "not shown, since no subset" in none
+
+
+@pytest.mark.browser
+def test_a_patient_effect(browser, site):
+    reader = Reader(browser, site, "patients", viewport={"width": 1280, "height": 900})
+    shared, own, patient = patient_effect.made_up_parts()
+    reader.part("icc").focus()
+    for _ in range(6):
+        reader.page.keyboard.press("ArrowRight")
+    reader.part("next").click()
+    x, y = patient_effect.mixed(shared[1], own[1], 0.6)
+    drawn = reader.page.evaluate(
+        "(({ data }) => [data.x, data.y])([...Bokeh.index.roots].find(v => v.canvas_view)"
+        ".model.document.get_model_by_name('samples'))"
+    )
+    # The page carries four decimals of each part.
+    np.testing.assert_allclose(drawn, [x, y], atol=2e-4)
+    row = reader.page.locator(".cpmw-read tr").nth(1).locator("th, td").all_inner_texts()
+    naive = stats.linregress(x, y).pvalue
+    model = mixed_model_slope(x, y, patient)["p"].item()
+    assert row[1:] == [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in (naive, model)]
+    assert fastest(reader, "icc", "input", {}) < LONGEST
+    reader.close()
+
+
+def test_naive_analyses_find_too_much_where_samples_of_a_patient_resemble_each_other():
+    share = data_of(patients())["share"]
+    # Of a hundred sets five are expected; more than 12 have a chance below 0.001.
+    assert share["naive"][0] <= 0.12
+    assert max(share["with_patients"]) <= 0.12
+    assert share["naive"][-1] > 0.2
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 @pytest.mark.parametrize("kind", WIDGETS)
 def test_a_widget_fits_its_screen(browser, site, kind, width):
     reader = Reader(browser, site, kind, viewport={"width": width, "height": 800})
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= width
-    plot = reader.part("plot").bounding_box()
-    assert plot["height"] > 200
+    sizes = [part.bounding_box() for part in reader.page.locator(".bk-Canvas").all()]
+    assert sizes
+    assert all(size["height"] > 200 and 200 < size["width"] < width for size in sizes)
     reader.close()

@@ -59,7 +59,7 @@ def show_drag(page: Page, flagged: Flagged) -> None:
         + slider("q", "Q (%)", 0, max(10, q), 0.05, q)
         + button("reset", "Reset")
     )
-    show_widget(page, "drag", TITLE, SEE, _plot(), data, controls=controls, keys=KEYS)
+    show_widget(page, "drag", TITLE, SEE, [_plot()], data, controls=controls, keys=KEYS)
 
 
 def _content(part: pd.DataFrame) -> dict[str, Any]:

@@ -20,11 +20,13 @@
       await Promise.all([load("bokeh.min.js"), load("statistics.js")]);
       const data = JSON.parse(part("data").textContent);
       part("stage").hidden = false;
-      const item = { doc: data.plot, root_id: data.plot.roots[0].id };
-      const views = await Bokeh.embed.embed_item(item, part("plot"));
+      const ids = data.plot.roots.map(root => root.id), roots = {};
+      ids.forEach(id => { roots[id] = part("plot"); });
+      const item = { docid: "it", root_ids: ids, roots };
+      const [views] = await Bokeh.embed.embed_items({ it: data.plot }, [item]);
       const [view] = views.roots, bokeh = view.model.document;
       const model = name => bokeh.get_model_by_name(name);
-      kinds[root.dataset.kind]({ part, data, view: view, model });
+      kinds[root.dataset.kind]({ part, data, view, model, bokeh });
       const hadFocus = document.activeElement === document.body;
       part("start").hidden = true;
       if (hadFocus) part("stage").querySelector("select, input, button").focus();
@@ -190,6 +192,131 @@
     chosen.oninput = () => say(draw());
     part("q").oninput = () => say(draw());
     begin();
+  };
+
+  kinds.linked = ({ part, data, bokeh, model }) => {
+    const samples = model("samples"), given = samples.data, MOST = 12;
+    /* Where fingers scroll the page, a box is drawn only after its button has been pressed. */
+    const mouse = !matchMedia("(pointer: coarse)").matches;
+    for (const plot of bokeh.roots())
+      for (const tool of plot.toolbar?.tools ?? [])
+        if (tool.type === "BoxSelectTool") tool.active = mouse;
+
+    const tell = () => {
+      const marked = [...samples.selected.indices].sort((a, b) => a - b);
+      const number = value => Number.isFinite(value) ? value.toFixed(0) : "n/a";
+      table(part("read"), ["Sample", "Patient", "CPM", "ADC", "H&E", "Left out"],
+        marked.slice(0, MOST).map(i => [given.sample[i], given.patient[i], number(given.cpm[i]),
+          number(given.adc[i]), number(given.he_cellularity[i]), data.left_out[i]]));
+      part("read").hidden = !marked.length;
+      const people = new Set(marked.map(i => given.patient[i]));
+      part("said").textContent = marked.length ? `Marked: ${marked.length} of `
+        + `${given.sample.length} samples, of ${people.size} `
+        + `${people.size === 1 ? "patient" : "patients"}. ` : "No sample is marked.";
+      if (marked.length > MOST) part("said").append(`The table shows the first ${MOST}. `);
+      for (const who of people) {
+        if (!data.cases[who]) continue;
+        const link = Object.assign(document.createElement("a"),
+          { href: "07_cases.html", textContent: `${who}: ${data.cases[who]}` });
+        part("said").append("Images of ", link, ". ");
+      }
+    };
+    const mark = wanted => {
+      samples.selected.indices = wanted ? given.sample.map((_, i) => i).filter(wanted) : [];
+    };
+    const choose = (mine, other, column) => {
+      part(mine).oninput = () => {
+        const name = part(mine).value;
+        part(other).value = "";
+        mark(name && (i => given[column][i] === name));
+      };
+    };
+    choose("sample", "patient", "sample");
+    choose("patient", "sample", "patient");
+    part("clear").onclick = () => {
+      part("sample").value = part("patient").value = "";
+      mark();
+    };
+    samples.selected.properties.indices.change.connect(tell);
+    tell();
+  };
+
+  kinds.draws = ({ part, data, model }) => {
+    const bars = model("bars"), plot = model("plot");
+    let now, drawn, timer;
+    const stop = () => {
+      clearInterval(timer);
+      timer = undefined;
+      part("play").textContent = "Go on drawing";
+    };
+    const show = () => {
+      const { edges } = data, counts = edges.slice(1).map(() => 0);
+      const rhos = now.draws.slice(0, drawn), last = counts.length - 1;
+      const wide = edges[1] - edges[0];
+      for (const rho of rhos) counts[Math.min(Math.floor((rho - edges[0]) / wide), last)]++;
+      bars.data = { left: edges.slice(0, -1), right: edges.slice(1), top: counts };
+      plot.y_range.end = Math.max(10, 1.1 * Math.max(...counts));
+      const mean = rhos.reduce((sum, rho) => sum + rho, 0) / drawn;
+      model("exact").location = now.exact;
+      model("mean").location = drawn ? mean : null;
+      table(part("read"), ["Draws", "Last rho", "Mean so far", now.exactly ? "Exact mean"
+        : "Mean of all draws"], [[String(drawn), drawn ? shown(rhos[drawn - 1], 2) : "none",
+        drawn ? shown(mean, 3) : "none", shown(now.exact, 3)]]);
+    };
+    const draw = count => {
+      drawn = Math.min(drawn + count, now.draws.length);
+      if (drawn === now.draws.length) stop();
+      show();
+    };
+    const say = () => {
+      part("said").textContent = `${drawn} of ${now.draws.length} draws are shown.`;
+    };
+    const begin = () => {
+      now = data.sets[part("set").value];
+      drawn = 0;
+      stop();
+      show();
+      say();
+    };
+    part("one").onclick = () => { stop(); draw(1); say(); };
+    part("play").onclick = () => {
+      if (timer) { stop(); say(); return; }
+      if (drawn === now.draws.length) drawn = 0;
+      part("play").textContent = "Stop";
+      /* Ten times a second; the slider says how many draws each time. */
+      timer = setInterval(() => draw(Number(part("speed").value)), 100);
+    };
+    part("speed").oninput = () => { part("speed-value").textContent = part("speed").value; };
+    part("reset").onclick = part("set").oninput = begin;
+    begin();
+  };
+
+  kinds.patients = ({ part, data, model }) => {
+    let number = 0;
+    const show = () => {
+      const icc = Number(part("icc").value);
+      const at = data.iccs.findIndex(one => Math.abs(one - icc) < 1e-9);
+      const [x, y] = [0, 1].map(column => data.shared[number][column].map((u, i) =>
+        Math.sqrt(icc) * u + Math.sqrt(1 - icc) * data.own[number][column][i]));
+      model("samples").data = { x, y, colour: data.colour, patient: data.patient };
+      const [a, b] = cpmStatistics.line(x, y);
+      model("line").data = { x: [-3.5, 3.5], y: [a - 3.5 * b, a + 3.5 * b] };
+      model("here").location = icc;
+      part("icc-value").textContent = icc.toFixed(1);
+      const p = name => data.p[name][at][number];
+      const read = value => value < 0.001 ? "< 0.001" : value.toFixed(3);
+      const share = name => `${Math.round(data.sets * data.share[name][at])} of ${data.sets}`;
+      table(part("read"), ["", "Naive", "Mixed model"], [
+        ["p in this data set", read(p("naive")), read(p("with_patients"))],
+        ["Data sets with p < 0.05", share("naive"), share("with_patients")],
+      ]);
+      part("said").textContent = `Data set ${number + 1} of ${data.own.length}, ICC `
+        + `${icc.toFixed(1)}: p is ${read(p("naive"))} in the naive analysis, `
+        + `${read(p("with_patients"))} in the mixed model.`;
+    };
+    part("icc").oninput = show;
+    part("next").onclick = () => { number = (number + 1) % data.own.length; show(); };
+    show();
   };
 
   const ready = () => {

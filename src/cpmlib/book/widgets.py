@@ -23,7 +23,6 @@ from cpmlib.book.markup import safe_json
 from cpmlib.book.page import Page
 
 if TYPE_CHECKING:
-    from bokeh.models import LayoutDOM
     from bokeh.plotting import figure
 
 HEIGHT = 340
@@ -62,11 +61,12 @@ def show_widget(
     kind: str,
     title: str,
     see: str,
-    plots: LayoutDOM,
+    plots: Sequence[figure],
     data: Mapping[str, Any],
     *,
     controls: str = "",
     keys: str = "",
+    label: str | None = None,
 ) -> None:
     """Show a widget on a page.
 
@@ -82,13 +82,14 @@ def show_widget(
         HTML of its controls, as `select`, `slider` and `button` write them.
     keys
         What keys do while the plot has the focus; without it, it takes none.
+    label
+        What must be said of its data; the dataset's label if None.
     """
     if page.output is None:
         page.html(f"<p>The built book lets you move this: {html.escape(title)}.</p>")
         return
-    page.html(
-        widget_html(kind, title, see, page.dataset.label, plots, data, controls=controls, keys=keys)
-    )
+    said = page.dataset.label if label is None else label
+    page.html(widget_html(kind, title, see, said, plots, data, controls=controls, keys=keys))
 
 
 def widget_html(
@@ -96,7 +97,7 @@ def widget_html(
     title: str,
     see: str,
     label: str,
-    plots: LayoutDOM,
+    plots: Sequence[figure],
     data: Mapping[str, Any],
     *,
     controls: str = "",
@@ -124,7 +125,7 @@ def show_absence(page: Page, title: str, reason: str) -> None:
     )
 
 
-def document_of(plots: LayoutDOM, kind: str) -> dict[str, Any]:
+def document_of(plots: Sequence[figure], kind: str) -> dict[str, Any]:
     """Return a Bokeh document as plain JSON, its models numbered from 1 behind the kind.
 
     Bokeh numbers them over all that a process has made, so that equal plots would differ.
@@ -132,7 +133,8 @@ def document_of(plots: LayoutDOM, kind: str) -> dict[str, Any]:
     from bokeh.document import Document
 
     document = Document(title=kind)
-    document.add_root(plots)
+    for one in plots:
+        document.add_root(one)
     names: dict[str, str] = {}
 
     def named(part: Any) -> Any:

@@ -167,7 +167,10 @@ def _write_config(description: dict[str, object]) -> None:
     sphinx["html_theme_options"]["announcement"] = announcement
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
-    extensions = ("cell_anchors", "citation_roles", "not_estimable", "without_thebe")
+    extensions = (
+        *("cell_anchors", "chapter_titles", "citation_roles", "not_estimable"),
+        "without_thebe",
+    )
     config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
     config["html"]["extra_footer"] = f"<p>{html.escape(one_line())}</p>"
     url = _repository()

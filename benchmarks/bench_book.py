@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("_config.yml", "book", "data", "notebooks", "src", "workflow", "benchmarks")
-LIMITS = {"from nothing": 480.0, "nothing changed": 10.0, "one sample changed": 90.0}
+LIMITS = {"from nothing": 180.0, "nothing changed": 2.5, "one sample changed": 45.0}
 """Seconds on two cores."""
 
 FEW = 3

@@ -22,6 +22,9 @@ from pathlib import Path
 from threading import Thread
 
 ROOT = Path(__file__).resolve().parents[1]
+# Nothing here checks such addresses, and wherever notebooks are read, jsonschema would import it if
+# the development tools are there: 1.5 s of each process.
+sys.modules["rfc3987_syntax"] = None
 VARIABLE = "CPMLIB_LOCK"
 """Environment variable with the path of the build's lock; the processes of a build have it."""
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)

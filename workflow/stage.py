@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from jupyter_book.cli.main import main as jupyter_book
 
-import child
 from cpmlib.book import measured
 from cpmlib.book.captions import with_numbers
 from cpmlib.book.markup import anchor_of, escape, pipe_table, typeset
@@ -38,8 +38,10 @@ SITE = BUILD / "site"
 EXTENSIONS = (
     "abbreviations",
     "cell_anchors",
+    "chapter_titles",
     "citation_roles",
     "code_links",
+    "docstring_template",
     "not_estimable",
     "page_head",
     "unnumbered",
@@ -60,14 +62,16 @@ def main() -> int:
     _write_config(description)
     target = BUILD / "sphinx"
     shutil.rmtree(target, ignore_errors=True)
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = child.command(str(program), "build", str(SITE), "--path-output")
-    command += [str(target), "--all", "-W", "--keep-going", "--quiet"]
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    # In this process, which has loaded most of what Sphinx needs.
+    options = ["--path-output", str(target), "--all", "-W", "--keep-going", "--quiet"]
+    try:
+        jupyter_book(["build", str(SITE), *options])
+    except SystemExit as ended:
+        status = ended.code
     built = target / "_build" / "html"
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")
-        return status or 1
+        return 1
     printed = read_published(ROOT / "data" / "published-values.tsv")["printed"]
     _improve_search(built / "searchindex.js", printed)
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))

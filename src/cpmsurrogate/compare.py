@@ -17,7 +17,7 @@ import pandas as pd
 from cpmlib.paper.analysis import regenerate
 from cpmlib.paper.correlations import OUTCOME
 from cpmlib.paper.formatting import format_p
-from cpmlib.paper.map_patients import MEASURED, SIGNIFICANT, clustering, within_and_between
+from cpmlib.paper.map_quality.patients import MEASURED, SIGNIFICANT, clustering, within_and_between
 from cpmlib.paper.subsets import GROUPINGS, SUBSETS, with_grade_grouping
 from cpmlib.statistics.descriptives import describe
 from cpmlib.statistics.results import CI_HIGH, CI_LOW, with_interval

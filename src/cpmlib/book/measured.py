@@ -75,7 +75,7 @@ def over_limit(book: pd.DataFrame) -> str:
     if slow.empty:
         return "No timed build took longer than its limit."
     said = "; ".join(
-        f"{row['what']}, {row['seconds']:.0f} s where {float(row['limit']):.0f} s are allowed"
+        f"{row['what']}, {row['seconds']:.0f} s where {float(row['limit']):g} s are allowed"
         for row in slow.to_dict("records")
     )
     return f"Longer than its limit: {said}."

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from abbreviations import entries
 from cpmlib.book.markup import Mark, escape, pipe_table
 from dependencies import ROOT, imported_by
+from sphinx_extensions.abbreviations import entries
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from bs4 import BeautifulSoup, NavigableString, Tag
 
 import boxes
-from page_head import CARD
+from sphinx_extensions.page_head import CARD
 
 TEXTS = "search_texts.js"
 PARTS = ("book", "notebooks")

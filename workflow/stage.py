@@ -35,19 +35,7 @@ from sharing import write_beside
 from version import code_version, front_matter, one_line
 
 SITE = BUILD / "site"
-EXTENSIONS = (
-    "abbreviations",
-    "cell_anchors",
-    "chapter_titles",
-    "citation_roles",
-    "code_links",
-    "docstring_template",
-    "not_estimable",
-    "page_head",
-    "unnumbered",
-    "without_thebe",
-)
-"""Extensions of Sphinx in this folder."""
+EXTENSIONS = Path(__file__).with_name("sphinx_extensions")
 LEDGER = "_ledger"
 """End of the name of the page with every printed value."""
 
@@ -191,7 +179,9 @@ def _write_config(description: dict[str, object]) -> None:
     sphinx["code_version"] = code_version()
     # Paths of local extensions are relative to the configuration.
     here = os.path.relpath(ROOT / "workflow", SITE)
-    config["sphinx"]["local_extensions"] = dict.fromkeys(EXTENSIONS, here)
+    names = sorted(path.stem for path in EXTENSIONS.glob("[!_]*.py"))
+    extensions = (f"{EXTENSIONS.name}.{name}" for name in names)
+    config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
     config["html"]["extra_footer"] = f"<p>{html.escape(one_line())}</p>"
     if address := _address():
         config["html"]["baseurl"] = address

@@ -159,7 +159,7 @@ def test_a_number_that_does_not_exist_is_not_estimable():
     from docutils import nodes
     from docutils.utils import new_document
 
-    from not_estimable import name_missing_numbers
+    from sphinx_extensions.not_estimable import name_missing_numbers
 
     document = new_document("page")
     document += nodes.inline("", "nan", classes=["pasted-text"])

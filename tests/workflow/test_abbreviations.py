@@ -10,9 +10,9 @@ import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
 
-import abbreviations
 import library_pages
 from cpmlib.book.captions import read_items
+from sphinx_extensions import abbreviations
 from studies import ROOT
 
 PROGRAMS = {"CODECHECK", "DataLad", "JupyterLab", "NeuroLibre", "QuPath"}

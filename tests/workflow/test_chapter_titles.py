@@ -32,14 +32,14 @@ def test_pages_are_the_same(tmp_path: Path) -> None:
     whole = build(tmp_path / "whole")
     assert all(text in whole["one"] for text in ("Two <em>words</em>", "First", "f()"))
     assert "below/three.html" in whole["two"]
-    assert build(tmp_path / "short", "chapter_titles") == whole
+    assert build(tmp_path / "short", "sphinx_extensions.chapter_titles") == whole
 
 
 def test_contents_are_cut_to_titles_and_chapters(tmp_path: Path) -> None:
     from docutils import nodes
     from sphinx import addnodes
 
-    from chapter_titles import only_title
+    from sphinx_extensions.chapter_titles import only_title
 
     below = nodes.bullet_list("", nodes.list_item("", nodes.paragraph("", "Third")))
     below += nodes.list_item("", addnodes.toctree(entries=[(None, "three")]))

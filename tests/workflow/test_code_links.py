@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
-import code_links
 import library_pages
 import uses
 from cpmlib.book.markup import escape
+from sphinx_extensions import code_links
 from studies import ROOT
 
 SOURCE = """

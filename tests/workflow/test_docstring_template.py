@@ -7,7 +7,7 @@ from numpydoc.docscrape_sphinx import get_doc_object
 
 from cpmlib.mri.volume import Volume
 from cpmlib.statistics import correlation
-from docstring_template import read_docstring
+from sphinx_extensions.docstring_template import read_docstring
 
 OBJECTS = [Volume, *dict(inspect.getmembers(correlation, inspect.isfunction)).values()]
 

@@ -10,8 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 from docutils.core import publish_doctree
 
-import page_head
 import sharing
+from sphinx_extensions import page_head
 
 PAGE = """<html><main role="main"><p>Not the text</p><article><section id="a"><h1>A <a
 class="headerlink" href="#a">#</a></h1><p>x &lt;b&gt; <em>y</em></p><script>var z = 1;</script>

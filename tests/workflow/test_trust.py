@@ -15,9 +15,9 @@ from sphinx import addnodes
 
 import front_page
 import version
-from cell_anchors import name_version
 from cpmlib.book import markup
 from cpmlib.book.captions import item
+from sphinx_extensions.cell_anchors import name_version
 from studies import ROOT
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from docutils import nodes
 from sphinx import addnodes
 
-LIST = Path(__file__).resolve().parents[1] / "book" / "abbreviations.tsv"
+LIST = Path(__file__).resolve().parents[2] / "book" / "abbreviations.tsv"
 GLOSSARY = "book/glossary"
 
 _CLOSED = (

@@ -51,6 +51,13 @@ def test_a_perfect_and_a_constant_prediction():
     assert "not estimable" in error_split([1.0], [1.0])["note"].item()
 
 
+def test_a_shifted_prediction_has_no_line_error():
+    """Its R2 can be a rounding error above 1; the root of what is left is 0, not missing."""
+    y = np.random.default_rng(26).uniform(1000, 6000, 30).round(-1)
+    row = error_split(y + 800, y).iloc[0]
+    assert (row["line_error"], row["bias"]) == pytest.approx((0, -800), abs=1e-3)
+
+
 @settings(max_examples=10)
 @given(seeds)
 def test_held_out_errors_are_those_of_scikit_learn(seed):

@@ -70,7 +70,7 @@ def error_split(predicted: ArrayLike, observed: ArrayLike) -> pd.DataFrame:
         bias_share=bias**2 / rmse**2 if rmse > 0 else np.nan,
         constant=constant,
         skill=1 - rmse**2 / constant**2 if constant > 0 else np.nan,
-        line_error=constant * np.sqrt(max(1 - slope_and_r2(predicted, observed)[1], 0.0))
+        line_error=constant * np.sqrt(np.maximum(1 - slope_and_r2(predicted, observed)[1], 0))
         if varied
         else constant,
     )

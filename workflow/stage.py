@@ -67,6 +67,9 @@ def main() -> int:
     if shown := leaks(built):
         tell(shown)
         return 1
+    # Not before: Jupyter Book puts every script of its source into every page.
+    for path in script_files():
+        shutil.copy(path, built / "_static")
     old, new = SHARED / "html.old", SHARED / "html"
     shutil.rmtree(old, ignore_errors=True)
     if new.exists():
@@ -106,8 +109,6 @@ def _copy_book() -> None:
     for page in (SITE / "book").glob("*.md"):
         page.write_text(with_numbers(page.read_text("utf-8")), encoding="utf-8")
     shutil.copytree(ROOT / "book" / "_static", SITE / "_static", dirs_exist_ok=True)
-    for path in script_files():
-        shutil.copy(path, SITE / "_static")
     shutil.copy(ROOT / "book" / "_toc.yml", SITE / "_toc.yml")
     shutil.copy(BUILD / "graph.svg", SITE / "book" / "graph.svg")
     shutil.copy(ROOT / "CITATION.cff", SITE / "book" / "CITATION.cff")

@@ -38,6 +38,7 @@ def test_page(browser, path, view):
     page.wait_for_timeout(300)  # for what scripts ask for once the page is there
 
     assert errors == []
+    assert not page.evaluate("'Bokeh' in window"), "a large script that only a reader asks for"
     assert outside == [], "a page must not fetch anything from elsewhere"
     # Nothing but boxes that scroll by themselves may be wider than the screen.
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -167,6 +167,7 @@ class Page:
         # Equal figures are equal files: no time in them, no random names.
         with mpl.rc_context({"svg.hashsalt": key}):
             figure.savefig(self._folder() / f"{key}.svg", metadata={"Date": None})
+        figure.set_layout_engine("none")  # found once, and the same in both files
         figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
         self._write_csv(key, data)
         links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]

@@ -134,7 +134,7 @@ def draw_rooms(modules: list[Module], target: Path) -> None:
         for i, room in enumerate(sorted(level)):
             middle[room] = ((i - (len(level) - 1) / 2) * (width + 0.4), row * (height + gap))
     corners = {room: (x - width / 2, y) for room, (x, y) in middle.items()}
-    ends = [(middle[a], (middle[b][0], middle[b][1] + height)) for a, b in graph.edges]
+    ends = [(middle[a], (middle[b][0], middle[b][1] + height)) for a, b in sorted(graph.edges)]
     boxes.draw(ax, corners, (width, height), ends)
     for room, (x, y) in middle.items():
         parts = [m.name.split(".")[2 if room in ROOMS else 1 :] for m in modules if m.room == room]

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from jupyter_book.cli.main import main as jupyter_book
 
 from cpmlib.book import measured
 from cpmlib.book.captions import with_numbers
@@ -42,6 +41,8 @@ LEDGER = "_ledger"
 
 def main() -> int:
     """Do it; return the exit status."""
+    from jupyter_book.cli.main import main as jupyter_book
+
     description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     _copy_book()
     _write_generated_pages()

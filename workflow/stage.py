@@ -55,6 +55,10 @@ def main() -> int:
         print("the book could not be built; see the messages above")
         return status or 1
     printed = read_published(ROOT / "data" / "published-values.tsv")["printed"]
+    for script in (SITE / "notebooks").glob("*_files/*.js"):  # Sphinx knows of no page's own
+        kept = built / script.relative_to(SITE)
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(script, kept)
     _improve_search(built / "searchindex.js", printed)
     if shown := leaks(built):
         tell(shown)

@@ -12,6 +12,7 @@ Vocabulary
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from matplotlib.figure import Figure
 
 from cpmlib.book import markup
 from cpmlib.book.captions import Item, item
+from cpmlib.book.svg import lighter_svg
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.options import AnalysisOptions, ImageOptions
 from cpmlib.study.published import read_published
@@ -132,7 +134,7 @@ class Page:
             "values": {key: _plain(value) for key, value in sorted(values.items())},
             "tables": {name: _records(table) for name, table in tables.items()},
         }
-        self._write("values.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        self.write("values.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def figure(self, key: str, figure: Figure, data: pd.DataFrame, *, more: str = "") -> None:
         """Show a figure with its number, caption and alternative text, and offer its files.
@@ -166,11 +168,13 @@ class Page:
         self._folder().mkdir(parents=True, exist_ok=True)
         # Equal figures are equal files: no time in them, no random names.
         with mpl.rc_context({"svg.hashsalt": key}):
-            figure.savefig(self._folder() / f"{key}.svg", metadata={"Date": None})
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+        self.write(f"{key}.svg", lighter_svg(buffer.getvalue()))
         figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
         self._write_csv(key, data)
-        links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]
-        image, wide = self._link(key, "svg"), figure.get_size_inches()[0] > NARROW
+        links = [(name, self.link(f"{key}.{end}")) for name, end in _FIGURE_FILES]
+        image, wide = self.link(f"{key}.svg"), figure.get_size_inches()[0] > NARROW
         block = markup.figure_block(key, image, caption, listed.alt, links, wide=wide)
         display(Markdown(block))
 
@@ -208,8 +212,8 @@ class Page:
         words = markup.escape_latex(markup.plain(caption))
         one_line = shown.map(lambda cell: " ".join(cell.split()))
         latex = one_line.to_latex(index=False, escape=True, caption=words, label=f"tab:{key}")
-        self._write(f"{key}.tex", latex)
-        links = [(name, self._link(key, end)) for name, end in _TABLE_FILES]
+        self.write(f"{key}.tex", latex)
+        links = [(name, self.link(f"{key}.{end}")) for name, end in _TABLE_FILES]
         if shown.empty:
             columns = list(shown.columns) or [""]
             shown = pd.DataFrame([["none", *[""] * (len(columns) - 1)]], columns=columns)
@@ -228,10 +232,12 @@ class Page:
         assert self.output is not None
         return self.output / f"{self.name}_files"
 
-    def _link(self, key: str, end: str) -> str:
-        return f"{self.name}_files/{key}.{end}"
+    def link(self, name: str) -> str:
+        """Return the place of one of the page's files, from the page."""
+        return f"{self.name}_files/{name}"
 
-    def _write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> None:
+        """Write one of the page's files, where the workflow runs the notebook."""
         self._folder().mkdir(parents=True, exist_ok=True)
         (self._folder() / name).write_text(text, encoding="utf-8", newline="\n")
 
@@ -239,7 +245,7 @@ class Page:
         if self.dataset.label:
             data = data.assign(data_label=self.dataset.label)
         data = markup.without_formulas(data)
-        self._write(f"{key}.csv", data.to_csv(index=False, lineterminator="\n"))
+        self.write(f"{key}.csv", data.to_csv(index=False, lineterminator="\n"))
 
 
 _FIGURE_FILES = (("SVG", "svg"), ("PDF", "pdf"), ("data (CSV)", "csv"))

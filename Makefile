@@ -15,7 +15,7 @@ REST   := r or book or images or browser or slow
 FAST   := not ($(REST))
 PYTEST := $(RUN) -m pytest -q -n 2 --durations=10
 
-.PHONY: book open lab surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark screenshots lock hooks clean help
+.PHONY: book open lab surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark pdf screenshots lock hooks clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ benchmark: $(READY)  ## measure again what the book says of speed (half an hour)
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_perfusion.py
 	$(RUN) benchmarks/bench_cpm.py
 	$(RUN) benchmarks/bench_surrogate.py --out benchmarks/results/surrogate.json --keep data/cohorts.json
+
+pdf: $(READY)  ## after make book: the whole book as build/book.pdf
+	$(RUN) tools/book_pdf.py
 
 screenshots: $(READY)  ## pictures of every page in build/screenshots
 	$(RUN) tools/screenshots.py build/screenshots

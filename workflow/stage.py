@@ -62,6 +62,10 @@ def main() -> int:
         print("the book could not be built; see the messages above")
         return 1
     printed = read_published(ROOT / "data" / "published-values.tsv")["printed"]
+    for script in (SITE / "notebooks").glob("*_files/*.js"):  # Sphinx knows of no page's own
+        kept = built / script.relative_to(SITE)
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(script, kept)
     _improve_search(built / "searchindex.js", printed)
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     write_beside(built, _address(), config["title"], _named(description))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 
 from studies import ROOT
 
@@ -15,11 +19,77 @@ PAGES = sorted(
     p.relative_to(HTML) for d in ("book", "notebooks") for p in (HTML / d).glob("*.html")
 )
 OF_THE_WHOLE = [Path(name) for name in ("genindex.html", "py-modindex.html", "search.html")]
-VIEWS = {"desktop": (1280, 900), "phone": (360, 740)}
+VIEWS = {"desktop": (1440, 900), "phone": (375, 740)}
+THEMES = ("light", "dark")
+THEME_OF_AXE = dict(zip(VIEWS, THEMES, strict=True))
+"""axe takes seconds a page, so that it looks at each theme once and at each width once."""
 
 
 def test_the_book_is_built():
     assert PAGES, "no pages; run make book first"
+
+
+def watch(page) -> list[str]:
+    """Return a list to which all that a page complains of, and asks for elsewhere, is added."""
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    page.on("requestfailed", lambda r: faults.append(f"failed: {r.url}"))
+    page.on(
+        "request",
+        lambda r: (
+            None
+            if r.url.startswith(("file:", "data:", "blob:"))
+            else faults.append(f"foreign: {r.url}")
+        ),
+    )
+    return faults
+
+
+MEGABYTE = 1e6
+HEAVIER = {
+    # Pictures of every patient, whose number the dataset says.
+    Path("notebooks/09_quality_control.html"): 2 * MEGABYTE,
+    # The whole library, so that a browser's search finds a name in it.
+    Path("book/reference.html"): 3 * MEGABYTE,
+}
+"""Pages that may weigh more than one megabyte, or three with viewers, and how much."""
+
+OWN = {p.name for p in (ROOT / "book" / "_static").iterdir()}
+"""What of the folder of static files is not the theme's or MathJax's."""
+
+INDEX = HTML / "searchindex.js"
+"""Which the theme's search loads on every page."""
+
+
+def weight(urls: list[str]) -> int:
+    """Bytes of a page and of what it loaded, without the theme and MathJax."""
+    files = {Path(unquote(urlsplit(url).path)) for url in urls if url.startswith("file:")} - {INDEX}
+    counted = [file for file in files if "_static" not in file.parts or file.name in OWN]
+    return sum(file.stat().st_size for file in counted)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_weight(browser, path):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((HTML / path).as_uri())
+    assert page.locator("img[loading=lazy]").count() == 0, "not all of the page has been loaded"
+    viewers = page.locator(".cpm-viewer").count()
+    assert 0 < weight(asked) < HEAVIER.get(path, (3 if viewers else 1) * MEGABYTE)
+    # The volumes come with a viewer, when a reader comes near.
+    assert not any("viewer" in url for url in asked)
+    page.close()
+
+
+FEW_ALIKE = """() => [...document.querySelectorAll("article dl.py, article .indextable")].slice(20)
+  .forEach(entry => entry.remove())"""
+"""Keep some of the many equally made entries of the reference, at which axe takes minutes."""
+
+SET_THEME = """theme => {
+  for (const key of ["theme", "mode"]) document.documentElement.dataset[key] = theme;
+}"""
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -27,50 +97,109 @@ def test_the_book_is_built():
 def test_page(browser, path, view):
     width, height = VIEWS[view]
     page = browser.new_page(viewport={"width": width, "height": height})
-    errors: list[str] = []
-    outside: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on(
-        "request",
-        lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else outside.append(r.url),
-    )
+    faults = watch(page)
     page.goto((HTML / path).as_uri())
     page.wait_for_timeout(300)  # for what scripts ask for once the page is there
 
-    assert errors == []
     assert not page.evaluate("'Bokeh' in window"), "a large script that only a reader asks for"
-    assert outside == [], "a page must not fetch anything from elsewhere"
-    # Nothing but boxes that scroll by themselves may be wider than the screen.
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for theme in THEMES:
+        page.evaluate(SET_THEME, theme)
+        # Nothing but boxes that scroll by themselves may be wider than the screen.
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, theme
     images = page.locator("article img")
     for i in range(images.count()):
         image = images.nth(i)
         assert image.get_attribute("alt"), image.get_attribute("src")
-        assert image.evaluate("i => i.complete && i.naturalWidth > 0"), image.get_attribute("src")
+        image.scroll_into_view_if_needed()  # those far below load when the reader comes near
+        assert image.evaluate("i => i.decode().then(() => i.naturalWidth > 0)")
     assert page.locator("article .problematic, article .system-message").count() == 0
+    page.evaluate(SET_THEME, THEME_OF_AXE[view])
+    page.evaluate(FEW_ALIKE)
+    assert serious(page) == []
+    assert faults == []
     page.close()
+
+
+def serious(page) -> list[str]:
+    """Return what axe calls serious or critical: the rule, the element, what is wrong."""
+    # It would fetch the style sheets, which a page on a disk may not.
+    options = {"preload": False, "resultTypes": ["violations"]}
+    return [
+        f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+        for rule in Axe().run(page, options=options).response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("<p style='color: #999; background: #fff'>pale</p>", "color-contrast"),
+        ("<img src='data:,'>", "image-alt"),
+        ("<input type='text'>", "label"),
+    ],
+)
+def test_axe_would_find_a_fault(browser, fault, rule):
+    page = browser.new_page()
+    page.set_content(f"<html lang='en'><title>T</title><main><h1>T</h1>{fault}</main></html>")
+    assert {line.split(":")[0] for line in serious(page)} == {rule}
+    page.close()
+
+
+class Links(HTMLParser):
+    """The places of a page that links lead to, and what it leads to or loads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.places: set[str] = {"", "top"}
+        self.targets: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id" or (tag == "a" and name == "name"):
+                self.places.add(value or "")
+            elif name in ("href", "src", "data-src"):
+                self.targets.add(value or "")
+
+
+def test_every_link_and_anchor_leads_somewhere():
+    paths = set(HTML.rglob("*.html")) - set((HTML / "_static").rglob("*.html"))  # of the theme
+    pages = {path: Links(path.read_text("utf-8")) for path in paths}
+    dead = []
+    for path, page in pages.items():
+        for target in page.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            place = unquote(parts.fragment)
+            # The ledger's filter is no place: `#q=0.54`.
+            known = file not in pages or place.startswith("q=") or place in pages[file].places
+            if not (file.is_file() and known):
+                dead.append(f"{path.relative_to(HTML)}: {target}")
+    assert dead == []
 
 
 @pytest.mark.parametrize("path", [p for p in PAGES if p.parts[0] == "notebooks"], ids=str)
-def test_every_figure_and_table_has_a_caption_and_downloads_that_exist(browser, path):
-    page = browser.new_page()
-    page.goto((HTML / path).as_uri())
-    figures = page.locator("article figure")
-    for i in range(figures.count()):
-        assert figures.nth(i).locator("figcaption").inner_text().strip()
+def test_every_figure_and_table_has_a_caption_and_downloads_that_exist(path):
+    article = BeautifulSoup((HTML / path).read_text("utf-8"), "html.parser").article
+    figures = article.select("figure")
+    for figure in figures:
+        assert figure.figcaption.get_text(strip=True)
         # The code above a picture of a lesson is all that there is to it.
         downloads = 0 if "_learn_" in path.stem else 3
-        assert figures.nth(i).locator("a.download").count() == downloads
-    tables = page.locator("article table.cpm-table")
-    for i in range(tables.count()):
-        assert tables.nth(i).locator("caption").text_content().strip()  # folded ones too
-    assert figures.count() + tables.count() > 0
-    assert all(cell.strip() for cell in page.locator("article th").all_text_contents())
-    for link in page.locator("a.download").all():
-        target = (HTML / path).parent / str(link.get_attribute("href"))
+        assert len(figure.select("a.download")) == downloads
+    tables = article.select("table.cpm-table")
+    for table in tables:
+        assert table.caption.get_text(strip=True)
+    assert len(figures) + len(tables) > 0
+    assert all(cell.get_text(strip=True) for cell in article.select("th"))
+    for link in article.select("a.download"):
+        target = (HTML / path).parent / link["href"]
         assert target.resolve().is_file(), target
         assert target.stat().st_size > 0
-    page.close()
 
 
 @pytest.mark.parametrize("width", [360, 1000, 1280, 1920])
@@ -202,7 +331,11 @@ def test_viewers_of_the_cases(browser, view):
         part("home").click()
         assert picture() == first, "home is not where the viewer began"
     assert said == []
-    assert asked == [], "a viewer must not fetch anything"
+    asked = [url for url in asked if not url.endswith("favicon.svg")]
+    # Each asks for its own images, once.
+    folder = (CASES.parent / "07_cases_files").as_uri()
+    assert {url.rpartition("/")[0] for url in asked} == {folder}
+    assert len(set(asked)) == len(asked) == viewers.count()
     page.close()
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from cpmlib.book.markup import escape
 from cpmlib.book.page import Page
-from cpmlib.book.viewer import has_base, viewer_html
+from cpmlib.book.viewer import apart, has_base, viewer_html
 from cpmlib.figures.cases import figure_case_images
 from cpmlib.figures.representative import CaseImages
 from cpmlib.paper.cases import case_title, cases
@@ -57,7 +57,7 @@ def show_cases(page: Page, key: str, pictures: Mapping[str, CaseImages | None]) 
 
 def show_viewers(page: Page, pictures: Mapping[str, CaseImages | None]) -> None:
     """Show a viewer of each case that has anatomical images."""
-    for case in pictures.values():
+    for number, case in enumerate(pictures.values(), 1):
         if case is not None and has_base(case.images):
             viewer = viewer_html(
                 case.name,
@@ -67,6 +67,10 @@ def show_viewers(page: Page, pictures: Mapping[str, CaseImages | None]) -> None:
                 mask=case.images["mask"],
                 diameter=case.diameter,
             )
+            if page.output is not None:
+                name = f"viewer-{number}.js"
+                viewer, script = apart(viewer, page.link(name))
+                page.write(name, script)
             page.html(viewer)
 
 

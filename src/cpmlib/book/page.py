@@ -101,7 +101,7 @@ class Page(Sheet):
             "values": {key: _plain(value) for key, value in sorted(values.items())},
             "tables": {name: _records(table) for name, table in tables.items()},
         }
-        self._write("values.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        self.write("values.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def figure(self, key: str, figure: Figure, data: pd.DataFrame, *, more: str = "") -> None:
         """Show a figure with its number, caption and alternative text, and offer its files.
@@ -136,8 +136,8 @@ class Page(Sheet):
         figure.set_layout_engine("none")  # laid out once, for both
         figure.savefig(self._folder() / f"{key}.pdf", metadata={"CreationDate": None})
         self._write_csv(key, data)
-        links = [(name, self._link(key, end)) for name, end in _FIGURE_FILES]
-        image, wide = self._link(key, "svg"), figure.get_size_inches()[0] > NARROW
+        links = [(name, self.link(f"{key}.{end}")) for name, end in _FIGURE_FILES]
+        image, wide = self.link(f"{key}.svg"), figure.get_size_inches()[0] > NARROW
         block = markup.figure_block(key, image, caption, listed.alt, links, wide=wide)
         display(Markdown(block))
 
@@ -175,8 +175,8 @@ class Page(Sheet):
         words = markup.escape_latex(markup.plain(caption))
         one_line = shown.map(lambda cell: " ".join(cell.split()))
         latex = one_line.to_latex(index=False, escape=True, caption=words, label=f"tab:{key}")
-        self._write(f"{key}.tex", latex)
-        links = [(name, self._link(key, end)) for name, end in _TABLE_FILES]
+        self.write(f"{key}.tex", latex)
+        links = [(name, self.link(f"{key}.{end}")) for name, end in _TABLE_FILES]
         if shown.empty:
             columns = list(shown.columns) or [""]
             shown = pd.DataFrame([["none", *[""] * (len(columns) - 1)]], columns=columns)
@@ -191,15 +191,11 @@ class Page(Sheet):
         said = (f"**{listed.number}.**", listed.caption, more, label)
         return " ".join(part for part in said if part)
 
-    def _write(self, name: str, text: str) -> None:
-        self._folder().mkdir(parents=True, exist_ok=True)
-        (self._folder() / name).write_text(text, encoding="utf-8", newline="\n")
-
     def _write_csv(self, key: str, data: pd.DataFrame) -> None:
         if self.dataset.label:
             data = data.assign(data_label=self.dataset.label)
         data = markup.without_formulas(data)
-        self._write(f"{key}.csv", data.to_csv(index=False, lineterminator="\n"))
+        self.write(f"{key}.csv", data.to_csv(index=False, lineterminator="\n"))
 
 
 _FIGURE_FILES = (("data (CSV)", "csv"), ("SVG", "svg"), ("PDF", "pdf"))

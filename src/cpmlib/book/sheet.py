@@ -6,6 +6,7 @@ when one changes. A chapter's `cpmlib.book.page.Page` adds the dataset that the 
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
 from cpmlib.book import markup
+from cpmlib.book.svg import lighter_svg
 
 OUTPUT = "CPMLIB_OUTPUT"
 """Environment variable that the workflow sets: the folder of results."""
@@ -61,18 +63,25 @@ class Sheet:
             plain = value.item() if hasattr(value, "item") else value
             glue(key, plain, display=False)
 
+    def link(self, name: str) -> str:
+        """Return the place of one of the notebook's files, from its page."""
+        return f"{self.name}_files/{name}"
+
+    def write(self, name: str, text: str) -> None:
+        """Write one of the notebook's files, where the workflow runs it."""
+        self._folder().mkdir(parents=True, exist_ok=True)
+        (self._folder() / name).write_text(text, encoding="utf-8", newline="\n")
+
     def _save_svg(self, key: str, figure: Figure) -> None:
         """Write a figure; equal figures are equal files: no time in them, no random names."""
-        self._folder().mkdir(parents=True, exist_ok=True)
+        buffer = io.StringIO()
         with mpl.rc_context({"svg.hashsalt": key}):
-            figure.savefig(self._folder() / f"{key}.svg", metadata={"Date": None})
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+        self.write(f"{key}.svg", lighter_svg(buffer.getvalue()))
 
     def _folder(self) -> Path:
         assert self.output is not None
         return self.output / f"{self.name}_files"
-
-    def _link(self, key: str, end: str) -> str:
-        return f"{self.name}_files/{key}.{end}"
 
 
 class Lesson(Sheet):
@@ -90,4 +99,4 @@ class Lesson(Sheet):
             return
         self._save_svg(key, figure)
         wide = figure.get_size_inches()[0] > NARROW
-        display(Markdown(markup.figure(key, self._link(key, "svg"), caption, alt, wide=wide)))
+        display(Markdown(markup.figure(key, self.link(f"{key}.svg"), caption, alt, wide=wide)))

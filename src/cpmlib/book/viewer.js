@@ -60,9 +60,19 @@
     return Math.min(most, Math.max(0, value));
   }
 
-  function start(root) {
+  // A file beside the page comes by a script tag, which also works where the page lies on a disk.
+  function read(part, ready, failed) {
+    const source = part.getAttribute("data-source");
+    if (!source) return ready(JSON.parse(part.textContent));
+    const script = document.createElement("script");
+    script.src = source;
+    script.onload = () => ready(window.cpmViewerData[source]);
+    script.onerror = failed;
+    document.head.append(script);
+  }
+
+  function start(root, data) {
     const part = (name) => root.querySelector('[data-part="' + name + '"]');
-    const data = JSON.parse(part("data").textContent);
     const canvas = part("canvas");
     const context = canvas.getContext("2d");
     const small = document.createElement("canvas");
@@ -411,22 +421,30 @@
       root.setAttribute("data-ready", "yes");
     }
 
-    function open() {
-      legend();
-      listen();
-      load().catch(() => {
-        part("values").textContent =
-          "The images cannot be shown: this browser is too old to unpack them.";
-      });
-    }
+    legend();
+    listen();
+    load().catch(() => {
+      part("values").textContent =
+        "The images cannot be shown: this browser is too old to unpack them.";
+    });
+  }
 
-    // Several viewers on a page: each unpacks its images when the reader comes near.
-    if (!window.IntersectionObserver) return open();
+  function open(root) {
+    const part = (name) => root.querySelector('[data-part="' + name + '"]');
+    const missing = () => {
+      part("values").textContent = "The images cannot be shown: their file is not beside the page.";
+    };
+    read(part("data"), (data) => start(root, data), missing);
+  }
+
+  // Several viewers on a page: each asks for its images when the reader comes near.
+  function openWhenNear(root) {
+    if (!window.IntersectionObserver) return open(root);
     const near = new IntersectionObserver(
       (entries) => {
         if (!entries.some((entry) => entry.isIntersecting)) return;
         near.disconnect();
-        open();
+        open(root);
       },
       { rootMargin: "400px" }
     );
@@ -435,6 +453,6 @@
 
   for (const root of document.querySelectorAll(".cpm-viewer:not([data-started])")) {
     root.setAttribute("data-started", "yes");
-    start(root);
+    openWhenNear(root);
   }
 })();

@@ -246,6 +246,36 @@ def viewer_html(
     return _fill((_FOLDER / "viewer.html").read_text(encoding="utf-8"), parts)
 
 
+def apart(viewer: str, source: str) -> tuple[str, str]:
+    r"""Take the images out of a viewer, into a file that it loads when a reader comes near.
+
+    Parameters
+    ----------
+    viewer
+        What `viewer_html` wrote.
+    source
+        The file's place, from the page.
+
+    Returns
+    -------
+    viewer, script
+        The rest, and what to write into the file. A script, since a page on a disk may load
+        scripts, but no data.
+
+    Examples
+    --------
+    >>> apart('<script type="application/json" data-part="data">[1]</script>', "a.js")
+    ... # doctest: +NORMALIZE_WHITESPACE
+    ('<script type="application/json" data-part="data" data-source="a.js"></script>',
+     '(window.cpmViewerData ||= {})["a.js"] = [1];\n')
+    """
+    start = '<script type="application/json" data-part="data"'
+    before, _, rest = viewer.partition(f"{start}>")
+    data, _, after = rest.partition("</script>")
+    named = f'{before}{start} data-source="{html.escape(source)}"></script>{after}'
+    return named, f"(window.cpmViewerData ||= {{}})[{safe_json(source)}] = {data};\n"
+
+
 def _content(
     present: Mapping[str, nib.Nifti1Image],
     brain: nib.Nifti1Image,

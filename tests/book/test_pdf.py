@@ -1,0 +1,59 @@
+"""The book on paper: all of it as one PDF, and a page as the browser prints it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from book_pdf import HTML, contents, read, write_pdf
+
+pytestmark = pytest.mark.browser
+
+NAMES = [name for _, names in contents() for name in names]
+
+
+def in_pdf(text: str) -> bytes:
+    """A text as Chromium writes it into a PDF: plain if it can be, else as UTF-16."""
+    if text.isascii():
+        for character in "\\()":
+            text = text.replace(character, f"\\{character}")
+        return f"({text})".encode()
+    return b"<FEFF" + text.encode("utf-16-be").hex().upper().encode() + b">"
+
+
+@pytest.fixture(scope="module")
+def book(browser, tmp_path_factory) -> bytes:
+    target = tmp_path_factory.mktemp("pdf") / "book.pdf"
+    write_pdf(browser, target)
+    return target.read_bytes()
+
+
+def test_the_pdf_has_every_figure_and_a_picture_of_every_viewer(book):
+    articles = [read(name).article for name in NAMES]
+    pictures = sum(len(article.select("img, .cpm-viewer")) for article in articles)
+    assert pictures > 0
+    # Each with its alternative text, which nothing else has.
+    assert book.count(b"/Alt ") == pictures
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pdf_has_the_chapter(book, name):
+    heading = read(name).article.h1
+    heading.select_one("a.headerlink").decompose()
+    # The beginning: Chromium joins the lines of a long heading without a space.
+    assert b"/Title " + in_pdf(heading.get_text()[:20])[:-1] in book
+
+
+def test_links_lead_from_page_to_page_of_the_pdf(book):
+    assert book.count(b"/Subtype /Link") > len(NAMES)
+    assert b"file:///" not in book
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if Path(name).parent.name == "notebooks"])
+def test_a_printed_page_has_its_figures(browser, name):
+    page = browser.new_page()
+    page.goto((HTML / f"{name}.html").as_uri())
+    images = page.locator("article img").count()
+    assert page.pdf(tagged=True).count(b"/Alt ") == images
+    page.close()

@@ -20,9 +20,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from cpmlib.book import measured
 from cpmlib.book.captions import with_numbers
-from cpmlib.book.markup import anchor_of, escape, pipe_table, typeset
+from cpmlib.book.markup import escape, pipe_table, typeset
 from cpmlib.book.widgets import script_files
 from cpmlib.study import schemas
 from cpmlib.study.published import read_published
@@ -30,13 +29,13 @@ from dependencies import BUILD, ROOT, SHARED, library_files, notebook_names
 from front_page import MARK, picture
 from leaks import leaks, tell
 from library_pages import write_pages
+from measurements import write_measurements
+from search_index import improve
 from sharing import write_beside
 from version import code_version, front_matter, one_line
 
 SITE = BUILD / "site"
 EXTENSIONS = Path(__file__).with_name("sphinx_extensions")
-LEDGER = "_ledger"
-"""End of the name of the page with every printed value."""
 
 
 def main() -> int:
@@ -47,7 +46,7 @@ def main() -> int:
     _copy_book()
     _write_generated_pages()
     write_pages(SITE / "book")
-    _write_measurements()
+    write_measurements(SITE / "book")
     _write_config(description)
     target = BUILD / "sphinx"
     shutil.rmtree(target, ignore_errors=True)
@@ -61,12 +60,12 @@ def main() -> int:
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")
         return 1
-    printed = read_published(ROOT / "data" / "published-values.tsv")["printed"]
     for script in (SITE / "notebooks").glob("*_files/*.js"):  # Sphinx knows of no page's own
         kept = built / script.relative_to(SITE)
         kept.parent.mkdir(exist_ok=True)
         shutil.copy(script, kept)
-    _improve_search(built / "searchindex.js", printed)
+    printed = read_published(ROOT / "data" / "published-values.tsv")["printed"]
+    improve(built / "searchindex.js", printed)
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     write_beside(built, _address(), config["title"], _named(description))
     if shown := leaks(built):
@@ -82,28 +81,6 @@ def main() -> int:
     built.rename(new)
     shutil.rmtree(old, ignore_errors=True)
     return 0
-
-
-def _improve_search(index: Path, printed: pd.Series) -> None:
-    """Escape what the page of search shows as HTML, and let it find printed values.
-
-    Sphinx keeps titles and captions as text, and looks for no number, but for one in a title.
-    """
-    start, content, end = re.fullmatch(
-        r"(Search\.setIndex\()(.*)(\);?\s*)", index.read_text("utf-8"), re.DOTALL
-    ).groups()  # type: ignore[union-attr]
-    found = json.loads(content)
-    for page, name in enumerate(found["docnames"]):
-        if not name.endswith(LEDGER):
-            continue
-        for text, ids in printed.groupby(printed.str.lstrip("<>")).groups.items():
-            # One row, or the filter of the page with the rows that there are.
-            place = anchor_of(ids[0]) if len(ids) == 1 else f"q={text}"
-            found["alltitles"].setdefault(text, []).append([page, place])
-    for part in ("alltitles", "indexentries"):
-        found[part] = {html.escape(text): places for text, places in found[part].items()}
-    text = json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    index.write_text(start + text + end, encoding="utf-8")
 
 
 def _copy_book() -> None:
@@ -145,29 +122,6 @@ def _write_generated_pages() -> None:
     )
     heading = "\n## What each notebook needs\n\nRead from the imports, as the workflow does.\n\n"
     page.write_text(page.read_text("utf-8") + heading + pipe_table(needs) + "\n", encoding="utf-8")
-
-
-def _write_measurements() -> None:
-    """Show the committed measurements: of speed, and how near each leakage correction comes."""
-    names = ("statistics", "cpm", "roi", "perfusion", "book")
-    folder = ROOT / "benchmarks" / "results"
-    read = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in names}
-    page = SITE / "book" / "speed.md"
-    parts = [page.read_text("utf-8"), "## Statistics\n"]
-    parts += [pipe_table(measured.statistics_speed(read["statistics"])), "\n## Images\n"]
-    parts += [pipe_table(measured.image_speed(read["cpm"], read["roi"], read["perfusion"]))]
-    book = pd.DataFrame(read["book"]["rows"])
-    parts += [
-        "\n## Building the book\n",
-        measured.over_limit(book),
-        "",
-        pipe_table(book.astype(str)),
-        "",
-    ]
-    page.write_text("\n".join(parts), encoding="utf-8")
-    page = SITE / "book" / "decisions.md"
-    table = pipe_table(measured.leakage_accuracy(read["perfusion"]))
-    page.write_text(f"{page.read_text('utf-8').rstrip()}\n\n{table}\n", encoding="utf-8")
 
 
 def _modules(script: str) -> str:

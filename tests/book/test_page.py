@@ -133,7 +133,7 @@ def test_no_cell_of_a_download_is_a_formula(page, tmp_path, start):
 
 
 def test_search_finds_printed_values_and_its_titles_are_no_markup(tmp_path):
-    from stage import _improve_search
+    from search_index import improve
 
     index = tmp_path / "searchindex.js"
     hostile = "<img src=x onerror=alert(1)> & more"
@@ -141,7 +141,7 @@ def test_search_finds_printed_values_and_its_titles_are_no_markup(tmp_path):
     more = {"titles": ["A"], "docnames": ["notebooks/12_ledger"]}
     index.write_text(f"Search.setIndex({json.dumps(found | more)})")
     printed = pd.Series({"a.b": "0.41", "c.d_P": ">0.05", "e": "0.05"})
-    _improve_search(index, printed)
+    improve(index, printed)
     text = index.read_text().removeprefix("Search.setIndex(").removesuffix(")")
     safe = "&lt;img src=x onerror=alert(1)&gt; &amp; more"
     assert json.loads(text) == {

@@ -21,12 +21,12 @@ def write_measurements(book: Path) -> None:
     parts = [page.read_text("utf-8"), "## Statistics\n"]
     parts += [pipe_table(measured.statistics_speed(read["statistics"])), "\n## Images\n"]
     parts += [pipe_table(measured.image_speed(read["cpm"], read["roi"], read["perfusion"]))]
-    book = pd.DataFrame(read["book"]["rows"])
+    builds = pd.DataFrame(read["book"]["rows"])
     parts += [
         "\n## Building the book\n",
-        measured.over_limit(book),
+        measured.over_limit(builds),
         "",
-        pipe_table(book.astype(str)),
+        pipe_table(builds.astype(str)),
         "",
     ]
     page.write_text("\n".join(parts), encoding="utf-8")

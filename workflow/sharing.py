@@ -9,7 +9,6 @@ from xml.sax.saxutils import escape
 
 from bs4 import BeautifulSoup, NavigableString, Tag
 
-import boxes
 from sphinx_extensions.page_head import CARD
 
 TEXTS = "search_texts.js"
@@ -70,6 +69,8 @@ def sitemap(names: list[str], url: str) -> str:
 
 def draw_card(target: Path, title: str, shown: str) -> None:
     """Draw the title of the book and its dataset, with the label, for previews of links."""
+    import boxes  # matplotlib, for the few books that have an address
+
     figure, ax = boxes.blank(*_SIZE)
     texts = ((title, 0.72, 34, "#1b1f3b"), (f"Dataset: {shown}", 0.2, 22, "#b00020"))
     for text, height, size, colour in texts:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.linear_model import LinearRegression
@@ -110,6 +110,7 @@ def test_adjusted_p_values_are_those_of_r():
 
 @settings(max_examples=20)
 @given(seeds)
+@example(5441)  # the few patients drawn put both predictors in one order
 def test_simulated_studies_are_tested_as_real_ones(seed):
     """One study each time, drawn with the same numbers, and tested sample by sample."""
     rng = np.random.default_rng(seed)

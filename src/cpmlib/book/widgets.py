@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpmlib.book.markup import safe_json
-from cpmlib.book.page import Page
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
+
+    from cpmlib.book.page import Page
 
 HEIGHT = 340
 """Of a plot, in pixels; its width is the page's."""

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cpmlib.statistics.meng import align_signs, fisher_z_difference
+from cpmlib.statistics.meng import PERFECT, align_signs, fisher_z_difference
 from cpmlib.statistics.one_per_patient import rank_kernel
 from cpmlib.statistics.results import CONFIDENCE, MINIMUM_GROUP, remove_missing
 
@@ -96,9 +96,11 @@ def _share_significant(
     signs = align_signs(r1, r2)
     with np.errstate(divide="ignore", invalid="ignore"):
         # With n = 4 the error is that of n - 3 = 1 sample.
-        parts = fisher_z_difference(signs[0] * r1, signs[1] * r2, signs[0] * signs[1] * rx, 4)
+        aligned = signs[0] * r1, signs[1] * r2, signs[0] * signs[1] * rx
+        parts = fisher_z_difference(*aligned, 4)
         z = parts[0] / parts[1] * np.sqrt(total - 3)
-    return float((np.abs(z) > stats.norm.isf((1 - CONFIDENCE) / 2)).mean())
+    tested = np.max(aligned, axis=0) < PERFECT
+    return float((tested & (np.abs(z) > stats.norm.isf((1 - CONFIDENCE) / 2))).mean())
 
 
 def _weighted_correlations(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

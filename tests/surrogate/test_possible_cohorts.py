@@ -27,7 +27,7 @@ CHEAPEST = 12
 
 def test_cohorts_are_kept_with_the_recipe_of_the_default_one():
     kept = read_cohorts(KEPT)
-    assert len(kept.cohorts) >= 8
+    assert len(kept.cohorts) == 20
     assert kept.version == cpmlib.__version__
     recipe = Recipe.read(RECIPE)
     assert dataclasses.replace(kept.recipe, seed=recipe.seed) == recipe

@@ -36,6 +36,7 @@ def set_cell(path: Path, row: int, column: str, value: str) -> None:
 PARTS = [
     "_config.yml",
     "CITATION.cff",
+    "requirements.lock",
     "benchmarks",
     "book",
     "data",

@@ -1,6 +1,6 @@
 // A browser lets no page that was opened from a file fetch another one, which the page of search
 // does for each page that it found. A script may be loaded; this one brings the text of all.
-if (location.protocol === "file:") {
+if (location.protocol === "file:" && location.pathname.endsWith("/search.html")) {
   const folder = new URL(".", location.href).href;
   const ready = new Promise((done, failed) => {
     const script = document.createElement("script");

@@ -124,10 +124,10 @@ OTHERWISE = {
     "rout-5": far_pair,
     # 24_learn_two_correlations
     "two-1": lambda: np.log(2),
-    "two-2": lambda: np.log((1.6 / 0.4) / (1.4 / 0.6)) / 2 * np.sqrt(15),
-    "two-3": lambda: [meng(0.6, 0.4, rx, 33) for rx in (0, 0.5, 0.9)],
-    "two-4": lambda: meng(0.41, 0.37, 0.5, 33),
-    "two-5": lambda: np.floor(3 + 30 * (special.ndtri(0.975) / meng(0.41, 0.37, 0.5, 33)) ** 2) + 1,
+    "two-2": lambda: np.log((1.6 / 0.4) / (1.4 / 0.6)) / 2 * np.sqrt(31 / 2),
+    "two-3": lambda: [meng(0.6, 0.4, rx, 34) for rx in (0, 0.5, 0.9)],
+    "two-4": lambda: meng(0.41, 0.37, 0.5, 34),
+    "two-5": lambda: np.floor(3 + 31 * (special.ndtri(0.975) / meng(0.41, 0.37, 0.5, 34)) ** 2) + 1,
 }
 
 

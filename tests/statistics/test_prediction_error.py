@@ -15,9 +15,10 @@ from sklearn.metrics import mean_squared_error, r2_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
 from cpmlib.paper.map_quality.patients import multiplicity
+from cpmlib.statistics.correlation import correlation_matrix
 from cpmlib.statistics.held_out import compare_errors, held_out_errors
 from cpmlib.statistics.influence import cooks_distance
-from cpmlib.statistics.meng import compare_strength
+from cpmlib.statistics.meng import compare_strength, fisher_z_difference
 from cpmlib.statistics.mixed_model import mixed_model_effect
 from cpmlib.statistics.power import _share_significant, power_of_comparison
 from cpmlib.statistics.prediction_error import error_split
@@ -144,6 +145,42 @@ def test_power_rises_with_patients_and_a_right_test_keeps_its_size():
     assert weak["n_patients"].tolist() == [80, 160, 320]
     # One sample a patient, about equally strong predictors: .05, with a standard error of .008
     assert weak["size"].between(0.02, 0.08).all()
+
+
+def draw(rng, shape, icc, first, second):
+    """Outcome and two predictors, (..., patients, samples), of a normal model with a known truth."""
+    level, own = rng.normal(size=(3, *shape[:-1], 1)), rng.normal(size=(3, *shape))
+    y, *noise = np.sqrt(icc) * level + np.sqrt(1 - icc) * own
+    return y, *(r * y + np.sqrt(1 - r**2) * e for r, e in zip((first, second), noise, strict=True))
+
+
+def fresh_size(icc, r, samples):
+    """Size of Meng's test in 4000 studies of 60 samples that are drawn anew (standard error .005)."""
+    drawn = draw(np.random.default_rng(6), (4000, 60 // samples, samples), icc, r, r)
+    ranks = np.stack([stats.rankdata(v.reshape(4000, 60), axis=1) for v in drawn], axis=1)
+    found = correlation_matrix(ranks)
+    difference, error = fisher_z_difference(found[:, 0, 1], found[:, 0, 2], found[:, 1, 2], 60)
+    return np.mean(np.abs(difference / error) > 1.96)
+
+
+@pytest.mark.parametrize(
+    ("icc", "first", "second", "samples"),
+    [(0, 0.5, 0.5, 1), (0, 0.7, 0.2, 1), (0, 0.7, 0.2, 3), (0.6, 0.5, 0.5, 3), (0.6, 0.7, 0.2, 3)],
+)
+def test_the_size_is_that_in_studies_drawn_anew(icc, first, second, samples):
+    """Mean over 60 cohorts: right where the test is, and above .05 where patients mislead it."""
+    rng, sizes = np.random.default_rng(7), []
+    for _ in range(60):
+        cohort = (v.ravel() for v in draw(rng, (60 // samples, samples), icc, first, second))
+        patient = np.repeat(np.arange(60 // samples), samples)
+        found = power_of_comparison(
+            *cohort, patient, n_simulations=100, most_patients=60 // samples, rng=rng
+        )
+        sizes.append(found["size"].iloc[0])
+    fresh = fresh_size(icc, (first + second) / 2, samples)
+    assert (fresh > 0.1) == (icc > 0)
+    # Standard errors of the mean are .004 to .008; few clustered patients give .02 too little
+    assert np.mean(sizes) == pytest.approx(fresh, abs=0.02 if icc == 0 else 0.04)
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 Vocabulary
 ----------
 - *power*: share of simulated studies whose test is significant.
-- *size*: the same share where both predictors are equally strong; .05 if the test is right.
+- *size*: the same share where both predictors are equally strong. It is .05 where what the test
+  assumes holds. Meng's test counts samples: where those of a patient are alike, in the outcome and
+  in the predictors, its size is above .05. That is a fault of the test, and shown, not mended.
 - *simulated study*: patients drawn with replacement from those of the cohort, each with all their
   samples; it takes the cohort for the truth.
 """
@@ -46,7 +48,8 @@ def power_of_comparison(
     -------
     pandas.DataFrame
         ``n_patients``, ``power`` and ``size``; up to the first number with a power of `WANTED`.
-        For the size each patient's two predictors, as ranks, are exchanged with a chance of 1/2.
+        For the size both predictors, as ranks, are made equally strong, and exchanged in each
+        patient with a chance of 1/2. It is an estimate from one cohort: of few patients, rough.
         Without a row where there are fewer than 3 patients.
 
     Examples
@@ -70,7 +73,8 @@ def power_of_comparison(
     # Centred at 0, a rank can take the place of the other predictor's.
     a, b = stats.rankdata(a), stats.rankdata(b)
     count = int(group.max()) + 1
-    exchanged = np.stack([np.append(y, y), np.append(a, b), np.append(b, a)])
+    even, odd = _equally_strong(y, a, b)
+    exchanged = np.stack([np.append(y, y), np.append(even, odd), np.append(odd, even)])
     rows, patients = [], count
     while patients <= most_patients:
         power = _share_significant(np.stack([y, a, b]), group, patients, n_simulations, rng)
@@ -81,6 +85,19 @@ def power_of_comparison(
             break
         patients *= 2
     return pd.DataFrame(rows, columns=columns)
+
+
+def _equally_strong(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+    """Return two predictors' ranks, changed in what they share with the outcome until that is equal.
+
+    Exchanged as they are, the stronger one would be now one, now the other, and the same in all
+    samples of a patient: they would depend on each other, and the size would be too high.
+    """
+    y, a, b = (stats.zscore(v) for v in (y, a, b))
+    r = np.array([(y * a).mean(), (y * b).mean()])
+    keep = np.sqrt((1 - r.mean() ** 2) / np.maximum(1 - r**2, 1e-9))
+    own = [a - r[0] * y, b - r[1] * y]
+    return [stats.rankdata(r.mean() * y + k * v) for k, v in zip(keep, own, strict=True)]
 
 
 def _share_significant(

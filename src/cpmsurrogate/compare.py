@@ -17,10 +17,10 @@ import pandas as pd
 from cpmlib.paper.analysis import regenerate
 from cpmlib.paper.correlations import OUTCOME
 from cpmlib.paper.formatting import format_p
-from cpmlib.paper.map_quality.patients import MEASURED, SIGNIFICANT, clustering, within_and_between
+from cpmlib.paper.map_quality.patients import MEASURED, clustering, within_and_between
 from cpmlib.paper.subsets import GROUPINGS, SUBSETS, with_grade_grouping
 from cpmlib.statistics.descriptives import describe
-from cpmlib.statistics.results import CI_HIGH, CI_LOW, with_interval
+from cpmlib.statistics.results import ALPHA, CI_HIGH, CI_LOW, with_interval
 from cpmlib.study.dataset import Dataset
 from cpmlib.study.options import AnalysisOptions
 from cpmlib.study.published import agreeing, agrees_if_truncated, names_of, parse_printed
@@ -188,7 +188,7 @@ def _left_open(quantity: Quantity, values: pd.Series, printed: str, width: float
     shown = {format_quantity(value, quantity.kind, quantity.digits) for value in values}
     if len(shown) < 2:
         return SAME
-    if quantity.kind == P and (values < SIGNIFICANT).any() and (values >= SIGNIFICANT).any():
+    if quantity.kind == P and (values < ALPHA).any() and (values >= ALPHA).any():
         return BOTH_SIDES
     if quantity.kind in SIGNED and values.min() < 0 < values.max():
         return BOTH_SIGNS

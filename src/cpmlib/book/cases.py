@@ -22,7 +22,7 @@ from cpmlib.book.viewer import apart, has_base, viewer_html
 from cpmlib.figures.cases import figure_case_images
 from cpmlib.figures.representative import CaseImages
 from cpmlib.paper.cases import case_title, cases
-from cpmlib.paper.claims.tests import MIDLINE
+from cpmlib.paper.claims.statements import MIDLINE
 from cpmlib.roi.findings import findings_at, right_of_middle
 from cpmlib.roi.means import EmptySphere, roi_mean
 from cpmlib.study.schemas import SEX

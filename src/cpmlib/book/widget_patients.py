@@ -8,6 +8,7 @@ from cpmlib.book.page import Page
 from cpmlib.book.widgets import button, plot, show_widget, slider
 from cpmlib.figures.style import COLOUR
 from cpmlib.paper.patient_effect import ICCS, N_PATIENTS, SAMPLES_EACH, made_up_parts, p_values
+from cpmlib.statistics.results import ALPHA
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -22,9 +23,6 @@ SEE = (
 LABEL = "Made-up data: no patient was measured"
 SHOWN = 8
 """Data sets whose samples the page carries."""
-
-LEVEL = 0.05
-"""p below which an analysis is said to find an association."""
 
 COLOURS = list(COLOUR.values())[:6]
 
@@ -48,7 +46,7 @@ def show_patients(page: Page) -> None:
             for name in analyses
         },
         "share": {
-            name: [float((part[name] < LEVEL).mean()) for _, part in found.groupby("icc")]
+            name: [float((part[name] < ALPHA).mean()) for _, part in found.groupby("icc")]
             for name in analyses
         },
         "sets": int(found["set"].nunique()),
@@ -75,7 +73,7 @@ def _samples() -> figure:
 def _shares(data: dict[str, Any]) -> figure:
     from bokeh.models.annotations import Span
 
-    title = f"Data sets with p < {LEVEL:g}, of {data['sets']}"
+    title = f"Data sets with p < {ALPHA:g}, of {data['sets']}"
     drawn = plot("ICC", "Share", (-0.05, 0.95), (0, 1), title=title)
     named = {"naive": ("naive", "HGG"), "with_patients": ("mixed model", "CET")}
     for name, (text, colour) in named.items():
@@ -83,7 +81,7 @@ def _shares(data: dict[str, Any]) -> figure:
         style: dict[str, Any] = {"color": COLOUR[colour], "legend_label": text}
         drawn.line(list(ICCS), shares, line_width=2, **style)
         drawn.scatter(list(ICCS), shares, size=6, **style)
-    level = Span(location=LEVEL, dimension="width", line_dash="dashed")
+    level = Span(location=ALPHA, dimension="width", line_dash="dashed")
     drawn.add_layout(level)
     drawn.add_layout(Span(location=0, dimension="height", name="here", line_width=2))
     drawn.legend.location = "top_center"

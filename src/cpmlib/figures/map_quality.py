@@ -20,10 +20,10 @@ from cpmlib.figures.style import (
     write_reason,
 )
 from cpmlib.paper.correlations import OUTCOME, Flagged, line_with_band
-from cpmlib.paper.map_quality.patients import SIGNIFICANT
 from cpmlib.paper.map_quality.quality import KEPT
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS
 from cpmlib.statistics.power import WANTED
+from cpmlib.statistics.results import ALPHA
 
 BIAS, SCATTER = "#D55E00", "#56B4E9"
 DIFFERENCE_LABEL = "H&E − CPM (cells/mm²)"
@@ -182,7 +182,7 @@ def _strip(ax: Axes, y: float, part: pd.DataFrame, statistic: str, colour: str) 
     without = part[~everyone]
     # Spread by their order, not by chance, so that the figure is the same each time
     height = y + 0.22 * np.sin(2.4 * np.arange(len(without)))
-    faces = np.where(without[f"{statistic}_p"] < SIGNIFICANT, colour, "white")
+    faces = np.where(without[f"{statistic}_p"] < ALPHA, colour, "white")
     ax.scatter(
         without[statistic], height, s=14, color=faces, edgecolor=colour, linewidth=0.8, zorder=2
     )
@@ -211,7 +211,7 @@ def figure_power(power: pd.DataFrame) -> Figure:
             )
             ax.plot(part["n_patients"], part["size"], ":", color=colour, linewidth=1)
         ax.axhline(WANTED, color="grey", linewidth=0.8)
-        ax.axhline(SIGNIFICANT, color="grey", linestyle="--", linewidth=0.8)
+        ax.axhline(ALPHA, color="grey", linestyle="--", linewidth=0.8)
         ax.set_xscale("log")
         ax.set_ylim(0, 1)
         ax.set_xlabel("Patients")

@@ -21,6 +21,9 @@ from numpy.typing import ArrayLike
 CONFIDENCE = 0.95
 """Coverage of every interval in the project."""
 
+ALPHA = 0.05
+"""A p below it is significant, as in the paper."""
+
 MINIMUM_GROUP = 3
 """Fewest samples of a group for which a statistic is given."""
 

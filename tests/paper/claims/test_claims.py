@@ -19,7 +19,7 @@ from cpmlib.paper import non_independence
 from cpmlib.paper.analysis import regenerate
 from cpmlib.paper.claims import run as claims
 from cpmlib.paper.claims.conditions import Term, Value, exact_values, less, one_sign
-from cpmlib.paper.claims.tests import CASES, ENHANCES, INCREASED, MIDLINE, STATISTICS
+from cpmlib.paper.claims.statements import CASES, ENHANCES, INCREASED, MIDLINE, STATISTICS
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.options import AnalysisOptions

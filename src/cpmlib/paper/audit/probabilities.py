@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
+from cpmlib.statistics.results import ALPHA
 from cpmlib.study.published import REPRESENTATION_SLACK, PrintedValue
 
 TESTS = ("t", "F", "r", "rho", "r2", "z", "chi2", "U")
-ALPHA = 0.05
 _SMALLEST = 1e-300
 
 

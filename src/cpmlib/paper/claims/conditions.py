@@ -17,11 +17,8 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.paper.claims.names import shown_number
-from cpmlib.statistics.results import CI_HIGH, CI_LOW
+from cpmlib.statistics.results import ALPHA, CI_HIGH, CI_LOW
 from cpmlib.study.published import PrintedValue, parse_printed
-
-ALPHA = 0.05
-"""Significance, as in the paper."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the paper says in words: the verdict on each claim, on a dataset and on what is printed.
 
-``data/claims.tsv`` lists the claims and says their tests in words; `cpmlib.paper.claims.tests` has
+``data/claims.tsv`` lists the claims and says their tests in words; the module `statements` has
 the tests. They read values by their ids in the table of printed values, so that one test decides on
 both.
 
@@ -22,7 +22,7 @@ import pandas as pd
 from cpmlib.paper.cases import QUANTITIES, case_title, cases
 from cpmlib.paper.claims.conditions import Check, Value, Values, exact_values, printed_values
 from cpmlib.paper.claims.names import base_of_p, name_of
-from cpmlib.paper.claims.tests import NOTEBOOK, STATEMENTS
+from cpmlib.paper.claims.statements import NOTEBOOK, STATEMENTS
 from cpmlib.paper.subsets import PREDICTORS, WHERE
 from cpmlib.statistics.results import CI_HIGH, CI_LOW
 from cpmlib.study.delimited import read_tsv
@@ -61,7 +61,7 @@ def read_claims(path: Path) -> pd.DataFrame:
     problems = []
     for row, id in cells["id"].items():
         if id not in STATEMENTS:
-            remedy = "correct the id, or write its test in cpmlib.paper.claims.tests"
+            remedy = "correct the id, or write its test in cpmlib.paper.claims.statements"
             problems.append(Problem(file, id, "a claim with a test", remedy, int(str(row)), "id"))
     for row, id in cells.loc[cells["id"].duplicated(), "id"].items():
         problems.append(

@@ -18,11 +18,9 @@ from cpmlib.paper.subsets import GROUPINGS, PREDICTORS, SUBSETS, WHERE, subset, 
 from cpmlib.statistics.correlation import correlate
 from cpmlib.statistics.group_comparison import mann_whitney
 from cpmlib.statistics.mixed_model import mixed_model_effect
-from cpmlib.statistics.results import not_estimable
+from cpmlib.statistics.results import ALPHA, not_estimable
 from cpmlib.statistics.variance_components import correlation_within, intraclass_correlation
 from cpmlib.study.options import AnalysisOptions
-
-SIGNIFICANT = 0.05
 
 MEASURED = {"cpm": "CPM", "adc": "ADC", OUTCOME: "H&E"}
 
@@ -155,7 +153,7 @@ def say_interactions(table: pd.DataFrame) -> str:
         return "Whether the slope differs between the two groups is not estimable."
     parts = []
     for row in known.to_dict("records"):
-        differ = "differ" if row["p"] < SIGNIFICANT else "cannot be told apart"
+        differ = "differ" if row["p"] < ALPHA else "cannot be told apart"
         parts.append(f"the slopes of {PREDICTORS[row['predictor']]} {differ} ({_p(row['p'])})")
     said = "; ".join(parts) + "."
     return said[0].upper() + said[1:]
@@ -287,7 +285,7 @@ def say_group_tests(table: pd.DataFrame) -> str:
     """Say which differences are significant by sample and no longer so by patient."""
     if table["p_samples"].isna().all():
         return "No group difference is estimable."
-    found = table[table["p_samples"] < SIGNIFICANT]
+    found = table[table["p_samples"] < ALPHA]
     if found.empty:
         return "No group difference is significant even by sample."
     kept: list[str] = []
@@ -295,7 +293,7 @@ def say_group_tests(table: pd.DataFrame) -> str:
     for row in found.to_dict("records"):
         by_patient = [p for p in (row["p_patients"], row["p"]) if not np.isnan(p)]
         name = f"{MEASUREMENTS[row['measurement']]} of {row['groups']}"
-        sure = bool(by_patient) and all(p < SIGNIFICANT for p in by_patient)
+        sure = bool(by_patient) and all(p < ALPHA for p in by_patient)
         (kept if sure else lost).append(name)
     said = f"Group differences that are significant by sample: {len(found)}."
     said += f" So by patient, too: {'; '.join(kept) or 'none'}."
@@ -335,7 +333,7 @@ def _described(row: Mapping[Any, Any]) -> str:
 
 def table_multiplicity(table: pd.DataFrame) -> pd.DataFrame:
     """Lay the tests of `multiplicity` that are significant alone out for the page, all text."""
-    shown = table[table["p"] < SIGNIFICANT]
+    shown = table[table["p"] < ALPHA]
     return pd.DataFrame(
         {
             "Part": shown["part"],
@@ -349,11 +347,11 @@ def table_multiplicity(table: pd.DataFrame) -> pd.DataFrame:
 
 def say_multiplicity(table: pd.DataFrame) -> str:
     """Say how many tests there are, and how many stay significant."""
-    alone, holm, bh = ((table[c] < SIGNIFICANT).sum() for c in ("p", "holm", "bh"))
+    alone, holm, bh = ((table[c] < ALPHA).sum() for c in ("p", "holm", "bh"))
     return (
         f"Of {len(table)} tests {alone} are significant when each is looked at alone, {holm} after "
         f"Holm's and {bh} after Benjamini and Hochberg's adjustment. If no association existed, "
-        f"{SIGNIFICANT * len(table):.1f} of so many tests would be expected to be significant."
+        f"{ALPHA * len(table):.1f} of so many tests would be expected to be significant."
     )
 
 
@@ -365,7 +363,7 @@ def say_within(table: pd.DataFrame) -> str:
         known = rows.dropna(subset="p")
         sure = [
             f"{WHERE[row['subset']]} (r = {row['estimate']:z.2f})"
-            for row in known[known["p"] < SIGNIFICANT].to_dict("records")
+            for row in known[known["p"] < ALPHA].to_dict("records")
         ]
         where = f"significant in {' and '.join(sure) or 'none of the subsets'}"
         parts.append(f"that of {name} is {'not estimable' if known.empty else where}")

@@ -14,7 +14,6 @@ import pandas as pd
 from cpmlib.paper.correlations import OUTCOME, Flagged, flag_outliers, measured
 from cpmlib.paper.formatting import format_estimates
 from cpmlib.paper.hgg import non_enhancing
-from cpmlib.paper.map_quality.patients import SIGNIFICANT
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset
 from cpmlib.statistics.cluster_bootstrap import (
     bca_interval,
@@ -25,7 +24,13 @@ from cpmlib.statistics.correlation import correlate, linear_fit
 from cpmlib.statistics.influence import cooks_distance
 from cpmlib.statistics.power import WANTED, power_of_comparison
 from cpmlib.statistics.resampled_lines import STATISTICS, associations
-from cpmlib.statistics.results import MINIMUM_GROUP, not_estimable, one_row, why_not_estimable
+from cpmlib.statistics.results import (
+    ALPHA,
+    MINIMUM_GROUP,
+    not_estimable,
+    one_row,
+    why_not_estimable,
+)
 from cpmlib.study.options import AnalysisOptions
 
 RESAMPLES = 10_000
@@ -260,7 +265,7 @@ def decisive_patients(table: pd.DataFrame) -> pd.DataFrame:
         everyone, without = _split(part)
         for name in ("slope", "rho"):
             p = everyone[f"{name}_p"]
-            crossing = (without[f"{name}_p"] < SIGNIFICANT) != (p < SIGNIFICANT)
+            crossing = (without[f"{name}_p"] < ALPHA) != (p < ALPHA)
             rows.append(
                 {
                     "subset": key,
@@ -281,7 +286,7 @@ def decisive_patients(table: pd.DataFrame) -> pd.DataFrame:
 
 def say_decisive(table: pd.DataFrame) -> str:
     """Say how many significant results hang on one patient."""
-    significant = table[table["p"] < SIGNIFICANT]
+    significant = table[table["p"] < ALPHA]
     if significant.empty:
         return "None of the slopes and rank correlations of Table 2 is significant here."
     hanging = significant[significant["decisive"] > 0]

@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 
 from cpmlib.paper.specifications.choices import FLIPPED, LINE, SAMPLES
+from cpmlib.statistics.results import ALPHA
 from cpmlib.study.options import AnalysisOptions
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ Vocabulary
 from __future__ import annotations
 
 from cpmlib.paper.claims.conditions import (
-    ALPHA,
     Condition,
     Term,
     associated,
@@ -22,6 +21,7 @@ from cpmlib.paper.claims.conditions import (
     size,
 )
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS
+from cpmlib.statistics.results import ALPHA
 
 ENHANCES = 1.2
 """Tissue enhances (*clearly more than white matter*) if T1 rises after gadolinium by a fifth more

@@ -37,6 +37,9 @@ _WORD = re.compile(r"[^\W_]+")
 _NO_WORDS = re.compile(r"[A-Za-z0-9+/=]{200,}|\.\d+")
 """Images in a page, and decimals of numbers."""
 
+_BETWEEN = bytes(i if i > 127 or chr(i).isalnum() or chr(i) in "-.+/=" else 32 for i in range(256))
+"""Makes a space of each byte that stands in no word, and in nothing of `_NO_WORDS`."""
+
 
 def leaks(pages: Path) -> list[tuple[str, str]]:
     """Return the words of names that pages show, and the page of each."""
@@ -102,8 +105,8 @@ def _own_texts() -> list[Path]:
 
 
 def _words_of(paths: Iterable[Path]) -> set[str]:
-    words: set[str] = set()
-    for path in paths:
-        text = _plain(_NO_WORDS.sub(" ", path.read_text("utf-8", "replace")))
-        words |= set(_PAIR.findall(text)) | set(_WORD.findall(text))
-    return words
+    parts: set[bytes] = set()
+    for path in paths:  # each part once, before anything slower
+        parts |= {*path.read_bytes().translate(_BETWEEN).split()}
+    text = _plain(_NO_WORDS.sub(" ", b" ".join(parts).decode("utf-8", "replace")))
+    return {*_PAIR.findall(text), *_WORD.findall(text)}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import textwrap
+from html.parser import HTMLParser
 from pathlib import Path
 from xml.sax.saxutils import escape
-
-from bs4 import BeautifulSoup, NavigableString, Tag
 
 from sphinx_extensions.page_head import CARD
 
@@ -41,23 +40,45 @@ def write_beside(pages: Path, url: str, title: str, shown: str) -> None:
 
 def page_text(page: str) -> str:
     """Return the words of a page as the search reads them: sections with their names, and text."""
-    main = BeautifulSoup(page, "html.parser").find("article")
-    for part in main.select(", ".join((*_SILENT, ".headerlink"))) if main else ():
-        part.decompose()
-    return f'<div role="main">{_words(main)}</div>' if isinstance(main, Tag) else ""
+    words = _Article(page).words
+    return f'<div role="main">{words}</div>' if words else ""
 
 
-def _words(node: Tag) -> str:
-    parts = []
-    for child in node.children:
-        if isinstance(child, Tag):
-            words = _words(child)
-            if child.name == "section" and child.get("id"):
-                words = f'<section id="{escape(str(child["id"]))}">{words}</section>'
-            parts.append(words)
-        elif type(child) is NavigableString:
-            parts.append(escape(" ".join(child.split())))
-    return " ".join(part for part in parts if part)
+class _Article(HTMLParser):
+    """The words of a page's article; a tree of the whole page takes five times as long."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words = ""
+        self._open: list[tuple[str, list[str]]] = []  # article and sections: their ids and words
+        self._silent: list[str] = []  # a tag that is not read, as often as it is open
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if self._silent:
+            self._silent += [tag] * (tag == self._silent[0])
+        elif (tag == "section" and self._open) or (tag == "article" and not self.words):
+            self._open.append((given.get("id") or "", []))
+        elif tag in _SILENT or "headerlink" in (given.get("class") or "").split():
+            self._silent = [tag]
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._silent:
+            self._silent = self._silent[tag == self._silent[0] :]
+        elif tag in ("article", "section") and self._open:
+            name, parts = self._open.pop()
+            words = " ".join(parts)
+            if not self._open:
+                self.words = words
+            elif name or words:
+                words = f'<section id="{escape(name)}">{words}</section>' if name else words
+                self._open[-1][1].append(words)
+
+    def handle_data(self, data: str) -> None:
+        if self._open and not self._silent and (words := data.split()):
+            self._open[-1][1].append(escape(" ".join(words)))
 
 
 def sitemap(names: list[str], url: str) -> str:

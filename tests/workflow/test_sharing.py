@@ -14,7 +14,8 @@ import sharing
 from sphinx_extensions import page_head
 
 PAGE = """<html><main role="main"><p>Not the text</p><article><section id="a"><h1>A <a
-class="headerlink" href="#a">#</a></h1><p>x &lt;b&gt; <em>y</em></p><script>var z = 1;</script>
+class="headerlink" href="#a">#</a></h1><p>x &lt;b&gt;<br> <em>y</em></p>
+<svg><svg/>drawn</svg><script>var z = 1;</script>
 <section id="a-1"><p>deep</p></section></section></article></main></html>"""
 
 

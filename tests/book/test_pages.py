@@ -100,6 +100,8 @@ def test_page(browser, path, view):
     faults = watch(page)
     page.goto((HTML / path).as_uri())
     page.wait_for_timeout(300)  # for what scripts ask for once the page is there
+    # A colour on its way to that of another theme is not what a reader sees.
+    page.add_style_tag(content="* { transition: none !important; }")
 
     assert not page.evaluate("'Bokeh' in window"), "a large script that only a reader asks for"
     for theme in THEMES:

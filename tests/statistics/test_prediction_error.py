@@ -148,14 +148,14 @@ def test_power_rises_with_patients_and_a_right_test_keeps_its_size():
 
 
 def draw(rng, shape, icc, first, second):
-    """Outcome and two predictors, (..., patients, samples), of a normal model with a known truth."""
+    """Outcome and two predictors, (..., patients, samples), of a known normal model."""
     level, own = rng.normal(size=(3, *shape[:-1], 1)), rng.normal(size=(3, *shape))
     y, *noise = np.sqrt(icc) * level + np.sqrt(1 - icc) * own
     return y, *(r * y + np.sqrt(1 - r**2) * e for r, e in zip((first, second), noise, strict=True))
 
 
 def fresh_size(icc, r, samples):
-    """Size of Meng's test in 4000 studies of 60 samples that are drawn anew (standard error .005)."""
+    """Size of Meng's test in 4000 studies of 60 samples, each drawn anew (standard error .005)."""
     drawn = draw(np.random.default_rng(6), (4000, 60 // samples, samples), icc, r, r)
     ranks = np.stack([stats.rankdata(v.reshape(4000, 60), axis=1) for v in drawn], axis=1)
     found = correlation_matrix(ranks)

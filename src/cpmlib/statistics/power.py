@@ -88,7 +88,7 @@ def power_of_comparison(
 
 
 def _equally_strong(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
-    """Return two predictors' ranks, changed in what they share with the outcome until that is equal.
+    """Return two predictors' ranks, changed until they share equally much with the outcome.
 
     Exchanged as they are, the stronger one would be now one, now the other, and the same in all
     samples of a patient: they would depend on each other, and the size would be too high.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from itertools import combinations
 
+import jupytext
 import numpy as np
 import pandas as pd
 import pingouin
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.metrics import r2_score
 
 from cpmlib.book.exercises import EXERCISES, check, read_exercises
 from studies import ROOT
@@ -73,6 +76,19 @@ def test_a_leak_is_counted():
     assert held.count({0, 1, 2}) / len(held) == pytest.approx(stats.hypergeom(5, 2, 2).pmf(2))
 
 
+def test_the_skill_in_other_tissue_is_the_r2_score():
+    """Of a forest grown anew, on the lesson's made-up tissue drawn by its own recipe."""
+    names = {}
+    cells = jupytext.read(ROOT / "notebooks" / "27_learn_domain.md").cells
+    recipe = next(c.source for c in cells if "def tissue" in c.source)
+    exec(recipe[recipe.index("def tissue") : recipe.index("with figure_style")], {"np": np}, names)
+    features, density, patient = names["untreated"]
+    known = patient < 20
+    forest = RandomForestRegressor(50, random_state=0).fit(features[known], density[known])
+    there, counted, _ = names["recurrent"]
+    check("domain-4", r2_score(counted, forest.predict(there)))
+
+
 def test_p_of_a_correlation_is_that_of_its_exact_distribution():
     """Without association r, scaled to 0..1, has a beta distribution."""
     n = np.arange(10, 61)
@@ -82,6 +98,12 @@ def test_p_of_a_correlation_is_that_of_its_exact_distribution():
 
 def test_the_interval_is_pingouins():
     check("claims-3", pingouin.compute_esci(stat=-0.18, nx=32, eftype="r", decimals=4)[0])
+
+
+def test_the_difference_of_two_groups_is_a_normal_one():
+    """Of Fisher's z as half the logarithm of a ratio."""
+    one, other = (np.log((1 + r) / (1 - r)) / 2 for r in (-0.37, -0.18))
+    check("claims-4", 2 * stats.norm(0, np.hypot(31**-0.5, 29**-0.5)).sf(abs(one - other)))
 
 
 def test_power_is_pingouins():

@@ -15,7 +15,7 @@ from cpmlib.book.captions import read_items
 from sphinx_extensions import abbreviations
 from studies import ROOT
 
-PROGRAMS = {"CODECHECK", "DataLad", "JupyterLab", "NeuroLibre", "QuPath"}
+PROGRAMS = {"CODECHECK", "DataLad", "JupyterLab", "NeuroLibre", "NumPy", "QuPath"}
 PARTS = {"P68", "UTF"}
 """A symbol that is explained beside its formula, and a part of UTF-8."""
 OF_EXAMPLES = {"P01", "S01"}

@@ -7,13 +7,15 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from scipy import stats
 
+from cpmlib.book import widget_sphere
 from cpmlib.book.page import Page
 from cpmlib.book.widget_drag import show_drag
 from cpmlib.book.widget_draws import SHOWN, show_draws
@@ -22,6 +24,7 @@ from cpmlib.book.widget_patients import show_patients
 from cpmlib.book.widgets import script_files
 from cpmlib.paper import correlations, non_independence, patient_effect
 from cpmlib.paper.cases import cases
+from cpmlib.roi.means import roi_mean
 from cpmlib.statistics.correlation import correlate, linear_fit
 from cpmlib.statistics.mixed_model import mixed_model_slope
 from cpmlib.statistics.rout import rout_line
@@ -77,7 +80,44 @@ def patients() -> str:
     return page.parts[0]
 
 
-WIDGETS = {"drag": drag, "linked": linked, "draws": draws, "patients": patients}
+class Head:
+    """Images of the first case's patient: CPM rises to the left, ADC to the front, inside a mask.
+
+    They stand in for `StudyImages`; without a build, and the same for every machine.
+    """
+
+    def __init__(self, samples, kinds=("CPM", "ADC", "mask"), patients=None) -> None:
+        first = cases(samples).iloc[0]
+        self.target = first[["target_x", "target_y", "target_z"]].to_numpy(float)
+        self.patients = [first["participant_id"]] if patients is None else patients
+        x, y, z = np.indices((41, 41, 41)) - 20.0
+        made = {"CPM": 1000 - 20 * x, "ADC": 900 + 10 * y, "mask": (abs(x) < 8.5) & (z < 99)}
+        affine = np.eye(4)
+        affine[:3, 3] = self.target - 20
+        self.made = {k: nib.Nifti1Image(made[k].astype(np.float32), affine) for k in kinds}
+
+    def image(self, who, kind):
+        assert who in self.patients
+        return self.made.get(kind)
+
+
+def sphere(images=Head, change=lambda samples: samples, **options) -> str:
+    page = Shown()
+    page.dataset = replace(page.dataset, samples=change(page.samples))
+    page.image_options = replace(page.image_options, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(widget_sphere, "StudyImages", lambda _: images(Shown().samples))
+        widget_sphere.show_sphere(page)
+    return page.parts[0]
+
+
+WIDGETS = {
+    "drag": drag,
+    "linked": linked,
+    "draws": draws,
+    "patients": patients,
+    "sphere": sphere,
+}
 
 
 @pytest.mark.parametrize("kind", WIDGETS)
@@ -409,6 +449,109 @@ def test_naive_analyses_find_too_much_where_samples_of_a_patient_resemble_each_o
     assert share["naive"][0] <= 0.12
     assert max(share["with_patients"]) <= 0.12
     assert share["naive"][-1] > 0.2
+
+
+def test_a_sphere_on_a_ramp_has_the_value_of_its_middle():
+    """Whatever its size and weighting: a sphere is symmetrical; so the shifts go the right way."""
+    found = data_of(sphere(partial(Head, kinds=("CPM", "ADC"))))
+    shifts, maps = np.array(found["shifts"]), found["maps"]
+    for weighting in ("voxel-centre", "partial-volume"):
+        cpm, adc = (maps[key]["values"][weighting] for key in ("cpm", "adc"))
+        size = len(found["diameters"])
+        np.testing.assert_allclose(cpm["left"], np.tile(1000 + 20 * shifts, (size, 1)), atol=1e-3)
+        np.testing.assert_allclose(adc["front"], np.tile(900 + 10 * shifts, (size, 1)), atol=1e-3)
+        np.testing.assert_allclose(cpm["front"], 1000, atol=1e-3)
+    parts = np.array(maps["cpm"]["parts"]["partial-volume"]["left"])
+    assert (parts == 1).all()
+
+
+def test_a_sphere_that_leaves_the_brain_has_no_value():
+    found = data_of(sphere())
+    values = np.array(found["maps"]["cpm"]["values"]["voxel-centre"]["left"][0], float)
+    parts = np.array(found["maps"]["cpm"]["parts"]["voxel-centre"]["left"][0])
+    shifts = np.array(found["shifts"])
+    # Of 3 mm about a voxel's centre: its neighbours, and the brain ends at 8 voxels.
+    assert (np.isnan(values) == (abs(shifts) > 9)).all()
+    assert ((parts == 1) == (abs(shifts) <= 7)).all()
+    assert ((parts == 0) == np.isnan(values)).all()
+
+
+def test_a_sphere_needs_a_map_and_a_target():
+    for text in (
+        sphere(partial(Head, kinds=("mask",))),
+        sphere(partial(Head, patients=[])),
+        sphere(change=lambda samples: samples.assign(target_x=np.nan)),
+        sphere(change=lambda samples: samples.assign(cpm=np.nan, adc=np.nan)),
+    ):
+        assert "not shown, since the dataset has no map with a target" in text
+        assert "<script" not in text
+    alone = data_of(sphere(change=lambda samples: samples.assign(cpm=np.nan)))
+    assert set(alone["maps"]) == {"adc"}
+    mine = data_of(sphere(roi_diameter=4.5, roi_weighting="partial-volume"))
+    assert mine["diameters"][mine["start"]["diameter"]] == 4.5
+    assert mine["start"]["weighting"] == "partial-volume"
+
+
+@pytest.mark.browser
+def test_a_sphere_moves_and_its_value_is_the_library_s(browser, site):
+    reader = Reader(browser, site, "sphere", viewport={"width": 1280, "height": 900})
+    head = Head(Shown().samples)
+    images = head.made["CPM"], head.made["ADC"]
+
+    def told() -> list[str]:
+        return reader.page.locator(".cpmw-read tr").nth(1).locator("td").all_inner_texts()
+
+    def at(image, place, diameter, weighting) -> str:
+        value = roi_mean(image, head.target + place, diameter, weighting, head.made["mask"]).mean
+        return f"{value:.0f}"
+
+    usual = at(images[0], [0, 0, 0], 5, "voxel-centre")
+    assert told()[0].split()[0] == usual
+    reader.part("shift").focus()
+    for _ in range(7):
+        reader.page.keyboard.press("ArrowRight")
+    reader.part("diameter").focus()
+    for _ in range(3):
+        reader.page.keyboard.press("ArrowRight")
+    assert reader.part("diameter").get_attribute("aria-valuetext") == "8 mm"
+    reader.part("weighting").select_option("partial-volume")
+    assert told()[0].split()[0] == at(images[0], [-7, 0, 0], 8, "partial-volume") != usual
+    assert reader.page.evaluate(SPHERE) == [7, 0, 4]
+    reader.part("map").select_option("adc")
+    reader.part("direction").select_option("front")
+    assert told()[0].split()[0] == at(images[1], [0, 7, 0], 8, "partial-volume")
+    assert reader.page.evaluate(SPHERE) == [0, 7, 4]
+    assert "shifted by 7 mm to the front" in reader.part("said").inner_text()
+    assert fastest(reader, "shift", "input", {}) < LONGEST
+
+    reader.part("direction").select_option("left")
+    reader.part("shift").press("Home")
+    assert "shifted by 10 mm to the right" in reader.part("said").inner_text()
+    reader.part("diameter").press("Home")
+    reader.part("weighting").select_option("voxel-centre")
+    assert told() == ["no value there"]
+    reader.part("map").select_option("cpm")
+    reader.part("reset").click()
+    assert told()[0].split()[0] == usual
+    reader.close()
+
+
+SPHERE = """() => {
+  const { data } = [...Bokeh.index.roots].find(v => v.canvas_view).model.document
+    .get_model_by_name('sphere');
+  return [data.x[0], data.y[0], data.radius[0]];
+}"""
+"""Where the sphere is drawn, and its radius, mm."""
+
+
+@pytest.mark.browser
+def test_a_finger_moves_the_sphere(browser, site):
+    phone = {"viewport": {"width": 375, "height": 700}, "has_touch": True, "is_mobile": True}
+    reader = Reader(browser, site, "sphere", **phone)
+    box = reader.part("shift").bounding_box()
+    reader.page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+    assert reader.page.evaluate(SPHERE)[0] > 5
+    reader.close()
 
 
 @pytest.mark.browser

@@ -319,6 +319,65 @@
     show();
   };
 
+  kinds.sphere = ({ part, data, model }) => {
+    const curves = model("curves"), chosen = name => part(name).value;
+    let drawn;
+    const show = () => {
+      const map = data.maps[chosen("map")], size = Number(chosen("diameter"));
+      const shift = Number(chosen("shift")), at = data.shifts.indexOf(shift);
+      const along = chosen("direction"), diameter = data.diameters[size];
+      const line = weighting => map.values[weighting][along][size];
+      const value = line(chosen("weighting"))[at];
+      const read = one => one === null ? "no value there" : `${one.toFixed(0)} ${map.unit}`;
+      const [x, y] = along === "left" ? [shift, 0] : [0, shift];
+      model("sphere").data = { x: [x], y: [y], radius: [diameter / 2] };
+      const curve = [chosen("map"), along, size].join();
+      if (curve !== drawn) // a shift leaves the curves as they are
+        for (const name in map.values)
+          model(name).data = { x: data.shifts, y: line(name).map(one => one ?? NaN) };
+      drawn = curve;
+      model("here").data = { x: [shift], y: [value ?? NaN] };
+      const told = { diameter: `${diameter} mm`, shift: `${shift} mm` };
+      for (const name in told) {
+        part(`${name}-value`).textContent = told[name];
+        part(name).setAttribute("aria-valuetext", told[name]);
+      }
+      const { start } = data, middle = data.shifts.indexOf(0);
+      const usual = map.values[start.weighting][along][start.diameter][middle];
+      const inside = map.parts[chosen("weighting")][along][size][at];
+      table(part("read"), ["", data.sample], [
+        ["Value of this sphere", read(value)],
+        ["Value of the book's sphere", read(usual)],
+        ["Part of this sphere with values", `${(100 * inside).toFixed(0)} %`],
+      ]);
+      const side = shift < 0 ? data.against[along] : along;
+      part("said").textContent = `Diameter ${told.diameter}, shifted by ${Math.abs(shift)} mm to `
+        + `the ${side}: ${read(value)}.`;
+    };
+    const change = () => {
+      const key = chosen("map"), map = data.maps[key];
+      for (const other in data.maps) model(`slice_${other}`).visible = other === key;
+      /* All choices of a map share one scale, so that their curves compare. */
+      const all = Object.values(map.values).flatMap(one => Object.values(one)).flat(2)
+        .filter(one => one !== null);
+      const low = Math.min(...all), high = Math.max(...all), room = 0.06 * (high - low) || 1;
+      curves.y_range.setv({ start: low - room, end: high + room });
+      curves.left[0].axis_label = map.axis;
+      show();
+    };
+    const begin = () => {
+      part("diameter").value = data.start.diameter;
+      part("weighting").value = data.start.weighting;
+      part("shift").value = 0;
+      change();
+    };
+    part("map").oninput = change;
+    for (const name of ["diameter", "direction", "shift", "weighting"])
+      part(name).oninput = show;
+    part("reset").onclick = begin;
+    begin();
+  };
+
   const ready = () => {
     for (const root of document.querySelectorAll(".cpm-widget[data-kind]")) {
       const part = name => root.querySelector(`[data-part="${name}"]`);

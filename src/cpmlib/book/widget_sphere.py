@@ -63,20 +63,21 @@ def show_sphere(page: Page) -> None:
     row, maps, mask = found
     target, options = row[list(AXES)].to_numpy(dtype=float), page.image_options
     diameters = sorted({*DIAMETERS, options.roi_diameter})
+    chosen = diameters.index(options.roi_diameter)
     data = {
         "sample": f"{row['sample_id']} ({row['participant_id']})",
         "diameters": diameters,
         "shifts": PLACES,
         "against": AGAINST,
         "start": {
-            "diameter": diameters.index(options.roi_diameter),
+            "diameter": chosen,
             "weighting": options.roi_weighting,
         },
         "maps": {key: _read(key, maps[key], mask, target, diameters) for key in maps},
     }
     controls = (
         select("map", "Map", [(key, PREDICTORS[key]) for key in maps])
-        + slider("diameter", "Diameter", 0, len(diameters) - 1, 1, data["start"]["diameter"])
+        + slider("diameter", "Diameter", 0, len(diameters) - 1, 1, chosen)
         + select("direction", "Shift to the", [(key, key) for key in DIRECTIONS])
         + slider("shift", "by", PLACES[0], PLACES[-1], 1, 0)
         + select("weighting", "A voxel counts", [(k, text) for k, (text, _) in WEIGHTINGS.items()])
@@ -94,9 +95,9 @@ def _find(
     if "case" in placed:
         placed = placed.sort_values("case", na_position="last", kind="stable")
     usable = {key: wanted(placed, key) for key in PREDICTORS}
-    for i, row in placed.iterrows():
+    for i, (_, row) in enumerate(placed.iterrows()):
         who = row["participant_id"]
-        read = {k: images.image(who, name) for k, name in PREDICTORS.items() if usable[k][i]}
+        read = {k: images.image(who, name) for k, name in PREDICTORS.items() if usable[k].iloc[i]}
         if maps := {key: image for key, image in read.items() if image is not None}:
             return row, maps, images.image(who, "mask")
     return None
@@ -155,7 +156,7 @@ def _slice(maps: Mapping[str, nib.Nifti1Image], target: np.ndarray) -> figure:
         rows = np.ascontiguousarray(np.flipud(cut.values))
         drawn.image(
             image=[rows], x=-half, y=-half, dw=SIDE, dh=SIDE,
-            color_mapper=mapper, name=f"slice_{key}",
+            color_mapper=mapper, name=f"slice_{key}",  # type: ignore[call-arg]
         )  # fmt: skip
     drawn.scatter([0], [0], marker="cross", size=9, line_color="white", line_width=1.5)
     sphere = ColumnDataSource({"x": [0.0], "y": [0.0], "radius": [1.0]}, name="sphere")

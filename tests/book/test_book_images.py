@@ -408,7 +408,7 @@ def test_a_study_with_only_maps_and_lps_targets_builds(copy, maps_only):
     run = copy.build("--dataset", str(maps_only), VALUES)
     assert run.returncode == 0, run.stderr
     assert "training the forest" not in run.stdout
-    assert len(executed(run)) == len(list((ROOT / "notebooks").glob("*.md"))) - 1
+    assert len(executed(run)) == len(list(copy.folder.glob("notebooks/*.md"))) - 1
     private = copy.folder / "build" / "private"
     found = table(private / "dataset" / "samples.tsv")
     wanted = table(ROOT / "data" / "surrogate" / "samples.tsv")

@@ -1,5 +1,6 @@
 // A browser lets no page that was opened from a file fetch another one, which the page of search
 // does for each page that it found. A script may be loaded; this one brings the text of all.
+// Jupyter Book puts it into every page; only that of search asks for the text.
 if (location.protocol === "file:" && location.pathname.endsWith("/search.html")) {
   const folder = new URL(".", location.href).href;
   const ready = new Promise((done, failed) => {

@@ -1,8 +1,7 @@
-"""Sphinx extension: what a page says of itself to other programs, and the text for its search.
+"""Sphinx extension: what a page says of itself to other programs.
 
 A page that is shared in a message shows its title and first sentences; its address and a picture
-only where the address of the book is known (``BOOK_URL``). A page of search that was opened from a
-file may not fetch the pages that it found; a script brings their text.
+only where the address of the book is known (``BOOK_URL``).
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ def describe(
     app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """Write the head of one page."""
-    if pagename == "search":
-        app.add_js_file("search_from_file.js")
     if doctree is None:
         return
     said = {

@@ -18,6 +18,7 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,8 @@ def _build() -> int:
         "model": "trained" if model is None else "given",
     }
     write_if_changed(BUILD / "settings.json", json.dumps(settings, indent=1).encode())
+    if sys.platform != "darwin":
+        _start_fork_server()
     # In a thread of its own, since Snakemake would else wait for its jobs when it is told to end.
     from run import run  # loads Snakemake
 
@@ -138,6 +141,20 @@ def _locked() -> IO[str] | None:
         except BlockingIOError:
             time.sleep(0.1)
     return None
+
+
+def _start_fork_server() -> None:
+    """Start what spares each job to load the libraries; it ends with this process."""
+    log = BUILD / "logs" / "fork_server.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("w") as said:
+        subprocess.Popen(
+            child.command("workflow/fork_server.py", str(BUILD / child.SERVER)),
+            cwd=ROOT,
+            env={**os.environ, **child.ONE_THREAD},
+            stdout=said,
+            stderr=said,
+        )
 
 
 def _tell(found: Progress) -> None:

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import runpy
 import select
 import signal
+import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -29,6 +32,15 @@ VARIABLE = "CPMLIB_LOCK"
 """Environment variable with the path of the build's lock; the processes of a build have it."""
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 """Why a file could not be written although the program is right."""
+SERVER = ".forks"
+"""Socket of the process that forks for each program, beside the lock: see fork_server.py."""
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
+    "PYTHONHASHSEED": "0",
+}
+"""Environment of what runs beside others: one thread each, so that sums keep their order too."""
 KILLED = (
     "was killed before it could say anything, mostly for lack of memory. Remedy: close other "
     "programs, then run the same command again"
@@ -64,22 +76,56 @@ def cannot_write(error: OSError) -> str | None:
     )
 
 
-def _end_with(pipe: int) -> None:
+def end_with(pipe: int) -> None:
+    """Let this process be killed when the other end of a pipe or socket is closed."""
+    Thread(target=_wait_and_end, args=(pipe,), daemon=True).start()
+
+
+def _wait_and_end(pipe: int) -> None:
     os.read(pipe, 1)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(program: str) -> None:
-    """Run the program; nothing is returned to."""
+def main(*program: str) -> int:
+    """Run a program with its arguments, forked by the server of the build if there is one."""
     if path := os.environ.get(VARIABLE):
         lock = os.open(path, os.O_RDONLY)  # open as long as this process lives
         fcntl.flock(lock, fcntl.LOCK_SH)
         # Whoever started this has a share too, unless it is gone, and another build may go on.
         if select.select([0], [], [], 0)[0]:
             sys.exit("the build has ended")
-        Thread(target=_end_with, args=(os.dup(0),), daemon=True).start()
+        end_with(os.dup(0))
+        status = _forked(Path(path).with_name(SERVER), program)
+        if status is not None:
+            return status
+    run(*program)
+    return 0
+
+
+def _forked(server: Path, program: Sequence[str]) -> int | None:
+    """Return the exit status of a program that the server ran; None if there is no server."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":  # the server has been loaded for one
+        return None
+    started = {"program": program, "folder": os.getcwd(), "environment": dict(os.environ)}
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(server))
+        except OSError:
+            return None
+        socket.send_fds(connection, [b"\n"], [0, 1, 2])
+        connection.sendall(json.dumps(started).encode() + b"\n")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server tells how the program ends
+        told = connection.recv(1)
+    if not told:
+        os.kill(os.getpid(), signal.SIGKILL)  # as the program was
+    return told[0]
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run a program in this process."""
+    if path := os.environ.get(VARIABLE):
         tie(path)
-    sys.argv = sys.argv[1:]
+    sys.argv = [program, *arguments]
     try:
         if os.sep in program:
             runpy.run_path(program, run_name="__main__")
@@ -93,4 +139,4 @@ def main(program: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(*sys.argv[1:]))

@@ -126,7 +126,7 @@ def library_files(script: str | None) -> list[str]:
         paths = [p for name in PACKAGES for p in (SRC / name).rglob("*") if p.suffix in kinds]
         return sorted(str(p.relative_to(ROOT)) for p in paths)
     found: set[Path] = set()
-    waiting = _imported(code_of(ROOT / script))
+    waiting = set().union(*map(_files_of, _names(code_of(ROOT / script))))
     while waiting:
         module = waiting.pop()
         if module not in found:
@@ -134,6 +134,13 @@ def library_files(script: str | None) -> list[str]:
             if module.suffix == ".py":
                 waiting |= imported_by(module) - found
     return sorted(str(p.relative_to(ROOT)) for p in found)
+
+
+def imported_names(script: str) -> set[str]:
+    """Return what a notebook or script and its library modules name in imports, dotted."""
+    return _names(code_of(ROOT / script)).union(
+        *(names_in(ROOT / path) for path in library_files(script) if path.endswith(".py"))
+    )
 
 
 def code_of(path: Path) -> str:
@@ -147,21 +154,22 @@ def code_of(path: Path) -> str:
 @cache
 def imported_by(module: Path) -> frozenset[Path]:
     """Return the library modules that a module imports, with their packages."""
-    return frozenset(_imported(module.read_text(encoding="utf-8")))
+    return frozenset().union(*map(_files_of, names_in(module)))
 
 
-def _imported(source: str) -> set[Path]:
-    """Library modules that a source text names in its imports, with their packages."""
-    found: set[Path] = set()
+@cache
+def names_in(module: Path) -> frozenset[str]:
+    """Return what a module names in its imports, dotted."""
+    return frozenset(_names(module.read_text(encoding="utf-8")))
+
+
+def _names(source: str) -> set[str]:
+    found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            found |= _files_of(name)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 

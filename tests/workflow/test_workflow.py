@@ -86,9 +86,30 @@ def imports_of(name: str) -> str:
     return "\n".join(line for line in lines if line.startswith(("import ", "from ")))
 
 
+EACH = """
+import os, sys
+import matplotlib.pyplot, pandas, scipy.stats  # what most of them load takes the most time
+for code in {codes!r}:
+    if os.fork():
+        assert os.wait()[1] == 0, code
+    else:
+        exec(code)
+        print(*sys.modules, flush=True)
+        os._exit(0)
+"""
+
+
+def loaded_by_each(codes: list[str]) -> list[set[str]]:
+    """Return the modules that a Python has loaded after each of some codes, without the others."""
+    return [set(line.split()) for line in said_by(EACH.format(codes=codes)).splitlines()]
+
+
 def loaded(code: str) -> set[str]:
     """Return the modules that a fresh Python has loaded after some code."""
-    code += "\nimport sys; print(*sys.modules)"
+    return set(said_by(f"{code}\nimport sys; print(*sys.modules)").split())
+
+
+def said_by(code: str) -> str:
     run = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'workflow'}"},
@@ -96,7 +117,7 @@ def loaded(code: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(run.stdout.split())
+    return run.stdout
 
 
 HEAVY = {"SimpleITK", "numba", "skimage", "sklearn", "dipy", "nilearn", "shapely"}
@@ -112,16 +133,18 @@ MAY_LOAD = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", dependencies.notebook_names())
-def test_real_imports_are_among_the_declared_ones_and_none_is_heavy(name):
+def test_real_imports_are_among_the_declared_ones_and_none_is_heavy():
     """Python itself says which modules a notebook loads."""
-    found = loaded(imports_of(name))
-    declared = modules(f"notebooks/{name}.md")
-    for module in found:
-        if module.split(".")[0] in dependencies.PACKAGES:
+    names = dependencies.notebook_names()
+    loaded_ones = loaded_by_each([imports_of(name) for name in names])
+    for name, found in zip(names, loaded_ones, strict=True):
+        declared = modules(f"notebooks/{name}.md")
+        own = [module for module in found if module.split(".")[0] in dependencies.PACKAGES]
+        assert own, name
+        for module in own:
             path = module.replace(".", "/")
-            assert {f"{path}.py", f"{path}/__init__.py"} & declared, module
-    assert HEAVY & found <= MAY_LOAD.get(name, set())
+            assert {f"{path}.py", f"{path}/__init__.py"} & declared, (name, module)
+        assert HEAVY & found <= MAY_LOAD.get(name, set()), name
 
 
 @pytest.mark.parametrize(

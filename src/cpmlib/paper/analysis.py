@@ -74,7 +74,7 @@ def regenerate(
     whole = flagged["whole", "cpm"]
     non_enhancing = find(hgg.non_enhancing, whole)
     models = find(non_independence.mixed_models, flagged)
-    iterated, _ = find(non_independence.one_per_patient, samples)
+    iterated = find(non_independence.mean_rhos, samples)
     return (
         cohort.values(dataset)
         | find(groups.values, samples)

@@ -128,7 +128,7 @@ def _distribution(
     all_rho = enumerate_all(*columns)
     note = ""
     if mean is None:
-        mean, note = float(defined.mean()), "Monte Carlo mean; the exact one is out of reach"
+        mean, note = _mean(rho), "Monte Carlo mean; the exact one is out of reach"
     low, high = np.percentile(defined, [2.5, 97.5])
     row = one_row(
         name,
@@ -145,6 +145,33 @@ def _distribution(
         share_positive=float((defined > 0).mean()),
     )
     return row, rho
+
+
+def _mean(rho: np.ndarray) -> float:
+    """Mean of the draws that have a rho; NaN if none has."""
+    defined = rho[~np.isnan(rho)]
+    return float(defined.mean()) if len(defined) else np.nan
+
+
+def mean_rhos(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
+    """Find ``subset``, ``predictor`` and ``estimate`` of `one_per_patient` alone.
+
+    What the draws and the combinations look like takes most of its time.
+    """
+    rows = []
+    for key in SUBSETS:
+        for predictor in PREDICTORS:
+            used = measured(subset(samples, key), predictor)
+            columns = used[predictor], used[OUTCOME], used["participant_id"]
+            rng = options.rng(f"one per patient {key} {predictor}")
+            try:
+                mean = exact_mean(*columns)
+                if mean is None:
+                    mean = _mean(monte_carlo(*columns, n_draws=options.n_draws, rng=rng))
+            except ValueError:
+                mean = np.nan
+            rows.append({"subset": key, "predictor": predictor, "estimate": mean})
+    return pd.DataFrame(rows)
 
 
 def table_s1(models: pd.DataFrame) -> pd.DataFrame:

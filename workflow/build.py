@@ -18,12 +18,11 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import child
 from cpmlib.cpm.processors import available_processors
@@ -87,24 +86,12 @@ def _build() -> int:
     except DatasetError as error:
         print(error, file=sys.stderr)
         return 2
-    for name, values in (("options", options), ("image_options", image_options)):
-        text = json.dumps(dataclasses.asdict(values), indent=1)
-        write_if_changed(BUILD / f"{name}.json", text.encode())
+    _write_settings(study, model, arguments, {"options": options, "image_options": image_options})
     if not (SHARED / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
-    if model is not None:
-        # A copy, so that the workflow sees when another model is given, wherever it lies.
-        write_if_changed(GIVEN_MODEL, model.read_bytes())
-    settings = {
-        "dataset": study,
-        "surrogate": not arguments.dataset,
-        "profile": arguments.profile,
-        "model": "trained" if model is None else "given",
-    }
-    write_if_changed(BUILD / "settings.json", json.dumps(settings, indent=1).encode())
     if sys.platform != "darwin":
-        _start_fork_server()
+        child.start_server(BUILD / "logs" / "fork_server.log")
     # In a thread of its own, since Snakemake would else wait for its jobs when it is told to end.
     from run import run  # loads Snakemake
 
@@ -118,12 +105,30 @@ def _build() -> int:
     print(f"built in {time.monotonic() - started:.0f} s: {page}")
     from changes import since_last_build
 
+    told = (SHARED / "changes.md").relative_to(ROOT)
     if changed := since_last_build():
-        print(
-            f"since the last build: {changed} {(SHARED / 'changes.md').relative_to(ROOT)} has them"
-        )
+        print(f"since the last build: {changed} {told} has them")
     print(_totals())
     return 0
+
+
+def _write_settings(
+    study: str, model: Path | None, arguments: argparse.Namespace, options: dict[str, Any]
+) -> None:
+    """Tell the workflow what to build, in files that stay as they are where nothing differs."""
+    for name, values in options.items():
+        text = json.dumps(dataclasses.asdict(values), indent=1)
+        write_if_changed(BUILD / f"{name}.json", text.encode())
+    if model is not None:
+        # A copy, so that the workflow sees when another model is given, wherever it lies.
+        write_if_changed(GIVEN_MODEL, model.read_bytes())
+    settings = {
+        "dataset": study,
+        "surrogate": not arguments.dataset,
+        "profile": arguments.profile,
+        "model": "trained" if model is None else "given",
+    }
+    write_if_changed(BUILD / "settings.json", json.dumps(settings, indent=1).encode())
 
 
 def _locked() -> IO[str] | None:
@@ -141,20 +146,6 @@ def _locked() -> IO[str] | None:
         except BlockingIOError:
             time.sleep(0.1)
     return None
-
-
-def _start_fork_server() -> None:
-    """Start what spares each job to load the libraries; it ends with this process."""
-    log = BUILD / "logs" / "fork_server.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("w") as said:
-        subprocess.Popen(
-            child.command("workflow/fork_server.py", str(BUILD / child.SERVER)),
-            cwd=ROOT,
-            env={**os.environ, **child.ONE_THREAD},
-            stdout=said,
-            stderr=said,
-        )
 
 
 def _tell(found: Progress) -> None:

@@ -64,6 +64,22 @@ def tie(lock: str) -> None:
     os.environ[VARIABLE] = lock
 
 
+def start_server(log: Path) -> None:
+    """Start what spares each program of one thread to load the libraries; it ends with us."""
+    import subprocess
+
+    log.parent.mkdir(exist_ok=True)
+    server = Path(os.environ[VARIABLE]).with_name(SERVER)
+    with log.open("w") as said:
+        subprocess.Popen(
+            command("workflow/fork_server.py", str(server)),
+            cwd=ROOT,
+            env={**os.environ, **ONE_THREAD},
+            stdout=said,
+            stderr=said,
+        )
+
+
 def cannot_write(error: OSError) -> str | None:
     """Return what to tell of an error of writing a file; None if it is another error."""
     place = (Path(str(error.filename)) if error.filename else ROOT / "build").resolve()

@@ -4,9 +4,9 @@ What the Methods say, and the modules that do it:
 
 - "a pre-surgical acquisition [...] according to the standardized brain tumor imaging protocol
   (BTIP), including parameter-matched pre- and post-contrast 3D T1-weighted images [...], 2D
-  T2-weighted FLAIR images [...], diffusion tensor imaging (DTI)": ``images`` reads files, ``patient``
-  all of one patient, ``survey`` looks at a whole study before; ``checks`` says whether images belong
-  together.
+  T2-weighted FLAIR images [...], diffusion tensor imaging (DTI)": ``images`` reads files,
+  ``patient`` all of one patient, ``survey`` looks at a whole study before; ``checks`` says whether
+  images belong together.
 - "T1, T1CE, FLAIR, and ADC images were the input sequences": on one grid by ``volume``,
   ``resampling`` and ``registration`` (with ``multiresolution``).
 - "whole-brain": ``brain_mask``, checked against ``template_mask``.

@@ -108,11 +108,7 @@ def sensitivity(
     placed = targets.dropna(subset=list(AXES)).reset_index(drop=True)
     images = {key: maps[name] for key, name in PREDICTORS.items() if name in maps}
     mask = maps.get("mask")
-    size = options.roi_diameter, options.roi_weighting
-    defaults = {}
-    for key, image in images.items():
-        regions = roi_table({key: image}, placed[wanted(placed, key)], *size, mask)
-        defaults[key] = regions.set_index("sample_id")[f"{key}_mean"]
+    defaults = {key: _defaults(key, image, placed, options, mask) for key, image in images.items()}
     rows: list[dict[str, object]] = []
 
     @cache
@@ -130,6 +126,19 @@ def sensitivity(
                 rows.append({"sample_id": sample, "map": key} | setting._asdict() | read)
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.round({"value": DECIMALS, "default": DECIMALS, "coverage": 2 * DECIMALS})
+
+
+def _defaults(
+    key: str,
+    image: nib.Nifti1Image,
+    placed: pd.DataFrame,
+    options: ImageOptions,
+    mask: nib.Nifti1Image | None,
+) -> pd.Series:
+    """Mean of the sphere that the analysis takes, of each sample of which it wants this value."""
+    size = options.roi_diameter, options.roi_weighting
+    regions = roi_table({key: image}, placed[wanted(placed, key)], *size, mask)
+    return regions.set_index("sample_id")[f"{key}_mean"]
 
 
 def by_sample(table: pd.DataFrame) -> pd.DataFrame:

@@ -75,28 +75,26 @@ def mann_whitney(a: ArrayLike, b: ArrayLike, *, method: str = "auto") -> Row:
     described = {**sizes, "mean_a": a.mean(), "mean_b": b.mean()}
     if np.ptp(np.concatenate([a, b])) == 0:
         return no_row(name, "all values are equal", n, **described)
+    u, p, note = _test(a, b, method)
+    share = u / (len(a) * len(b))
+    shift, *interval = _hodges_lehmann(a, b)
+    effect = {"u": u, "rank_biserial": 2 * share - 1, "cles": share}
+    return row_of(name, shift, ci=tuple(interval), p=p, n=n, note=note, **effect, **described)
+
+
+def _test(a: np.ndarray, b: np.ndarray, method: str) -> tuple[float, float, str]:
+    """Return U, p, and a note if p is not what was asked for."""
     test = stats.mannwhitneyu(a, b, method=method)  # type: ignore[call-overload]
-    p, note, share = float(test.pvalue), "", float(test.statistic) / (len(a) * len(b))
-    if method == "exact" and len(np.unique(np.concatenate([a, b]))) < n:
+    p, note = float(test.pvalue), ""
+    both = np.concatenate([a, b])
+    if method == "exact" and len(np.unique(both)) < len(both):
         permuted = _permuted_midranks(a, b)
         if permuted is None:
             p = float(stats.mannwhitneyu(a, b, method="asymptotic").pvalue)
             note = "p is asymptotic: too many samples for an exact one with ties"
         else:
             p = permuted
-    shift, low, high = _hodges_lehmann(a, b)
-    return row_of(
-        name,
-        shift,
-        ci=(low, high),
-        p=p,
-        n=n,
-        note=note,
-        u=float(test.statistic),
-        rank_biserial=2 * share - 1,
-        cles=share,
-        **described,
-    )
+    return float(test.statistic), p, note
 
 
 def _permuted_midranks(a: np.ndarray, b: np.ndarray) -> float | None:

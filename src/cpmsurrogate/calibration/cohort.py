@@ -141,36 +141,31 @@ def calibrate(
     impossible = {id for id, bound in bounds(published).items() if bound.contradicted}
     rng = np.random.default_rng(recipe.seed)
     steps: list[Step] = []
-    best: tuple[tuple[int, int, float], Attempt] | None = None
-    attempts = 0
-    for number in range(1, recipe.attempts + 1):
-        attempts = number
-        attempt = Attempt(targets, impossible, options, recipe, rng)
+    tried: list[Attempt] = []
 
-        def note(progress: Progress, number: int = number, attempt: Attempt = attempt) -> None:
-            step = attempt.step(number, progress)
-            steps.append(step)
-            if report is not None:
-                report(step)
+    def note(progress: Progress) -> None:
+        steps.append(tried[-1].step(len(tried), progress))
+        if report is not None:
+            report(steps[-1])
 
-        attempt.solve(note, thorough=number > recipe.attempts - recipe.thorough)
-        if best is None or attempt.rank() < best[0]:
-            best = attempt.rank(), attempt
+    while len(tried) < recipe.attempts:
+        tried.append(Attempt(targets, impossible, options, recipe, rng))
+        attempt = tried[-1]
+        attempt.solve(note, thorough=len(tried) > recipe.attempts - recipe.thorough)
         if attempt.complete():
             attempt.finish()
             if not attempt.missed():
-                best = attempt.rank(), attempt
                 break
-    assert best is not None
-    chosen = best[1]
-    chosen.finish()
+    else:
+        attempt = min(tried, key=Attempt.rank)
+        attempt.finish()
     return Calibration(
-        chosen.participants,
-        chosen.samples,
-        chosen.checks,
-        chosen.conditions(),
+        attempt.participants,
+        attempt.samples,
+        attempt.checks,
+        attempt.conditions(),
         pd.DataFrame([vars(step) for step in steps]),
-        attempts,
+        len(tried),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cpmlib.study.options import AXES
 from cpmsurrogate.calibration.rounding import count_nuclei
 from cpmsurrogate.calibration.rows import VARIABLES
 from cpmsurrogate.calibration.skeleton import Skeleton
@@ -61,9 +62,7 @@ def make_tables(
             "sample_type": "tissue",
             "location": [skeleton.location[i] for i in skeleton.patient],
             "enhancement": skeleton.enhancement,
-            "target_x": points[:, 0],
-            "target_y": points[:, 1],
-            "target_z": points[:, 2],
+            **dict(zip(AXES, points.T, strict=True)),
             **{VARIABLES[v]: cohort[v] for v in (0, 1)},
             "he_cellularity": cohort[2],
             "he_nuclei": [float(nuclei) for nuclei, _ in counted],

@@ -14,20 +14,26 @@ import json
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.book.study_images import PICTURES, write_pictures
+from cpmlib.book.study_images import CASES, PICTURES, write_pictures
+from cpmlib.book.viewer import has_base, viewer_data
 from cpmlib.cpm.patient_maps import PatientMaps, make_maps
 from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
+from cpmlib.figures.representative import SHOWN as SHOWN_OF_CASES
 from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.histology.he_tiles import count_tiles
 from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.roi.extraction import count_samples, extract_regions
+from cpmlib.roi.findings import findings_at
 from cpmlib.roi.lps import detect_lps_targets
 from cpmlib.study.derivatives import FOLDER, MADE, sidecar
 from cpmlib.study.errors import DatasetError, Problem, collected
@@ -59,6 +65,7 @@ def main(patient: str) -> int:
         mirrored = _mirrored(targets, maps)
         regions = extract_regions(maps, targets, options)
         changes = sensitivity(maps.maps, targets, options)
+        cases = _cases({**images.volumes, **maps.maps}, targets, options.roi_diameter)
     with collected(problems):
         counts = count_samples(files, options.histology_pixel_size_um or None)
     with collected(problems):
@@ -74,6 +81,7 @@ def main(patient: str) -> int:
     extracted = extracted.merge(tiles, on="sample_id", how="outer")
     extracted.to_csv(part / "samples.tsv", sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     changes.to_csv(part / "sensitivity.tsv", sep="\t", index=False, lineterminator="\n")
+    (part / CASES).write_text(json.dumps(cases), encoding="utf-8")
     write_pictures(part / PICTURES, *_pictures(patient, maps, targets, regions))
     report = {
         "patient": patient,
@@ -112,6 +120,22 @@ def _pictures(
             if sample in flags.index:
                 panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
     return row, panels
+
+
+def _cases(
+    images: Mapping[str, nib.Nifti1Image], targets: pd.DataFrame, diameter: float
+) -> dict[str, dict[str, Any]]:
+    """Make, by sample, what the page of representative cases shows of the images of one."""
+    made: dict[str, dict[str, Any]] = {}
+    if "case" not in targets or images.keys().isdisjoint(SHOWN_OF_CASES):
+        return made
+    for row in targets.dropna(subset=["case", *AXES]).to_dict("records"):
+        target = [row[axis] for axis in AXES]
+        made[row["sample_id"]] = case = {"findings": findings_at(images, target, diameter)}
+        if has_base(images):
+            mask, name = images.get("mask"), row["case"]
+            case["viewer"] = viewer_data(name, images, target, mask=mask, diameter=diameter)
+    return made
 
 
 def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:

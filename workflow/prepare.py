@@ -141,7 +141,8 @@ def _write_targets(samples: pd.DataFrame, patients: set[str]) -> None:
     rows = samples.assign(**{axis: float("nan") for axis in AXES if axis not in samples})
     # A measured column that the study leaves out stays out: its images are to give it.
     # What is left out, and why, decides what is read at all.
-    given = [column for column in (*MEASURED, *EXCLUSIONS) if column in rows.columns]
+    # A representative case is looked at more closely.
+    given = [name for name in (*MEASURED, *EXCLUSIONS, "case") if name in rows.columns]
     keep = ["sample_id", "participant_id", *AXES, *given]
     _write_rows(rows[keep], BUILD / "targets", patients)
     for folder in (BUILD / "patients", BUILD / FOLDER):

@@ -26,6 +26,7 @@ from cpmlib.book.viewer import (
     MARGIN,
     has_base,
     pack_levels,
+    viewer_data,
     viewer_grid,
     viewer_html,
 )
@@ -69,9 +70,13 @@ def head() -> dict[str, nib.Nifti1Image]:
     return result
 
 
+def written(name, images, target, *, label: str, **chosen) -> str:
+    return viewer_html(name, viewer_data(name, images, target, **chosen), label=label)
+
+
 @cache
 def page() -> str:
-    return viewer_html("3a", head(), TARGET, label="synthetic data", voxel_size=2.0)
+    return written("3a", head(), TARGET, label="synthetic data", voxel_size=2.0)
 
 
 class Parts(HTMLParser):
@@ -255,15 +260,15 @@ def test_nothing_far_from_the_brain_is_in_the_page() -> None:
 def test_without_a_brain_nothing_is_published() -> None:
     images = {"T1wGd": head()["T1wGd"]}
     with pytest.raises(DatasetError, match="brain mask"):
-        viewer_html("3a", images, TARGET, label="")
+        written("3a", images, TARGET, label="")
     whole = nib.Nifti1Image(np.ones((27, 31, 25), np.float32), oblique())
     with pytest.raises(DatasetError, match="brain mask"):
-        viewer_html("3a", {**images, "CPM": whole}, TARGET, label="")
+        written("3a", {**images, "CPM": whole}, TARGET, label="")
     empty = nib.Nifti1Image(np.zeros((27, 31, 25), np.float32), oblique())
     with pytest.raises(DatasetError, match="empty brain"):
-        viewer_html("3a", images, TARGET, label="", mask=empty)
+        written("3a", images, TARGET, label="", mask=empty)
     brain = nib.Nifti1Image(np.isfinite(head()["CPM"].get_fdata()).astype(np.float32), oblique())
-    text = viewer_html("3a", images, TARGET, label="", mask=brain)
+    text = written("3a", images, TARGET, label="", mask=brain)
     assert list(data_of(text)["volumes"]) == ["T1wGd"]
     assert 'cpmv-label"' not in text
 
@@ -272,28 +277,28 @@ def test_refusals() -> None:
     assert has_base(head())
     assert not has_base({"CPM": head()["CPM"], "T1w": None})
     with pytest.raises(DatasetError, match="no base image"):
-        viewer_html("3a", {"CPM": head()["CPM"], "T1w": None}, TARGET, label="")
+        written("3a", {"CPM": head()["CPM"], "T1w": None}, TARGET, label="")
     with pytest.raises(ValueError, match="point"):
-        viewer_html("3a", head(), (1, 2, np.nan), label="")
+        written("3a", head(), (1, 2, np.nan), label="")
     far = oblique()
     far[:3, 3] += 500
     elsewhere = nib.Nifti1Image(head()["FLAIR"].get_fdata().astype(np.float32), far)
     with pytest.raises(DatasetError, match=r"FLAIR.*no value in the brain"):
-        viewer_html("3a", {**head(), "FLAIR": elsewhere}, TARGET, label="")
+        written("3a", {**head(), "FLAIR": elsewhere}, TARGET, label="")
 
 
 # --- the page's text ---------------------------------------------------------------------------
 
 
 def test_equal_images_give_equal_bytes() -> None:
-    assert page() == viewer_html("3a", head(), TARGET, label="synthetic data", voxel_size=2.0)
+    assert page() == written("3a", head(), TARGET, label="synthetic data", voxel_size=2.0)
 
 
 NASTY = '</script><script>alert(1)</script>" onclick="x" <!-- @@DATA@@ & \u2028'
 
 
 def test_no_text_breaks_out() -> None:
-    text = viewer_html(NASTY, head(), TARGET, label=NASTY)
+    text = written(NASTY, head(), TARGET, label=NASTY)
     found = Parts(text)
     assert [tag for tag, _ in found.tags].count("script") == 2
     assert "alert(1)</script>" not in text
@@ -342,7 +347,7 @@ def test_weight_of_a_case() -> None:
         values = values * (5 if name == "rCBV" else 1500)
         images[name] = nib.Nifti1Image(values.astype(np.float32), affine)
     mask = nib.Nifti1Image(brain.astype(np.float32), affine)
-    text = viewer_html("3a", images, (-28, 30, 26), label="synthetic", mask=mask)
+    text = written("3a", images, (-28, 30, 26), label="synthetic", mask=mask)
     assert 0.5e6 < len(text.encode()) < 1.5e6
 
 
@@ -474,7 +479,7 @@ def test_orientation_of_the_pictures(plane: str, axis: int, where: str) -> None:
     data[i, j, k] = 1000
     image = nib.Nifti1Image(data, affine)
     brain = nib.Nifti1Image(np.pad(np.ones((37,) * 3, np.float32), 2), affine)
-    text = viewer_html("x", {"T1w": image}, (0, 0, 0), label="", mask=brain)
+    text = written("x", {"T1w": image}, (0, 0, 0), label="", mask=brain)
     shown = picture(play(text, choose("plane", plane))[-1])[..., 0].astype(float)
     row, column = np.unravel_index(shown.argmax(), shown.shape)
     middle = (np.array(shown.shape) - 1) / 2
@@ -521,7 +526,7 @@ def test_the_target_is_drawn_true_to_scale_on_its_slices_only() -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 def test_two_viewers_on_one_page(browser: Any, tmp_path: Path, width: int, height: int) -> None:
-    second = viewer_html("3b", head(), (9, -6, 0), label="synthetic data")
+    second = written("3b", head(), (9, -6, 0), label="synthetic data")
     file = tmp_path / "page.html"
     file.write_text(f"<!doctype html><meta charset=utf-8><body>{page()}{second}", encoding="utf-8")
     tab = browser.new_page(viewport={"width": width, "height": height})

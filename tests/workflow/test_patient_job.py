@@ -17,7 +17,7 @@ from nibabel.affines import apply_affine
 import dependencies
 import patient as job
 import prepare
-from cpmlib.book.study_images import StudyImages, read_pictures
+from cpmlib.book.study_images import CASES, StudyImages, read_pictures
 from cpmlib.cpm.patient_maps import PatientMaps
 from cpmlib.figures.quality import figure_quality
 from cpmlib.mri.images import write_image
@@ -286,6 +286,18 @@ def test_share_of_a_sphere_in_which_the_model_extrapolates():
     assert regions[EXTRAPOLATION].tolist() == [1.0, 0.5, 0.0]
     del maps["extrapolation"]
     assert EXTRAPOLATION not in extract_regions(PatientMaps(maps), targets, ImageOptions())
+
+
+def test_only_a_representative_case_is_measured_and_packed(build):
+    folder = build(table={"case": "fig3a"})
+    assert job.main("sub-01") == 0
+    made = json.loads((folder / "patients" / "sub-01" / CASES).read_text())["sample-1"]
+    assert made["findings"]["right"] == pytest.approx(TARGET[0], abs=STEP)
+    assert made["viewer"]["target"] == list(TARGET)
+    assert list(made["viewer"]["volumes"]) == ["T1w", "T1wGd", "FLAIR", "CPM"]
+    build(table={"case": "n/a"})
+    assert job.main("sub-01") == 0
+    assert (folder / "patients" / "sub-01" / CASES).read_text() == "{}"
 
 
 def test_a_map_without_its_values_below_0_is_what_the_book_shows(build):

@@ -18,12 +18,12 @@ import pandas as pd
 
 from cpmlib.book.markup import escape
 from cpmlib.book.page import Page
-from cpmlib.book.viewer import apart, has_base, viewer_html
+from cpmlib.book.viewer import apart, viewer_html
 from cpmlib.figures.cases import figure_case_images
 from cpmlib.figures.representative import CaseImages
 from cpmlib.paper.cases import case_title, cases
 from cpmlib.paper.claims.statements import MIDLINE
-from cpmlib.roi.findings import findings_at, right_of_middle
+from cpmlib.roi.findings import right_of_middle
 from cpmlib.roi.means import EmptySphere, roi_mean
 from cpmlib.study.schemas import SEX
 
@@ -55,22 +55,18 @@ def show_cases(page: Page, key: str, pictures: Mapping[str, CaseImages | None]) 
     page.figure(key, figure_case_images(shown), named, more=more)
 
 
-def show_viewers(page: Page, pictures: Mapping[str, CaseImages | None]) -> None:
-    """Show a viewer of each case that has anatomical images."""
-    for number, case in enumerate(pictures.values(), 1):
-        if case is not None and has_base(case.images):
-            viewer = viewer_html(
-                case.name,
-                case.images,
-                case.target,
-                label=page.dataset.label,
-                mask=case.images["mask"],
-                diameter=case.diameter,
-            )
+def show_viewers(page: Page, packed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Show a viewer of each case that has anatomical images.
+
+    ``packed`` by the case's name, as `cpmlib.book.study_images.StudyImages.packed_cases` reads it.
+    """
+    for number, (name, case) in enumerate(packed.items(), 1):
+        if case.get("viewer"):
+            viewer = viewer_html(name, case["viewer"], label=page.dataset.label)
             if page.output is not None:
-                name = f"viewer-{number}.js"
-                viewer, script = apart(viewer, page.link(name))
-                page.write(name, script)
+                file = f"viewer-{number}.js"
+                viewer, script = apart(viewer, page.link(file))
+                page.write(file, script)
             page.html(viewer)
 
 
@@ -99,19 +95,20 @@ def case_findings(case: CaseImages) -> dict[str, Any]:
     return found
 
 
-def image_values(pictures: Mapping[str, CaseImages | None]) -> dict[str, float]:
+def image_values(packed: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Return what the images of the cases tell, by the ids that claims about cases read.
+
+    ``packed`` as in `show_viewers`.
 
     Examples
     --------
-    >>> image_values({"fig3a": None})
-    {}
+    >>> image_values({"fig3a": {"findings": {"right": 12.0}}, "fig3b": {}})
+    {'case.fig3a.right': 12.0}
     """
     return {
         f"case.{name}.{key}": value
-        for name, case in pictures.items()
-        if case is not None
-        for key, value in findings_at(case.images, case.target, case.diameter).items()
+        for name, case in packed.items()
+        for key, value in case.get("findings", {}).items()
     }
 
 

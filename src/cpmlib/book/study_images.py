@@ -53,6 +53,9 @@ _OWN_WORDS = re.compile(r" ?“[^”]*”")
 PICTURES = "pictures.npz"
 """File of a patient's slices for the quality figures."""
 
+CASES = "cases.json"
+"""File of what a patient's job made for the page of representative cases, by sample."""
+
 
 class StudyImages:
     """The images behind a sample table.
@@ -148,6 +151,20 @@ class StudyImages:
     def cases(self, cases: pd.DataFrame, diameter: float) -> dict[str, CaseImages | None]:
         """Return `case` of each row by the case's name."""
         return {row["case"]: self.case(dict(row), diameter) for _, row in cases.iterrows()}
+
+    def packed_cases(self, cases: pd.DataFrame) -> dict[str, dict[str, Any]]:
+        """Return by each case's name what its patient's job made of its images.
+
+        ``findings`` (`cpmlib.roi.findings.findings_at`) and, where there is anatomy, ``viewer``
+        (`cpmlib.book.viewer.viewer_data`); empty without images.
+        """
+        packed: dict[str, dict[str, Any]] = {name: {} for name in cases["case"]}
+        for row in cases[cases["participant_id"].isin(self.patients)].to_dict("records"):
+            entry = self._index[row["participant_id"]]
+            path = self.build / "patients" / entry["folder"] / CASES
+            made = json.loads(path.read_text("utf-8"))
+            packed[row["case"]] = made.get(entry["samples"][row["sample_id"]], {})
+        return packed
 
     def model(self, patient: str | None = None) -> CpmModel | None:
         """Return the model that predicted a patient's map; that of any patient if none is named.

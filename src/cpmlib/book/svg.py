@@ -79,7 +79,7 @@ def _packed(png: str) -> str:
     buffer = io.BytesIO()
     if len(colours) > FEW_COLOURS:
         kind = "webp"
-        picture.save(buffer, "WEBP", quality=QUALITY, method=6)
+        picture.save(buffer, "WEBP", quality=QUALITY)
     else:
         kind = "png"
         table = colours.view(np.uint8).reshape(-1, 4)

@@ -19,8 +19,8 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import matplotlib as mpl
 import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike
@@ -184,17 +184,16 @@ def has_base(images: Mapping[str, nib.Nifti1Image | None]) -> bool:
     return any(images.get(name) is not None for name in BASES)
 
 
-def viewer_html(
+def viewer_data(
     case_name: str,
     images: Mapping[str, nib.Nifti1Image | None],
     target: ArrayLike,
     *,
-    label: str,
     voxel_size: float = 2.0,
     mask: nib.Nifti1Image | None = None,
     diameter: float = ROI_DIAMETER,
-) -> str:
-    """Write the viewer of one case, to be put into a page as it is.
+) -> dict[str, Any]:
+    """Pack the images of one case for its viewer.
 
     Parameters
     ----------
@@ -203,8 +202,6 @@ def viewer_html(
         where there is none.
     target : (3,)
         mm, RAS+.
-    label
-        What must be said of the data, such as that they are synthetic; may be empty.
     voxel_size, diameter
         Of the viewer's grid, and of the sphere at the target, mm.
     mask
@@ -212,9 +209,9 @@ def viewer_html(
 
     Returns
     -------
-    str
-        HTML with style, script and data; equal arguments give equal bytes. Holds the values near
-        the brain, the names above and the target; no file name and no header.
+    dict
+        For JSON; equal arguments give equal ones. Holds the values near the brain, the names above
+        and the target; no file name and no header.
 
     Raises
     ------
@@ -224,13 +221,31 @@ def viewer_html(
         If the target or the voxel size is none.
     """
     present = {key: image for key in STYLES if (image := images.get(key)) is not None}
-    bases = [key for key in BASES if key in present]
-    if not bases:
+    if not has_base(present):
         expected = f"at least one of {', '.join(BASES)}"
         raise DatasetError(Problem(case_name, "no base image", expected, "add one"))
-    overlays = [key for key in OVERLAYS if key in present]
     brain = _brain(case_name, mask, present.get("CPM"))
-    data = _content(present, brain, target, voxel_size) | {"diameter": float(diameter)}
+    return _content(present, brain, target, voxel_size) | {"diameter": float(diameter)}
+
+
+def viewer_html(case_name: str, data: Mapping[str, Any], *, label: str) -> str:
+    """Write the viewer of one case, to be put into a page as it is.
+
+    Parameters
+    ----------
+    data
+        What `viewer_data` packed.
+    label
+        What must be said of the data, such as that they are synthetic; may be empty.
+
+    Returns
+    -------
+    str
+        HTML with style, script and data; equal arguments give equal bytes.
+    """
+    bases, overlays = (
+        [key for key in keys if key in data["volumes"]] for keys in (BASES, OVERLAYS)
+    )
     first = FIRST_BASE if FIRST_BASE in bases else bases[0]
     over = FIRST_OVERLAY if FIRST_OVERLAY in overlays else ""
     parts = {
@@ -281,7 +296,7 @@ def _content(
     brain: nib.Nifti1Image,
     target: ArrayLike,
     voxel_size: float,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what the script draws, by the names that it knows."""
     affine, shape = viewer_grid(brain, target, voxel_size)
     inside = _inside(brain, affine, shape, 0.0)
@@ -373,6 +388,8 @@ def _compressed(levels: np.ndarray) -> str:
 
 
 def _colours(key: str) -> dict[str, object]:
+    import matplotlib as mpl
+
     style: DisplayStyle = STYLES[key]
     assert style.limits is not None
     table = mpl.colormaps[OVERLAY_COLOURS.get(key, style.colours)](np.arange(256), bytes=True)

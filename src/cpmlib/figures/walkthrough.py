@@ -21,6 +21,7 @@ from cpmlib.figures.style import figure_absent
 from cpmlib.mri.rcbv import voxel_curves
 
 if TYPE_CHECKING:
+    from cpmlib.histology.nucleus_counting import NucleusCount
     from cpmlib.roi.walkthrough import Walkthrough
 
 SPHERE_SIZE = 3.0
@@ -95,11 +96,9 @@ def figure_sphere(walk: Walkthrough) -> Figure:
     return figure_rois([panel], "CPM", walk.options.roi_diameter, SPHERE_SIZE)
 
 
-def figure_count(tile: tuple[np.ndarray, float] | None) -> Figure:
+def figure_count(tile: tuple[np.ndarray, float] | None, counted: NucleusCount | None) -> Figure:
     """Draw a stained tile and the nuclei that are counted on it."""
-    if tile is None:
+    if tile is None or counted is None:
         return figure_absent("the dataset holds no stained tile of this sample")
     rgb, pixel = tile
-    from cpmlib.histology.nucleus_counting import count_nuclei
-
-    return figure_counting(rgb, count_nuclei(rgb, pixel), pixel)
+    return figure_counting(rgb, counted, pixel)

@@ -3,11 +3,13 @@
     python workflow/stage.py
 
 Sphinx runs no code and reads every page anew, warnings being errors, so that no page shows a
-number of an earlier build. build/html is replaced as a whole, and only if all went well.
+number of an earlier build; but for the reference, which holds none and is read again once the
+library has changed. build/html is replaced as a whole, and only if all went well.
 """
 
 from __future__ import annotations
 
+import gc
 import html
 import json
 import os
@@ -32,6 +34,7 @@ from library_pages import write_pages
 from measurements import write_measurements
 from search_index import improve
 from sharing import write_beside
+from sphinx_extensions.kept_reference import KEPT
 from version import code_version, front_matter, one_line
 
 SITE = BUILD / "site"
@@ -42,6 +45,7 @@ def main() -> int:
     """Do it; return the exit status."""
     from jupyter_book.cli.main import main as jupyter_book
 
+    gc.disable()  # it would look through all pages time and again, and find little
     description = json.loads((BUILD / "dataset" / "dataset_description.json").read_text("utf-8"))
     _copy_book()
     _write_generated_pages()
@@ -60,6 +64,7 @@ def main() -> int:
     if status or not (built / "index.html").is_file():
         print("the book could not be built; see the messages above")
         return 1
+    (target / "_build" / ".doctrees" / KEPT.name).replace(KEPT)
     for script in (SITE / "notebooks").glob("*_files/*.js"):  # Sphinx knows of no page's own
         kept = built / script.relative_to(SITE)
         kept.parent.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ REST   := r or book or images or browser or slow
 FAST   := not ($(REST))
 PYTEST := $(RUN) -m pytest -q -n 2 --durations=10
 
-.PHONY: book open lab surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark pdf screenshots lock hooks clean help
+.PHONY: book open lab surrogate solution test test-rest test-slow test-book test-images test-r test-browser lint ci benchmark pdf screenshots accept-screenshots lock hooks clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ pdf: $(READY)  ## after make book: the whole book as build/book.pdf
 
 screenshots: $(READY)  ## pictures of every page in build/screenshots
 	$(RUN) tools/screenshots.py build/screenshots
+
+accept-screenshots: $(READY)  ## take the pages' looks as they are; PAGES="notebooks/NAME.html ..." those alone
+	$(RUN) tools/page_pictures.py $(PAGES)
 
 lock: $(READY)  ## resolve the dependencies anew: requirements.lock, environment.yml
 	$(RUN) tools/lock.py

@@ -81,11 +81,11 @@ def browser():
     """Headless Chromium."""
     from playwright.sync_api import sync_playwright
 
+    from screenshots import chromium
+
     program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     assert Path(program).exists(), f"no {program}; install Chromium or set CHROMIUM"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = chromium(playwright)
         yield browser
         browser.close()

@@ -19,6 +19,8 @@ import yaml
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from cpmlib.figures.style import LABEL
+
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "build" / "html"
 ON_SCREEN_ONLY = {"book/reference"}
@@ -44,7 +46,7 @@ LOADED = """() => Promise.all([...document.images].map(image =>
   image.decode().catch(() => { throw new Error("no picture: " + image.src.slice(0, 200)); })))"""
 
 FOOT = """<div style="width: 100%; padding: 0 15mm; display: flex; justify-content: space-between;
-font: 7pt sans-serif"><span style="color: #b00020">{label}</span>
+font: 7pt sans-serif"><span style="color: {colour}">{label}</span>
 <span>page <span class="pageNumber"></span> of <span class="totalPages"></span></span></div>"""
 
 
@@ -172,7 +174,7 @@ def write_pdf(browser: Browser, target: Path) -> None:
             print_background=True,
             display_header_footer=True,
             header_template="<span></span>",
-            footer_template=FOOT.format(label=html.escape(label)),
+            footer_template=FOOT.format(colour=LABEL, label=html.escape(label)),
             outline=True,
             tagged=True,
         )

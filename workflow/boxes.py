@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from cpmlib.figures.style import ARROW, BLUE, BOX
+
 Point = tuple[float, float]
 
 
@@ -25,11 +27,11 @@ def draw(
     ax: Axes, corners: Mapping[str, Point], size: Point, arrows: Iterable[tuple[Point, Point]]
 ) -> None:
     """Draw boxes of one size by their lower left corners, over the arrows between two points."""
-    style = {"arrowstyle": "-|>", "color": "#7A7A7A", "linewidth": 1.2}
+    style = {"arrowstyle": "-|>", "color": ARROW, "linewidth": 1.2}
     for start, end in arrows:
         ax.annotate("", end, start, arrowprops=style, zorder=0)
     for corner in corners.values():
-        ax.add_patch(FancyBboxPatch(corner, *size, "round,pad=0.03", fc="#E8F1F8", ec="#0072B2"))
+        ax.add_patch(FancyBboxPatch(corner, *size, "round,pad=0.03", fc=BOX, ec=BLUE))
 
 
 def save(figure: Figure, target: str | Path) -> None:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from cpmlib.figures.style import INK, LABEL
 from sphinx_extensions.page_head import CARD
 
 TEXTS = "search_texts.js"
@@ -93,7 +94,7 @@ def draw_card(target: Path, title: str, shown: str) -> None:
     import boxes  # matplotlib, for the few books that have an address
 
     figure, ax = boxes.blank(*_SIZE)
-    texts = ((title, 0.72, 34, "#1b1f3b"), (f"Dataset: {shown}", 0.2, 22, "#b00020"))
+    texts = ((title, 0.72, 34, INK), (f"Dataset: {shown}", 0.2, 22, LABEL))
     for text, height, size, colour in texts:
         said = textwrap.fill(text, round(1500 / size))
         ax.text(0.06, height, said, size=size, color=colour, va="center", parse_math=False)

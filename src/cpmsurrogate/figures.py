@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels
+from cpmlib.figures.style import COLOUR, GRID, PALE, PANEL, figure_style, name_panels
 from cpmlib.study.published import parse_printed
 from cpmsurrogate.compare import PARTS
 
@@ -45,7 +45,7 @@ def figure_search(trace: pd.DataFrame) -> Figure:
         starts = trace.index[trace["attempt"].diff() > 0]
         for ax in (above, below):
             for start in starts:
-                ax.axvline(start, color="#BBBBBB", linewidth=0.6, zorder=0)
+                ax.axvline(start, color=PALE, linewidth=0.6, zorder=0)
         name_panels([above, below])
     return figure
 
@@ -73,7 +73,7 @@ def figure_spread(table: pd.DataFrame, cohorts: Mapping[str, Mapping[str, float]
             ax.set_yticks(range(len(part)), part["name"])
             ax.set_ylim(len(part) - 0.5, -0.5)
             ax.set_xlabel(label)
-            ax.grid(axis="y", color="#EEEEEE", linewidth=0.8)
+            ax.grid(axis="y", color=GRID, linewidth=0.8)
             ax.margins(x=0.04)
             if part["least"].min() < 0 < part["greatest"].max():
                 ax.axvline(0, color="grey", linewidth=0.8, zorder=0)

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from cpmlib.book import markup
 from cpmlib.book.captions import Item, item
 from cpmlib.book.sheet import NARROW, Sheet, project_root
+from cpmlib.figures.style import LABEL
 from cpmlib.study.dataset import Dataset, read_dataset
 from cpmlib.study.options import AnalysisOptions, ImageOptions
 from cpmlib.study.published import read_published
@@ -119,9 +120,7 @@ class Page(Sheet):
         listed = item(key)
         if self.dataset.label:
             # Below the figure, where it neither covers data nor is cut off.
-            label = figure.supxlabel(
-                self.dataset.label, fontsize=7, color="#B00020", parse_math=False
-            )
+            label = figure.supxlabel(self.dataset.label, fontsize=7, color=LABEL, parse_math=False)
             if figure.get_layout_engine() is None:  # which would place it by the figure's size
                 label.set_y(LABEL_AT / figure.get_figheight())
         if absent := str(figure.get_label()):

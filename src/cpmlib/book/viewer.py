@@ -27,7 +27,6 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from cpmlib.book.markup import safe_json
-from cpmlib.figures.slice_marks import MARK
 from cpmlib.figures.slices import (
     STYLES,
     DisplayStyle,
@@ -35,6 +34,7 @@ from cpmlib.figures.slices import (
     robust_window,
     world_point,
 )
+from cpmlib.figures.style import MARK
 from cpmlib.mri.volume import as_volume, resample_to
 from cpmlib.paper.cases import case_title
 from cpmlib.study.errors import DatasetError, Problem

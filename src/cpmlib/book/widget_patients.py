@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpmlib.book.page import Page
 from cpmlib.book.widgets import button, plot, show_widget, slider
-from cpmlib.figures.style import COLOUR
+from cpmlib.figures.style import COLOUR, PATIENTS
 from cpmlib.paper.patient_effect import ICCS, N_PATIENTS, SAMPLES_EACH, made_up_parts, p_values
 from cpmlib.statistics.results import ALPHA
 
@@ -24,8 +24,6 @@ LABEL = "Made-up data: no patient was measured"
 SHOWN = 8
 """Data sets whose samples the page carries."""
 
-COLOURS = list(COLOUR.values())[:6]
-
 
 def show_patients(page: Page) -> None:
     """Show the widget; its data do not depend on the page's dataset."""
@@ -36,7 +34,7 @@ def show_patients(page: Page) -> None:
         "shared": shared[:SHOWN].round(4).tolist(),
         "own": own[:SHOWN].round(4).tolist(),
         "patient": [f"patient {i + 1}" for i in patient],
-        "colour": [COLOURS[i % len(COLOURS)] for i in patient],
+        "colour": [PATIENTS[i % len(PATIENTS)] for i in patient],
         "iccs": ICCS,
         "p": {
             name: [

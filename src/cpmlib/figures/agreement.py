@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cpmlib.figures.style import PANEL, figure_style
+from cpmlib.figures.style import BAND, BLUE, DARK, GREEN, PANEL, VERMILION, figure_style
 from cpmlib.paper.ledger import CANNOT_HOLD, IF_TRUNCATED, NOT_COMPARED, NOT_REPRODUCED, REPRODUCED
 from cpmlib.study.schemas import OTHER_STUDY
 
 VERDICT_COLOUR = {
-    REPRODUCED: "#00745B",
-    IF_TRUNCATED: "#0072B2",
-    NOT_REPRODUCED: "#D55E00",
-    CANNOT_HOLD: "#4F4F4F",
-    NOT_COMPARED: "#0072B2",
+    REPRODUCED: GREEN,
+    IF_TRUNCATED: BLUE,
+    NOT_REPRODUCED: VERMILION,
+    CANNOT_HOLD: DARK,
+    NOT_COMPARED: BLUE,
 }
 LIMIT = 3.0
 """Values further than this many half-widths off are drawn at the edge."""
@@ -39,7 +39,7 @@ def figure_agreement(ledger: pd.DataFrame, relation: str) -> Figure:
         figure = Figure(figsize=(3.2 * PANEL, 1.2 * PANEL), layout="constrained")
         ax = figure.subplots()
         band = "within its 95 % interval" if other else "rounds to the printed text"
-        ax.axhspan(-1, 1, color="#E6E6E6", label=band)
+        ax.axhspan(-1, 1, color=BAND, label=band)
         position = np.arange(len(shown))
         for verdict, colour in VERDICT_COLOUR.items():
             chosen = (shown["verdict"] == verdict).to_numpy()

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from cpmlib.figures.representative import CaseImages, figure_representative
-from cpmlib.figures.style import AXIS_LABEL, COLOUR, PANEL, figure_absent, figure_style
+from cpmlib.figures.style import AXIS_LABEL, COLOUR, PALE, PANEL, figure_absent, figure_style
 from cpmlib.paper.cases import case_title, cases
 
 
@@ -23,7 +23,7 @@ def figure_cases(samples: pd.DataFrame) -> Figure:
         axes = figure.subplots(1, 2, sharey=True)
         for ax, column in zip(axes, ("cpm", "adc"), strict=True):
             ax.set_xlabel(AXIS_LABEL[column])
-            ax.scatter(samples[column], samples["he_cellularity"], s=14, color="#BBBBBB")
+            ax.scatter(samples[column], samples["he_cellularity"], s=14, color=PALE)
             ax.scatter(shown[column], shown["he_cellularity"], s=36, color=COLOUR["HGG"])
             for row in shown.dropna(subset=[column, "he_cellularity"]).to_dict("records"):
                 place = (row[column], row["he_cellularity"])

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cpmlib.figures.style import COLOUR, PANEL, figure_style, name_panels
+from cpmlib.figures.style import COLOUR, CYAN, PANEL, YELLOW, figure_style, name_panels
 
 if TYPE_CHECKING:
     from cpmlib.histology.nucleus_counting import NucleusCount
@@ -18,7 +18,7 @@ BAR_UM = 50.0
 """Length of the scale bar."""
 BAR_SHARE = 0.4
 """Largest share of a tile's width that the bar may take; on a smaller tile it is halved."""
-OUTLINE, NOT_COUNTED = "#FFE600", "#00B7C7"
+OUTLINE, NOT_COUNTED = YELLOW, CYAN
 """Yellow and cyan: neither stain has them."""
 
 

@@ -14,6 +14,8 @@ from cpmlib.figures.style import (
     AXIS_LABEL,
     COLOUR,
     PANEL,
+    SKY,
+    VERMILION,
     figure_absent,
     figure_style,
     name_panels,
@@ -25,7 +27,7 @@ from cpmlib.paper.subsets import PREDICTORS, SUBSETS
 from cpmlib.statistics.power import WANTED
 from cpmlib.statistics.results import ALPHA
 
-BIAS, SCATTER = "#D55E00", "#56B4E9"
+BIAS, SCATTER = VERMILION, SKY
 DIFFERENCE_LABEL = "H&E − CPM (cells/mm²)"
 
 

@@ -10,15 +10,23 @@ from matplotlib.image import AxesImage
 
 from cpmlib.figures.slice_marks import draw_sides, draw_target
 from cpmlib.figures.slices import DisplayStyle, Slice, box_of_brain, draw_slice, take_slice
-from cpmlib.figures.style import PANEL, figure_style, name_panels, write_reason
+from cpmlib.figures.style import (
+    BLUE,
+    DARK,
+    PANEL,
+    VERMILION,
+    figure_style,
+    name_panels,
+    write_reason,
+)
 from cpmlib.mri.rcbv import PerfusionFit, VoxelCurves, voxel_curves
 
 LINES = (
-    ("reference", "reference × K1", "#4F4F4F", "--"),
-    ("model", "fitted", "#D55E00", "-"),
-    ("corrected", "corrected", "#0072B2", "-"),
+    ("reference", "reference × K1", DARK, "--"),
+    ("model", "fitted", VERMILION, "-"),
+    ("corrected", "corrected", BLUE, "-"),
 )
-"""Curve, label, colour and line style; colours of Okabe & Ito's palette."""
+"""Curve, label, colour and line style."""
 
 FIT = DisplayStyle("R² of the fit", "viridis", (0.0, 1.0), "")
 

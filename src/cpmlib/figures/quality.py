@@ -28,7 +28,7 @@ from cpmlib.figures.slices import (
     field_of_view,
     take_slice,
 )
-from cpmlib.figures.style import figure_absent, figure_style, write_reason
+from cpmlib.figures.style import AMBER, VERMILION, figure_absent, figure_style, write_reason
 from cpmlib.mri.resampling import Interpolation
 from cpmlib.study.options import ROI_DIAMETER
 
@@ -47,7 +47,7 @@ EXTRAPOLATION = "extrapolation"
 """Further column, drawn where a row has it: the voxels concerned, over the anatomy."""
 
 EXTRAPOLATION_TITLE = "outside training"
-EXTRAPOLATION_COLOURS = ("#FFD92F", "#D55E00")
+EXTRAPOLATION_COLOURS = (AMBER, VERMILION)
 """One contrast, and two or more."""
 
 UNDERNEATH = ("T1wGd", "T1w", "FLAIR", "ADC")

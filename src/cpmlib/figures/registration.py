@@ -31,15 +31,14 @@ from cpmlib.figures.slices import (
     robust_window,
     take_slice,
 )
-from cpmlib.figures.style import PANEL, figure_style
+from cpmlib.figures.style import ORANGE, PANEL, SKY, figure_style
 from cpmlib.mri.resampling import Interpolation
 
 if TYPE_CHECKING:
     from cpmlib.mri.registration import AlignmentReport
 
 GREY = DisplayStyle("", "gray", None, "")
-EDGE = "#E69F00"
-BORDER = "#56B4E9"
+EDGE, BORDER = ORANGE, SKY
 
 STRONGEST = 92
 """Percentile of the reference's gradient in the brain from which it is drawn as an edge."""

@@ -24,6 +24,7 @@ from cpmlib.figures.style import (
     AXIS_LABEL,
     COLOUR,
     PANEL,
+    VERMILION,
     figure_absent,
     figure_style,
     name_panels,
@@ -62,7 +63,7 @@ panel should not fill one. Below `cpmlib.book.page.NARROW`, so that a phone show
 RESOLUTION = 90
 """Dots per inch of the pictures in the figure's files."""
 
-FLAGGED = "#D55E00"
+FLAGGED = VERMILION
 """Colour of the title of a sphere that was only partly read."""
 
 

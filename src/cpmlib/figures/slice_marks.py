@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cpmlib.figures.slices import PLANES, DisplayStyle, Plane, Slice, world_point
+from cpmlib.figures.style import GREEN, MARK
 from cpmlib.study.options import ROI_DIAMETER
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ SIDES: dict[Plane, tuple[str, str]] = {
     "sagittal": ("A", "P"),
 }
 """Letters at the left and right of the picture."""
-
-MARK = "#FF66E5"
-"""Colour of targets: a pink that neither greys nor the maps' colours have."""
 
 OUTLINE_TOLERANCE = 0.4
 """How far an outline may lie beside the mask's edge, in pixels of the mask: the steps of the pixels
@@ -98,7 +96,7 @@ def draw_target(
         )
 
 
-def draw_outline(ax: Axes, mask: Slice, colour: str = "#56B4E9", width: float = 0.6) -> None:
+def draw_outline(ax: Axes, mask: Slice, colour: str = GREEN, width: float = 0.6) -> None:
     """Draw the outline of a mask; 0 and NaN are outside."""
     from shapely import LineString
     from skimage.measure import find_contours

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from cpmlib.figures.style import PANEL, figure_absent, figure_style
+from cpmlib.figures.style import BLUE, PALE, PANEL, VERMILION, figure_absent, figure_style
 from cpmlib.paper.specifications.choices import CHOICES, level_name
 
-HOLDS, NOT, PRINTED, CHANCE = "#0072B2", "#D55E00", "black", "#BBBBBB"
+HOLDS, NOT, PRINTED, CHANCE = BLUE, VERMILION, "black", PALE
 
 LABEL = {
     "association": "Correlation, or slope in SD",

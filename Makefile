@@ -91,12 +91,13 @@ ci:  ## what continuous tests run, in a clean clone of the last commit; the ten 
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM && \
 	  git clone -q . "$$folder/project" && cd "$$folder/project" && env -u MAKEFLAGS -u MAKELEVEL .ci/run
 
-benchmark: $(READY)  ## measure again what the book says of speed (half an hour)
+benchmark: $(READY)  ## after make book: measure again what it says of speed (half an hour)
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_statistics.py
 	$(RUN) benchmarks/bench_book.py
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_roi.py
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench_perfusion.py
 	$(RUN) benchmarks/bench_cpm.py
+	$(RUN) benchmarks/bench_pages.py
 	$(RUN) benchmarks/bench_surrogate.py --out benchmarks/results/surrogate.json --keep data/cohorts.json
 
 pdf: $(READY)  ## after make book: the whole book as build/book.pdf

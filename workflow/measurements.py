@@ -14,7 +14,7 @@ from dependencies import ROOT
 
 def write_measurements(book: Path) -> None:
     """Show the committed measurements: of speed, and how near each leakage correction comes."""
-    names = ("statistics", "cpm", "roi", "perfusion", "book")
+    names = ("statistics", "cpm", "roi", "perfusion", "book", "pages")
     folder = ROOT / "benchmarks" / "results"
     read = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in names}
     page = book / "speed.md"
@@ -27,6 +27,8 @@ def write_measurements(book: Path) -> None:
         measured.over_limit(builds),
         "",
         pipe_table(builds.astype(str)),
+        "\n## Reading the pages\n",
+        pipe_table(measured.page_speed(read["pages"])),
         "",
     ]
     page.write_text("\n".join(parts), encoding="utf-8")

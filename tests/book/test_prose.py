@@ -243,6 +243,21 @@ def test_the_page_of_speed_says_what_is_slower_than_its_limit():
     assert "No timed build" in measured.over_limit(pd.DataFrame(rows).iloc[::2])
 
 
+def test_the_page_of_speed_names_the_slowest_page_and_counts_those_over_the_limit():
+    pages = {"a": (900, 950), "b": (1700, 2100), "c": (1000, 1300)}
+    numbers = {
+        "visits": 3,
+        "limits_ms": {"readable": 1500.0, "answer": 50.0},
+        "pages": {name: {"readable_ms": m, "worst_ms": w} for name, (m, w) in pages.items()},
+        "answers": {"drag": {"median_ms": 20.4, "worst_ms": 61.0}},
+    }
+    assert measured.page_speed(numbers).to_numpy().tolist() == [
+        ["A page in the middle can be read; visits: 3", "1000", "1300", "1500", "1 of 3 pages"],
+        ["The slowest, b", "1700", "2100", "1500", "1 of 3 pages"],
+        ["Answer: drag", "20", "61", "50", "no"],
+    ]
+
+
 def test_no_two_p_values_that_were_told_apart_look_alike(texts):
     rows = [line.split() for line in texts["calibrated"]["03_correlations"].splitlines()]
     rows = [row for row in rows if row and row[0] in ("Whole", "Treatment-naïve", "Recurrent")]

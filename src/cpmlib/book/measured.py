@@ -81,6 +81,37 @@ def over_limit(book: pd.DataFrame) -> str:
     return f"Longer than its limit: {said}."
 
 
+def page_speed(numbers: dict[str, Any]) -> pd.DataFrame:
+    """List how soon pages can be read and moving figures answer, milliseconds, with the limits."""
+    pages = pd.DataFrame(numbers["pages"]).T
+    readable, limits = pages["readable_ms"], numbers["limits_ms"]
+    slowest, visits = str(readable.idxmax()), f"visits: {numbers['visits']}"
+    late = int((readable > limits["readable"]).sum())
+    rows = [
+        (
+            f"A page in the middle can be read; {visits}",
+            readable.median(),
+            pages["worst_ms"].median(),
+        ),
+        (f"The slowest, {slowest}", readable.max(), pages.loc[slowest, "worst_ms"]),
+    ]
+    table = pd.DataFrame(rows, columns=["What", "Median (ms)", "Worst (ms)"])
+    table["Limit (ms)"] = limits["readable"]
+    table["Over the limit"] = f"{late} of {len(pages)} pages"
+    answers = pd.DataFrame(
+        {
+            "What": f"Answer: {what}",
+            "Median (ms)": times["median_ms"],
+            "Worst (ms)": times["worst_ms"],
+            "Limit (ms)": limits["answer"],
+            "Over the limit": "yes" if times["median_ms"] > limits["answer"] else "no",
+        }
+        for what, times in numbers["answers"].items()
+    )
+    whole = pd.concat([table, answers], ignore_index=True)
+    return whole.round(0).astype(dict.fromkeys(whole.columns[1:4], int)).astype(str)
+
+
 def _table(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.assign(Measured=table["Measured"].map("{:.3g}".format))

@@ -24,7 +24,7 @@ from dependencies import BUILD, ROOT
 REFERENCE = "book/reference"
 KEPT = BUILD / "reference.pickle"
 """The state, and what was read in it: only from a build without warnings."""
-_READ = ("src", "workflow", "data", "tests", "_config.yml", "book/_toc.yml")
+_READ = ("src", "workflow", "tests", "_config.yml", "book/_toc.yml")
 
 
 def state(page: Path) -> str:

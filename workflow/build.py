@@ -90,8 +90,6 @@ def _build() -> int:
     if not (SHARED / "html" / "index.html").is_file():
         (BUILD / "pages.done").unlink(missing_ok=True)
     started = time.monotonic()
-    if sys.platform != "darwin":
-        child.start_server(BUILD / "logs" / "fork_server.log")
     # In a thread of its own, since Snakemake would else wait for its jobs when it is told to end.
     from run import run  # loads Snakemake
 

@@ -32,8 +32,8 @@ VARIABLE = "CPMLIB_LOCK"
 """Environment variable with the path of the build's lock; the processes of a build have it."""
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 """Why a file could not be written although the program is right."""
-SERVER = ".forks"
-"""Socket of the process that forks for each program, beside the lock: see fork_server.py."""
+SERVER = "CPMLIB_FORKS"
+"""Environment variable with the socket of the process that forks for each program."""
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -62,22 +62,6 @@ def tie(lock: str) -> None:
     else:  # there was no standard input
         os.set_inheritable(waiting, True)
     os.environ[VARIABLE] = lock
-
-
-def start_server(log: Path) -> None:
-    """Start what spares each program of one thread to load the libraries; it ends with us."""
-    import subprocess
-
-    log.parent.mkdir(exist_ok=True)
-    server = Path(os.environ[VARIABLE]).with_name(SERVER)
-    with log.open("w") as said:
-        subprocess.Popen(
-            command("workflow/fork_server.py", str(server)),
-            cwd=ROOT,
-            env={**os.environ, **ONE_THREAD},
-            stdout=said,
-            stderr=said,
-        )
 
 
 def cannot_write(error: OSError) -> str | None:
@@ -111,21 +95,20 @@ def main(*program: str) -> int:
         if select.select([0], [], [], 0)[0]:
             sys.exit("the build has ended")
         end_with(os.dup(0))
-        status = _forked(Path(path).with_name(SERVER), program)
-        if status is not None:
+        if (server := os.environ.get(SERVER)) and (status := _forked(server, program)) is not None:
             return status
     run(*program)
     return 0
 
 
-def _forked(server: Path, program: Sequence[str]) -> int | None:
+def _forked(server: str, program: Sequence[str]) -> int | None:
     """Return the exit status of a program that the server ran; None if there is no server."""
     if os.environ.get("OMP_NUM_THREADS") != "1":  # the server has been loaded for one
         return None
     started = {"program": program, "folder": os.getcwd(), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as connection:
         try:
-            connection.connect(str(server))
+            connection.connect(server)
         except OSError:
             return None
         socket.send_fds(connection, [b"\n"], [0, 1, 2])

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -17,7 +23,8 @@ from snakemake.settings.types import (
 )
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from dependencies import ROOT
+import child
+from dependencies import BUILD, ROOT
 
 STEPS = {
     "model": "training the forest (inputs divided by: {})",
@@ -65,6 +72,8 @@ def run(cores: int, files: Collection[str] = ()) -> Progress:
 
     Of the book, or of the files that are named, by their paths from the project's folder.
     """
+    if sys.platform != "darwin":
+        _start_fork_server()
     progress = Progress()
     with SnakemakeApi() as api:
         logger.handlers[:] = [progress]  # instead of its own account; that is kept in a file
@@ -85,3 +94,20 @@ def run(cores: int, files: Collection[str] = ()) -> Progress:
         except Exception as error:
             api.print_exception(error)
     return progress
+
+
+def _start_fork_server() -> None:
+    """Start what spares each job of one thread to load the libraries; it ends with this process."""
+    folder = tempfile.mkdtemp(prefix="cpmlib-")  # others may not enter it, and its path is short
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[child.SERVER] = f"{folder}/forks"
+    log = BUILD / "logs" / "fork_server.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("w") as said:
+        subprocess.Popen(
+            child.command("workflow/fork_server.py", os.environ[child.SERVER]),
+            cwd=ROOT,
+            env={**os.environ, **child.ONE_THREAD},
+            stdout=said,
+            stderr=said,
+        )

@@ -39,6 +39,8 @@ from version import code_version, front_matter, one_line
 
 SITE = BUILD / "site"
 EXTENSIONS = Path(__file__).with_name("sphinx_extensions")
+TEMPLATES = "templates"
+"""Folder of what differs from the theme's own, beside this file."""
 
 
 def main() -> int:
@@ -146,6 +148,7 @@ def _write_config(description: dict[str, object]) -> None:
     here = os.path.relpath(ROOT / "workflow", SITE)
     names = sorted(path.stem for path in EXTENSIONS.glob("[!_]*.py"))
     extensions = (f"{EXTENSIONS.name}.{name}" for name in names)
+    sphinx["templates_path"] = [f"{here}/{TEMPLATES}"]
     config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, here)
     config["html"]["extra_footer"] = f"<p>{html.escape(one_line())}</p>"
     if address := _address():

@@ -52,6 +52,7 @@ class Build:
             **os.environ,
             **child.ONE_THREAD,
             child.VARIABLE: str(folder / "lock"),
+            child.SERVER: str(folder / "forks"),
         }
 
     def start(self, *program: str) -> subprocess.Popen[str]:
@@ -82,7 +83,7 @@ def build(tmp_path: Path) -> Build:
 
 @pytest.fixture
 def server(build: Build) -> Iterator[subprocess.Popen[str]]:
-    socket = build.folder / child.SERVER
+    socket = build.folder / "forks"
     with build.start(str(ROOT / "workflow" / "fork_server.py"), str(socket)) as process:
         wait_until(socket.exists)
         yield process

@@ -9,7 +9,6 @@ it. Needs Chromium; CHROMIUM names the program if it is not /usr/bin/chromium.
 from __future__ import annotations
 
 import html
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from cpmlib.figures.style import LABEL
+from screenshots import chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "build" / "html"
@@ -186,10 +186,7 @@ def main(target: str = str(ROOT / "build" / "book.pdf")) -> None:
     if not (HTML / "index.html").is_file():
         raise SystemExit("there is no book yet; build it with: make book")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-            args=["--no-sandbox", "--disable-gpu"],
-        )
+        browser = chromium(playwright)
         write_pdf(browser, Path(target))
         browser.close()
     print(target)

@@ -111,7 +111,6 @@ class Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 def main(address: str) -> None:
     """Serve until the driver of the build ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Path(address).unlink(missing_ok=True)
     with Server(address, _Program) as server:
         server.serve_forever()
 

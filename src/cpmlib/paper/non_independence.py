@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -102,14 +104,21 @@ def one_per_patient(
         The drawn rho for each (subset, predictor).
     """
     rows, draws = [], {}
+    for key, predictor, used, rng in _each(samples, options):
+        row, rho = _distribution(used, predictor, options.n_draws, rng)
+        rows.append(row.assign(subset=key, predictor=predictor))
+        draws[key, predictor] = rho
+    return pd.concat(rows, ignore_index=True), draws
+
+
+def _each(
+    samples: pd.DataFrame, options: AnalysisOptions
+) -> Iterator[tuple[str, str, pd.DataFrame, np.random.Generator]]:
+    """Give subset, predictor, the samples that have both values, and what draws among them."""
     for key in SUBSETS:
         for predictor in PREDICTORS:
             used = measured(subset(samples, key), predictor)
-            rng = options.rng(f"one per patient {key} {predictor}")
-            row, rho = _distribution(used, predictor, options.n_draws, rng)
-            rows.append(row.assign(subset=key, predictor=predictor))
-            draws[key, predictor] = rho
-    return pd.concat(rows, ignore_index=True), draws
+            yield key, predictor, used, options.rng(f"one per patient {key} {predictor}")
 
 
 def _distribution(
@@ -128,7 +137,7 @@ def _distribution(
     all_rho = enumerate_all(*columns)
     note = ""
     if mean is None:
-        mean, note = _mean(rho), "Monte Carlo mean; the exact one is out of reach"
+        mean, note = float(defined.mean()), "Monte Carlo mean; the exact one is out of reach"
     low, high = np.percentile(defined, [2.5, 97.5])
     row = one_row(
         name,
@@ -147,30 +156,23 @@ def _distribution(
     return row, rho
 
 
-def _mean(rho: np.ndarray) -> float:
-    """Mean of the draws that have a rho; NaN if none has."""
-    defined = rho[~np.isnan(rho)]
-    return float(defined.mean()) if len(defined) else np.nan
-
-
 def mean_rhos(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
     """Find ``subset``, ``predictor`` and ``estimate`` of `one_per_patient` alone.
 
     What the draws and the combinations look like takes most of its time.
     """
     rows = []
-    for key in SUBSETS:
-        for predictor in PREDICTORS:
-            used = measured(subset(samples, key), predictor)
-            columns = used[predictor], used[OUTCOME], used["participant_id"]
-            rng = options.rng(f"one per patient {key} {predictor}")
-            try:
-                mean = exact_mean(*columns)
-                if mean is None:
-                    mean = _mean(monte_carlo(*columns, n_draws=options.n_draws, rng=rng))
-            except ValueError:
-                mean = np.nan
-            rows.append({"subset": key, "predictor": predictor, "estimate": mean})
+    for key, predictor, used, rng in _each(samples, options):
+        columns = used[predictor], used[OUTCOME], used["participant_id"]
+        try:
+            mean = exact_mean(*columns)
+            if mean is None:
+                rho = monte_carlo(*columns, n_draws=options.n_draws, rng=rng)
+                defined = rho[~np.isnan(rho)]
+                mean = float(defined.mean()) if len(defined) else np.nan
+        except ValueError:
+            mean = np.nan
+        rows.append({"subset": key, "predictor": predictor, "estimate": mean})
     return pd.DataFrame(rows)
 
 

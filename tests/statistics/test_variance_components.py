@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import numpy as np
 import pandas as pd
-import pingouin as pg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +13,6 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from cpmlib.statistics.variance_components import (
-    correlation_within,
     intraclass_correlation,
     variance_components,
 )
@@ -32,31 +29,6 @@ def clustered(seed: int) -> pd.DataFrame:
 
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-def test_repeated_measures_correlation_is_bland_and_altmans():
-    data = pg.read_dataset("rm_corr")  # Bland & Altman (1995): pH and PaCO2 of eight subjects
-    row = correlation_within(data["pH"], data["PacO2"], data["Subject"]).iloc[0]
-    assert row["estimate"] == pytest.approx(-0.5067697, abs=5e-8)
-    assert row["df"] == 38
-    assert row["p"] == pytest.approx(0.0008471081, abs=5e-11)
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx((-0.7067146, -0.2318631), abs=5e-8)
-
-
-@given(seeds)
-def test_repeated_measures_correlation_is_pingouins(seed):
-    data = clustered(seed)
-    several = data.groupby("patient").filter(lambda part: len(part) > 1)
-    row = correlation_within(data["x"], data["y"], data["patient"]).iloc[0]
-    if several["patient"].nunique() < 3:
-        assert "not estimable" in row["note"]
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pandas, about how pingouin renames columns
-        theirs = pg.rm_corr(data=several, x="x", y="y", subject="patient").iloc[0]
-    assert row["estimate"] == pytest.approx(theirs["r"], abs=1e-9)
-    assert row["p"] == pytest.approx(theirs["pval"], abs=1e-9)
-    assert row["df"] == theirs["dof"]
 
 
 def test_icc_is_that_of_shrout_and_fleiss():
@@ -96,8 +68,6 @@ def test_what_does_not_exist_is_said():
         intraclass_correlation([1.0, 2, 3], ["a", "b", "c"]),
         intraclass_correlation([1.0, 2, 3], ["a", "a", "a"]),
         intraclass_correlation([1.0, 1, 3, 3], list("aabb")),
-        correlation_within([1.0, 2, 3, 4], [1.0, 3, 2, 4], list("aabb")),
-        correlation_within(np.repeat([0.1, 0.2, 0.7], 3), np.arange(9.0), np.repeat([1, 2, 3], 3)),
     ):
         assert np.isnan(row["estimate"].item())
         assert row["note"].item().startswith("not estimable: ")

@@ -34,6 +34,15 @@ def test_within_is_pingouins_repeated_measures_correlation(group, predictor, ran
     np.testing.assert_allclose([found["ci_low"], found["ci_high"]], expected["CI95"], atol=0.00501)
 
 
+def test_within_is_bland_and_altmans():
+    data = pingouin.read_dataset("rm_corr")  # Bland & Altman (1995): pH and PaCO2 of eight subjects
+    row = within_patients(data["pH"], data["PacO2"], data["Subject"]).iloc[0]
+    assert row["estimate"] == pytest.approx(-0.5067697, abs=5e-8)
+    assert row["df"] == 38
+    assert row["p"] == pytest.approx(0.0008471081, abs=5e-11)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((-0.7067146, -0.2318631), abs=5e-8)
+
+
 def test_both_parts_make_the_whole():
     """r = etas between times r between, plus the same within (Dansereau, Alutto & Yammarino 1984).
 
@@ -74,7 +83,8 @@ def test_levels_of_patients_do_not_matter_within_nor_does_scatter_between(seed):
     ("patient", "x", "reason"),
     [
         (list("abcd"), [1.0, 2, 3, 4], "too few samples of one patient"),
-        (list("aabb"), [1.0, 1, 2, 2], "all values are equal"),
+        (list("aabb"), [1.0, 1, 2, 2], "no scatter within patients"),
+        (list("aabb"), [0.1 + 0.2, 0.3, 2, 2], "no scatter within patients"),
     ],
 )
 def test_what_has_no_within_says_why(patient, x, reason):
@@ -91,5 +101,8 @@ def test_two_patients_have_no_between():
 def test_a_cohort_that_it_was_not_made_for_has_both():
     samples = read_dataset(COHORT).samples
     columns = samples["cpm"], samples["he_cellularity"], samples["participant_id"]
-    assert within_patients(*columns)["df"].item() == 66 - 27 - 1
+    row = within_patients(*columns).iloc[0]
+    several = samples.groupby("participant_id").filter(lambda part: len(part) > 1)
+    assert row["df"] == 66 - 27 - 1 == row["n"] - row["n_patients"] - 1
+    assert row["n"] == len(several)
     assert between_patients(*columns)["n"].item() == 27

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from cpmlib.paper.correlations import OUTCOME
+from cpmlib.paper.rmse import compare_rmse
 from cpmlib.paper.subsets import with_grade_grouping
-from cpmlib.statistics.correlation import BOOTSTRAP_SAMPLES, correlate, root_mean_square_error
-from cpmlib.statistics.results import MINIMUM_GROUP, not_estimable, one_row, with_interval
+from cpmlib.statistics.correlation import correlate, root_mean_square_error
+from cpmlib.statistics.results import not_estimable, one_row, with_interval
 from cpmlib.study.options import AnalysisOptions
 
 _RMSE = "hgg.non_enhancing.rmse"
@@ -50,55 +50,10 @@ def against_whole(
 ) -> pd.DataFrame:
     """RMSE of the group, and by how much it lies below that of the whole cohort.
 
-    ``flagged`` and ``group`` as `non_enhancing` takes and returns them. Rows ``RMSE`` and ``RMSE
-    below whole``; their 95 % intervals come from resampling patients (percentiles), since samples
-    of one patient are not independent. Who is an outlier is not decided anew in each draw.
+    ``flagged`` and ``group`` as `non_enhancing` takes and returns them. Rows as `compare_rmse`
+    returns them: the group's, the whole cohort's, and the difference.
     """
-    sums = pd.concat(
-        [_squares(part, options).add_prefix(name) for name, part in _named(flagged, group)], axis=1
-    ).fillna(0.0)
-    n = int(sums.get("group_n", pd.Series(dtype=float)).sum())
-    names = ("RMSE", "RMSE below whole")
-    if n < MINIMUM_GROUP:
-        reason = f"fewer than {MINIMUM_GROUP} samples ({n})"
-        return pd.concat([not_estimable(name, reason, n) for name in names], ignore_index=True)
-    found = _rmse_and_difference(sums.to_numpy().sum(axis=0, keepdims=True))[:, 0]
-    draws = _rmse_and_difference(_resampled(sums, options.rng("RMSE of patients")))
-    low, high = np.nanpercentile(draws, [2.5, 97.5], axis=1)
-    rows = [one_row(name, found[i], ci=(low[i], high[i]), n=n) for i, name in enumerate(names)]
-    return pd.concat(rows, ignore_index=True)
-
-
-def whole_rmse(flagged: pd.DataFrame, options: AnalysisOptions) -> float:
-    """RMSE of CPM in the whole cohort, as in Table 2; NaN where it is not estimable."""
-    sums = _squares(flagged, options).sum()
-    return float(np.sqrt(sums["squares"] / sums["n"])) if sums["n"] >= MINIMUM_GROUP else np.nan
-
-
-def _named(flagged: pd.DataFrame, group: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    return [("whole_", flagged), ("group_", group)]
-
-
-def _squares(part: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
-    """Sum of squared errors and number of samples of each patient."""
-    kept = part[~(part["outlier"] & options.rmse_excludes_outliers)]
-    squares = (kept[OUTCOME] - kept["cpm"]) ** 2
-    groups = squares.groupby(kept["participant_id"])
-    return pd.DataFrame({"squares": groups.sum(), "n": groups.count()})
-
-
-def _resampled(sums: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """Total the patients' sums over draws of as many patients as there are."""
-    patients = len(sums)
-    drawn = rng.multinomial(patients, np.full(patients, 1 / patients), size=BOOTSTRAP_SAMPLES)
-    return drawn @ sums.sort_index().to_numpy()
-
-
-def _rmse_and_difference(totals: np.ndarray) -> np.ndarray:
-    """RMSE of the group and the whole's less it, (2, draws); NaN where a draw has no sample."""
-    squares, n = totals[:, ::2], totals[:, 1::2]
-    whole, group = np.sqrt(np.divide(squares, n, out=np.full(n.shape, np.nan), where=n > 0)).T
-    return np.stack([group, whole - group])
+    return compare_rmse(group, flagged, options, options.rng("RMSE of patients"))
 
 
 def table_hgg(table: pd.DataFrame) -> pd.DataFrame:
@@ -139,7 +94,7 @@ def quoted(table: pd.DataFrame) -> dict[str, object]:
 def quoted_errors(table: pd.DataFrame) -> dict[str, object]:
     """Return the numbers of `against_whole` that the page's sentences quote."""
     rows = table.set_index("statistic")
-    rmse, below = rows.loc["RMSE"], rows.loc["RMSE below whole"]
+    rmse, below = rows.loc["first"], rows.loc["second less first"]
     return {
         "patients_low": rmse["ci_low"],
         "patients_high": rmse["ci_high"],
@@ -152,8 +107,8 @@ def quoted_errors(table: pd.DataFrame) -> dict[str, object]:
 def patient_values(table: pd.DataFrame) -> dict[str, float]:
     """Return `against_whole` by ids like those of the ledger."""
     rows = table.set_index("statistic").to_dict("index")
-    return with_interval(f"{_RMSE}_of_patients", rows["RMSE"]) | with_interval(
-        f"{_RMSE}_below_whole", rows["RMSE below whole"]
+    return with_interval(f"{_RMSE}_of_patients", rows["first"]) | with_interval(
+        f"{_RMSE}_below_whole", rows["second less first"]
     )
 
 

@@ -1,4 +1,4 @@
-"""Scatter between and within patients, and what goes together within them.
+"""Scatter between and within patients.
 
 Vocabulary
 ----------
@@ -14,13 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pingouin
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from cpmlib.statistics.results import (
     CONFIDENCE,
-    PERFECT,
     not_estimable,
     one_row,
     remove_missing,
@@ -126,43 +124,3 @@ def intraclass_correlation(values: ArrayLike, patient: ArrayLike) -> pd.DataFram
         # Variance of a mean: (1 + (m - 1) ICC) / n, with m the size of the average sample's patient
         n_effective=n / (1 + (found.sum_squares / n - 1) * max(icc, 0.0)),
     )
-
-
-def correlation_within(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> pd.DataFrame:
-    """Repeated-measures correlation: parallel lines, one a patient.
-
-    Pearson's r of deviations from the patient's own mean, with the degrees of freedom that the
-    means leave (Bland & Altman 1995, BMJ 310:446; Bakdash & Marusich 2017, Front Psychol 8:456).
-    Patients with one sample say nothing of it and are left out.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row: ``estimate``, 95 % interval, ``p``, ``df``, ``n_patients``.
-
-    Examples
-    --------
-    >>> x, y = [1.0, 2, 3, 1, 2, 3, 4, 6], [1.0, 2, 4, 7, 8, 9, 1, 3]
-    >>> correlation_within(x, y, list("aaabbbcc"))[["estimate", "df"]].round(3)
-       estimate  df
-    0     0.971   4
-    """
-    x, y, patient = remove_missing(x, y, labels=patient)
-    table = pd.DataFrame({"x": x, "y": y, "patient": patient})
-    size = table.groupby("patient", sort=False)["x"].transform("size")
-    table = table[size > 1]
-    count, n, name = table["patient"].nunique(), len(table), "correlation within patients"
-    df = n - count - 1
-    if count < 3 or df < 2:
-        reason = "fewer than 3 patients with several samples" if count < 3 else "too few samples"
-        return not_estimable(name, reason, n, df=df, n_patients=count)
-    centred = table[["x", "y"]] - table.groupby("patient")[["x", "y"]].transform("mean")
-    # Relative to the values: rounding errors of the mean are no scatter.
-    if (centred.abs().max() <= 1e-12 * table[["x", "y"]].abs().max()).any():
-        return not_estimable(name, "no scatter within patients", n, df=df, n_patients=count)
-    r = float(np.corrcoef(centred["x"], centred["y"])[0, 1])
-    if abs(r) >= PERFECT:
-        return one_row(name, np.sign(r), p=0.0, n=n, df=df, n_patients=count)
-    p = 2 * stats.t.sf(abs(r) * np.sqrt(df / (1 - r**2)), df)
-    interval = pingouin.compute_esci(stat=r, nx=df + 2, eftype="r", decimals=12)
-    return one_row(name, r, ci=tuple(interval), p=p, n=n, df=df, n_patients=count)

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from cpmlib.statistics.correlation import correlate
 from cpmlib.statistics.results import (
     CONFIDENCE,
-    MINIMUM_GROUP,
     PERFECT,
     not_estimable,
     one_row,
@@ -27,14 +27,15 @@ from cpmlib.statistics.results import (
 
 
 def within_patients(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> pd.DataFrame:
-    """Correlate differences from the patients' own means.
+    """Correlate differences from the patients' own means: parallel lines, one a patient.
+
+    Patients with one sample say nothing of it and are left out.
 
     Returns
     -------
     pandas.DataFrame
         One row: the correlation with its 95 % interval by Fisher's z and p of the t distribution,
-        both with ``df`` = samples - patients - 1; ``slope`` of y on x that all patients share;
-        ``n_patients`` with two samples or more.
+        both with ``df`` = ``n`` - ``n_patients`` - 1; ``slope`` of y on x that all patients share.
 
     Examples
     --------
@@ -45,31 +46,29 @@ def within_patients(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> pd.DataFr
     """
     name = "within-patient correlation"
     x, y, patient = remove_missing(x, y, labels=patient)
-    n = len(x)
-    table = pd.DataFrame({"x": x, "y": y, "patient": patient})
-    groups = table.groupby("patient")
-    several = int((groups.size() > 1).sum())
-    df = n - groups.ngroups - 1
+    samples = pd.DataFrame({"x": x, "y": y, "patient": patient})
+    samples = samples[samples.duplicated("patient", keep=False)]
+    several, n = samples["patient"].nunique(), len(samples)
+    df = n - several - 1
     if df < 1:
         return not_estimable(name, "too few samples of one patient", n, n_patients=several)
-    dx, dy = (groups[key].transform(lambda v: v - v.mean()).to_numpy() for key in ("x", "y"))
-    if (reason := why_not_estimable(np.round(dx, 9), np.round(dy, 9))) is not None:
-        return not_estimable(name, reason, n, n_patients=several)
-    r = float(dx @ dy / np.sqrt((dx @ dx) * (dy @ dy)))
+    values = samples[["x", "y"]]
+    centred = values - values.groupby(samples["patient"]).transform("mean")
+    # Relative to the values: rounding errors of the mean are no scatter.
+    if (centred.abs().max() <= 1e-12 * values.abs().max()).any():
+        return not_estimable(name, "no scatter within patients", n, n_patients=several)
+    dx, dy = centred.to_numpy().T
+    r, slope = float(dx @ dy / np.sqrt((dx @ dx) * (dy @ dy))), dx @ dy / (dx @ dx)
+    found = {"n": n, "df": df, "slope": slope, "n_patients": several}
     if abs(r) >= PERFECT:
-        return one_row(name, np.sign(r), n=n, df=df, slope=dx @ dy / (dx @ dx), n_patients=several)
-    t = r * np.sqrt(df / (1 - r**2))
-    half = stats.norm.isf((1 - CONFIDENCE) / 2) / np.sqrt(df - 1) if df > 1 else np.inf
-    ends = tuple(np.tanh(np.arctanh(r) + sign * half) for sign in (-1, 1))
+        return one_row(name, np.sign(r), p=0.0, **found)
+    half = stats.norm.isf((1 - CONFIDENCE) / 2) / np.sqrt(df - 1) if df > 1 else np.nan
     return one_row(
         name,
         r,
-        ci=ends if df > 1 else (np.nan, np.nan),
-        p=2 * stats.t.sf(abs(t), df),
-        n=n,
-        df=df,
-        slope=dx @ dy / (dx @ dx),
-        n_patients=several,
+        ci=(np.tanh(np.arctanh(r) - half), np.tanh(np.arctanh(r) + half)),
+        p=2 * stats.t.sf(abs(r) * np.sqrt(df / (1 - r**2)), df),
+        **found,
     )
 
 
@@ -89,8 +88,4 @@ def between_patients(x: ArrayLike, y: ArrayLike, patient: ArrayLike) -> pd.DataF
     first, second = (means[key].to_numpy(float) for key in ("x", "y"))
     if (reason := why_not_estimable(first, second)) is not None:
         return not_estimable(name, reason.replace("samples", "patients"), len(means))
-    r, p = stats.pearsonr(first, second)
-    if len(means) <= MINIMUM_GROUP or abs(r) >= PERFECT:
-        return one_row(name, r, p=p, n=len(means))
-    low, high = stats.pearsonr(first, second).confidence_interval(CONFIDENCE)
-    return one_row(name, r, ci=(low, high), p=p, n=len(means))
+    return correlate(first, second, method="pearson").assign(statistic=name)

@@ -49,13 +49,15 @@ def test_errors_and_their_differences_are_those_of_the_papers_tables(samples, fl
     rmse = {key: table_2.loc[key, "cpm", "RMSE"]["estimate"] for key in ("whole", "naive")}
     for key, value in rmse.items():
         assert errors[key, quality.KEPT] == pytest.approx(value)
-    differences = resampling.rmse_differences(samples, flagged, OPTIONS).set_index("statistic")
+    found = resampling.rmse_differences(samples, flagged, OPTIONS)
+    differences = found.set_index(["comparison", "statistic"])
     group = hgg.non_enhancing(flagged["whole", "cpm"], OPTIONS)
     of_group = hgg.statistics(samples, group, OPTIONS).set_index("statistic").loc["RMSE"]
-    row = differences.loc["HGG nCET less whole"]
-    assert row["first"] == pytest.approx(of_group["estimate"])
-    assert row["second"] == pytest.approx(rmse["whole"])
-    assert row["ci_low"] < row["estimate"] < row["ci_high"]
+    assert differences.loc[("HGG nCET", "first"), "estimate"] == pytest.approx(of_group["estimate"])
+    assert differences.loc[("HGG nCET", "second"), "estimate"] == pytest.approx(rmse["whole"])
+    assert differences.loc[("recurrent", "first"), "estimate"] == pytest.approx(rmse["naive"])
+    assert (found["ci_low"] < found["estimate"]).all()
+    assert (found["estimate"] < found["ci_high"]).all()
 
 
 def test_without_nobody_everything_is_as_in_table_2(samples, table_2):

@@ -15,11 +15,11 @@ from cpmlib.paper.correlations import OUTCOME, Flagged, measured
 from cpmlib.paper.formatting import format_columns, format_estimates, format_p
 from cpmlib.paper.groups import COLUMN, MEASUREMENTS
 from cpmlib.paper.subsets import GROUPINGS, PREDICTORS, SUBSETS, WHERE, subset, with_grade_grouping
-from cpmlib.statistics.correlation import correlate
 from cpmlib.statistics.group_comparison import mann_whitney
 from cpmlib.statistics.mixed_model import mixed_model_effect
 from cpmlib.statistics.results import ALPHA, not_estimable
-from cpmlib.statistics.variance_components import correlation_within, intraclass_correlation
+from cpmlib.statistics.variance_components import intraclass_correlation
+from cpmlib.statistics.within_between import between_patients, within_patients
 from cpmlib.study.options import AnalysisOptions
 
 MEASURED = {"cpm": "CPM", "adc": "ADC", OUTCOME: "H&E"}
@@ -28,19 +28,15 @@ MEASURED = {"cpm": "CPM", "adc": "ADC", OUTCOME: "H&E"}
 def within_and_between(samples: pd.DataFrame) -> pd.DataFrame:
     """Correlation of each predictor with H&E within patients and between patients' means.
 
-    Rows ``correlation within patients`` and ``Pearson r`` of the means, with ``subset``,
-    ``predictor``, ``level`` (``within`` or ``between``).
+    Rows of `within_patients` and `between_patients` with ``subset``, ``predictor``, ``level``
+    (``within`` or ``between``).
     """
     rows = []
     for key in SUBSETS:
         for predictor in PREDICTORS:
             part = measured(subset(samples, key), predictor)
-            x, y, patient = part[predictor], part[OUTCOME], part["participant_id"]
-            means = part.groupby("participant_id", sort=False)[[predictor, OUTCOME]].mean()
-            found = {
-                "within": correlation_within(x, y, patient),
-                "between": correlate(means[predictor], means[OUTCOME], method="pearson"),
-            }
+            columns = part[predictor], part[OUTCOME], part["participant_id"]
+            found = {"within": within_patients(*columns), "between": between_patients(*columns)}
             for level, row in found.items():
                 rows.append(row.assign(subset=key, predictor=predictor, level=level))
     return pd.concat(rows, ignore_index=True)

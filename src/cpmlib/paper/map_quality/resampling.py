@@ -13,7 +13,8 @@ import pandas as pd
 
 from cpmlib.paper.correlations import OUTCOME, Flagged, flag_outliers, measured
 from cpmlib.paper.formatting import format_estimates
-from cpmlib.paper.hgg import non_enhancing
+from cpmlib.paper.hgg import against_whole, non_enhancing
+from cpmlib.paper.rmse import compare_rmse
 from cpmlib.paper.subsets import PREDICTORS, SUBSETS, WHERE, subset
 from cpmlib.statistics.cluster_bootstrap import (
     bca_interval,
@@ -163,61 +164,36 @@ def rmse_differences(
 ) -> pd.DataFrame:
     """Compare RMSEs of CPM as the Discussion does, with intervals over patients.
 
-    Rows ``recurrent less naive`` (each with its own outliers, as in Table 2) and ``HGG nCET less
-    whole`` (outliers of the whole cohort); the errors stay, patients are resampled.
+    Rows of `compare_rmse`, with ``comparison``: ``recurrent``, treatment-naive and then recurrent
+    tumours (each with its own outliers, as in Table 2); ``HGG nCET``, non-enhancing HGG samples and
+    then all (outliers of the whole cohort).
     """
     whole = flagged["whole", "cpm"]
-    group = non_enhancing(whole, options)
-    pairs = {
-        "recurrent less naive": (flagged["recurrent", "cpm"], flagged["naive", "cpm"]),
-        "HGG nCET less whole": (group, whole),
-    }
-    rows = []
-    for name, (first, second) in pairs.items():
-        errors = []
-        for part in (first, second):
-            kept = part[~(part["outlier"] & options.rmse_excludes_outliers)]
-            errors.append((kept[OUTCOME] - kept["cpm"]).reindex(whole.index).to_numpy(float))
-        rng = options.rng(f"RMSE {name}")
-        rows.append(_difference(name, errors, whole["participant_id"].to_numpy(), rng))
+    recurrent = compare_rmse(
+        flagged["naive", "cpm"],
+        flagged["recurrent", "cpm"],
+        options,
+        options.rng("RMSE recurrent less naive"),
+    )
+    group = against_whole(whole, non_enhancing(whole, options), options)
+    rows = [recurrent.assign(comparison="recurrent"), group.assign(comparison="HGG nCET")]
     return pd.concat(rows, ignore_index=True)
-
-
-def _difference(
-    name: str, errors: list[np.ndarray], patient: np.ndarray, rng: np.random.Generator
-) -> pd.DataFrame:
-    sizes = [int((~np.isnan(error)).sum()) for error in errors]
-    if min(sizes) < MINIMUM_GROUP:
-        reason = f"a group has fewer than {MINIMUM_GROUP} samples ({min(sizes)})"
-        return not_estimable(name, reason, sum(sizes), first=np.nan, second=np.nan)
-
-    def rmse(error: np.ndarray) -> np.ndarray:
-        known = (~np.isnan(error)).sum(axis=-1)
-        with np.errstate(invalid="ignore"):  # none of the group's patients may be drawn
-            return np.sqrt(np.nansum(error**2, axis=-1) / known)
-
-    first, second = (float(rmse(error)) for error in errors)
-    drawn = np.full(RESAMPLES, np.nan)
-    for where, index in resampled_patients(patient, RESAMPLES, rng):
-        drawn[where] = rmse(errors[0][index]) - rmse(errors[1][index])
-    interval = percentile_interval(drawn)
-    return one_row(name, first - second, ci=interval, n=sum(sizes), first=first, second=second)
 
 
 def say_differences(table: pd.DataFrame) -> str:
     """Say whether the RMSEs that the Discussion compares can be told apart."""
     words = {
-        "recurrent less naive": "The RMSE of recurrent less that of treatment-naïve tumours",
-        "HGG nCET less whole": "The RMSE of non-enhancing HGG samples less that of all",
+        "recurrent": "The RMSE of recurrent less that of treatment-naïve tumours",
+        "HGG nCET": "The RMSE of all samples less that of non-enhancing HGG samples",
     }
     said = []
-    for row in table.to_dict("records"):
+    for row in table[table["statistic"] == "second less first"].to_dict("records"):
         if np.isnan(row["estimate"]) or np.isnan(row["ci_low"]):
-            said.append(f"{words[row['statistic']]} is not estimable.")
+            said.append(f"{words[row['comparison']]} is not estimable.")
             continue
         zero = "includes" if row["ci_low"] <= 0 <= row["ci_high"] else "leaves out"
         said.append(
-            f"{words[row['statistic']]} is {row['estimate']:.0f} cells/mm², with a 95 % interval "
+            f"{words[row['comparison']]} is {row['estimate']:.0f} cells/mm², with a 95 % interval "
             f"of {row['ci_low']:.0f} to {row['ci_high']:.0f}, which {zero} 0."
         )
     return " ".join(said).replace(" -", " −")

@@ -26,14 +26,15 @@ ROOMS = ("study", "mri", "cpm", "histology", "roi", "statistics", "paper", "figu
 """Of the library, from the bottom up."""
 GENERATOR = "cpmsurrogate"
 
-_TERM = re.compile(r"^- (\*.+?)(?=^- \*|\Z)", re.MULTILINE | re.DOTALL)
+_TERM = re.compile(r"^- (\*.+?)(?=^- \*|\n\n|\Z)", re.MULTILINE | re.DOTALL)
 _SECTION = re.compile(r"^Vocabulary\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}\n|\Z)", re.MULTILINE | re.DOTALL)
+_EMPHASIS = re.compile(r"\*(\w[^*]*)\*")
 _QUOTE = re.compile(r"^Methods: (.+)\Z", re.MULTILINE | re.DOTALL)
 
 _TERMS = """## Terms of the library
 
-As its modules define them. Each module lists those it needs at its beginning, under *Vocabulary*; a
-term that stands here twice means two things in two modules."""
+As its modules define them, at their beginning under *Vocabulary*. No term stands here twice; those
+of the first table are used as it says."""
 
 
 class Module(NamedTuple):
@@ -71,20 +72,26 @@ def read_modules() -> list[Module]:
     return found
 
 
-def glossary(modules: Iterable[Module]) -> pd.DataFrame:
-    """Return the terms of the modules' vocabularies, in the order of the alphabet.
+def vocabulary(module: Module) -> list[tuple[str, str]]:
+    """Return the terms that a module defines, each with its meaning; synonyms share a term."""
+    section = _SECTION.search(module.text)
+    items = [" ".join(item.split()) for item in _TERM.findall(section[1])] if section else []
+    pairs = (item.partition(": ") for item in items)
+    return [(_EMPHASIS.sub(r"\1", term), meaning) for term, _, meaning in pairs]
 
-    One row a term and meaning: ``Term``, ``Meaning``, ``Where`` (modules).
+
+def glossary(modules: Iterable[Module]) -> pd.DataFrame:
+    """Return the terms of the library's vocabularies, in the order of the alphabet.
+
+    One row a term: ``Term``, ``Meaning``, ``Where`` (its module).
     """
-    rows = []
-    for module in (module for module in modules if module.room != GENERATOR):
-        section = _SECTION.search(module.text)
-        for item in _TERM.findall(section[1]) if section else ():
-            term, _, meaning = " ".join(item.split()).partition(": ")
-            rows.append((term.replace("*", ""), re.sub(r"[`*]", "", meaning), module.place))
+    rows = [
+        (term, _EMPHASIS.sub(r"\1", meaning).replace("`", ""), module.place)
+        for module in modules
+        if module.room != GENERATOR
+        for term, meaning in vocabulary(module)
+    ]
     table = pd.DataFrame(rows, columns=["Term", "Meaning", "Where"])
-    # In another order than the page's, the modules of a meaning stay in theirs.
-    table = table.groupby(["Term", "Meaning"], sort=False)["Where"].agg(", ".join).reset_index()
     return table.sort_values("Term", key=lambda terms: terms.str.lower(), kind="stable")
 
 

@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-- *open*: not printed, and different in the cohorts.
+- *open quantity*: one that is not printed, and differs between the cohorts.
 """
 
 from __future__ import annotations

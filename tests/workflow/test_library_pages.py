@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import library_pages
 from library_pages import Module
+from sphinx_extensions.abbreviations import entries
 from studies import ROOT
 
 
@@ -59,6 +61,30 @@ def test_terms_of_a_vocabulary_are_listed_with_their_meaning():
         ["b-value, b", "strength of the weighting, s/mm2.", "echo (mri)"],
         ["echo", "not a term of many.", "echo (mri)"],
     ]
+
+
+def test_each_term_is_defined_once(modules):
+    """Of all vocabularies, the generator's too, and the list of abbreviations; synonyms count."""
+    places: dict[str, list[str]] = {}
+    for module in modules:
+        section = module.text.partition("\nVocabulary\n")[2].partition("\n\n")[0]
+        items = re.findall(r"^[^ -].*|^- .*", section.partition("\n")[2], re.MULTILINE)
+        terms = library_pages.vocabulary(module)
+        assert len(items) == len(terms), f"{module.place}: write each term as `- *term*: meaning`"
+        for term, meaning in terms:
+            assert meaning, f"{module.place}: {term}"
+            assert not re.search(r"\*[^*]+\*: ", meaning), f"{module.place}: {term} holds another"
+            for form in term.split(", "):
+                places.setdefault(as_compared(form), []).append(module.place)
+    for entry in entries():
+        for form in entry.forms:
+            places.setdefault(as_compared(form), []).append("abbreviations.tsv")
+    assert {form: where for form, where in places.items() if len(where) > 1} == {}
+
+
+def as_compared(form: str) -> str:
+    """A term without what does not make it another: capitals and plural; K is not k."""
+    return form if len(form) < 3 else form.lower().removesuffix("s")
 
 
 def test_the_picture_is_the_same_each_time(modules, tmp_path: Path):

@@ -1,10 +1,4 @@
-"""The representative cases on their page: captions, pictures and viewers.
-
-Vocabulary
-----------
-- *case*: one sample that the paper shows closely; its images are a
-  `cpmlib.figures.representative.CaseImages`.
-"""
+"""The representative cases on their page: captions, pictures and viewers."""
 
 from __future__ import annotations
 

@@ -5,9 +5,8 @@ workflow, it also writes each figure and table to files, and its values for the 
 
 Vocabulary
 ----------
-- *item*: a numbered figure or table. key : its name in links, files and `cpmlib.book.captions`,
-  such as ``fig-2``.
-- *values*: regenerated numbers by their id in the published table.
+- *item key*: the name of an item (`cpmlib.book.markup`) in links, files and
+  `cpmlib.book.captions`, such as ``fig-2``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Tables of quality control: what was read at the targets, what tiles say, numbers of the maps.
 
-Vocabulary
-----------
-- *regions*: one row a sample, as `cpmlib.book.study_images.StudyImages.table` joins them.
-- *quality*: one row a patient, as `cpmlib.book.study_images.StudyImages.quality` returns it.
-- *shown*: the cells as a reader sees them: texts, under short names.
+``regions`` has a row for each sample, as `cpmlib.book.study_images.StudyImages.table` joins them;
+``quality`` a row for each patient, as `cpmlib.book.study_images.StudyImages.quality` returns it;
+``shown`` holds the cells as a reader sees them: texts, under short names.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """What the workflow made of a study's images, for the notebooks: by pseudonym, no path in sight.
 
-Vocabulary
-----------
-- *patient*, *sample*: pseudonyms (P01, S01), as everywhere in the book.
-- *kind*: as in `cpmlib.study.names.KINDS`; a map that was made goes before a file of the study.
+Patients and samples go by their pseudonyms (P01, S01), images by their kind
+(`cpmlib.study.names.KINDS`). A map that was made goes before a file of the study.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 Vocabulary
 ----------
-- *base*: the anatomical image underneath; *overlay*: a map laid over it with some opacity.
-- *grid*: the viewer's own voxels, along the axes of the world (mm, RAS+), so that axial, coronal
-  and sagittal slices are true ones; the target lies at the centre of one of them.
-- *level*: a whole number; 0 means no value, 1 to `top` run evenly from `low` to `high`.
-- *step*: the value between neighbouring levels. The viewer shows values to within half of it.
-- *near the brain*: in it, or within a few millimetres. Nothing else is packed, so that no face
+- *base*: the anatomical image that lies below in the viewer.
+- *overlay*: a map that the viewer lays over the base, with some opacity.
+- *viewer grid*: the viewer's own voxels, along the axes of the world (mm, RAS+), so that axial,
+  coronal and sagittal slices are true ones; the target lies at the centre of one of them.
+- *quantisation level*: the whole number that stands for a value; 0 means no value, 1 to `top` run
+  evenly from `low` to `high`.
+- *quantisation step*: the value between neighbouring levels. The viewer shows values to within half
+  of it.
+- *near the brain*: in it, or within a few millimetres. No other voxel is packed, so that no face
   can be put together from a published page.
 """
 

@@ -3,8 +3,7 @@
 Vocabulary
 ----------
 - *widget*: a figure that answers to the reader, beside a figure that stands still. Its anchor on
-  the page is ``widget-`` and its kind.
-- *kind*: what ``widgets.js`` does with it, such as ``"drag"``.
+  the page is ``widget-`` and the name of what ``widgets.js`` does with it, such as ``drag``.
 - *control*: an ordinary element of HTML, which keyboards and screen readers know.
 
 A page carries the widget's data and one small script. That script asks for Bokeh's, which is large,

@@ -1,14 +1,15 @@
 """What a cellularity prediction model sees of a voxel: its 5 x 5 patch in each of four contrasts.
 
+Arrays named ``volumes`` hold the four contrasts on one grid, (4, X, Y, Z) float32.
+
 Vocabulary
 ----------
 - *patch*: a voxel and its neighbours in the plane of the first two axes of the reference grid, two
   to each side; the planes are axial, the axes run to right, anterior and superior.
 - *feature*: one of the 100 numbers of the four patches. Feature ``contrast * 25 + (di + 2) * 5 +
-  (dj + 2)`` lies di voxels along the first axis and dj along the second; contrasts are numbered as
-  in `cpmlib.mri.images.CONTRASTS`.
-- *volumes*: the four contrasts on one grid, (4, X, Y, Z) float32.
-- *complete*: a voxel whose four patches hold a value everywhere.
+  (dj + 2)`` lies di voxels along the first axis and dj along the second; contrasts are numbered
+  as in `cpmlib.mri.images.CONTRASTS`.
+- *complete voxel*: one whose four patches hold a value everywhere.
 
 Beyond the border of the grid the outermost voxel is repeated.
 

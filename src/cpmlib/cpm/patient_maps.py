@@ -1,10 +1,11 @@
 """One patient's images -> all maps: ADC, rCBV and the cellularity prediction map.
 
+All are on the reference grid (`cpmlib.mri.volume`), in voxels of the model's size.
+
 Vocabulary
 ----------
-- *reference grid*: as in `cpmlib.mri.volume`, in voxels of the model's size.
 - *map*: CPM in cells/mm2, ADC in 1e-6 mm2/s, rCBV relative to normal-appearing white matter.
-- *provided*: made by the study itself; used as it is, if its unit is right.
+- *provided map*: one made by the study itself; used as it is, if its unit is right.
 """
 
 from __future__ import annotations

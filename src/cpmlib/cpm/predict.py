@@ -2,9 +2,10 @@
 
 Vocabulary
 ----------
-- *raw map*: what the forest answers, cells/mm2; *normalised map*: what is analysed
-  (`cpmlib.cpm.normalisation`).
-- *extrapolation*: a patch holds a value below or above all that the model has seen of a contrast.
+- *raw map*: what the forest answers, cells/mm2.
+- *normalised map*: what is analysed (`cpmlib.cpm.normalisation`), cells/mm2.
+- *extrapolation*: a prediction from a patch with a value below or above all that the model has seen
+  of a contrast.
 """
 
 from __future__ import annotations

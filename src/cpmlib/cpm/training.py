@@ -8,8 +8,10 @@ sides.
 
 Vocabulary
 ----------
-- *held out*: the third of the patients that only the test sees.
-- *fold*: training patients for whom predictions are made by a forest grown on the others.
+- *held out*: not used to fit a model, so that its error on them is an honest one; in training, a
+  third of the patients.
+- *fold*: some of the training patients, for whom predictions are made by a forest grown on the
+  others.
 - *leaf size*: smallest number of patches in a leaf.
 
 References

@@ -5,10 +5,11 @@ time, each step waiting for the last. Here the features are read where they lie 
 eight patches go down a tree side by side, so that their memory accesses overlap; a tree is asked
 about a block of neighbouring voxels before the next one, so that it stays in the processor's cache.
 
+Images or patches lie as one long row, ``values``: a patch begins at ``start``, and ``offset`` leads
+from there to a feature.
+
 Vocabulary
 ----------
-- *values*: images or patches as one long row; *start*: where in it a patch begins; *offset*:
-  elements from there to a feature.
 - *lane*: one of the eight patches that are followed together.
 """
 

@@ -1,12 +1,7 @@
 """Quality control: every patient's contrasts and map on one tall figure.
 
-Vocabulary
-----------
-- *row*: one patient; it holds slices only, so that a whole cohort fits in memory.
-- *mask*: 1 in the brain, 0 or NaN elsewhere.
-- *targets*: biopsy coordinates in scanner space, mm, RAS+.
-- *extrapolation*: for how many contrasts the model has seen nothing like a voxel's patch
-  (`cpmlib.cpm.predict`).
+A row of the figure is one patient, and holds slices only, so that a whole cohort fits in memory.
+Extrapolation (`cpmlib.cpm.predict`) is shown as the number of contrasts that it concerns.
 """
 
 from __future__ import annotations

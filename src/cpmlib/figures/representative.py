@@ -2,8 +2,7 @@
 
 Vocabulary
 ----------
-- *case*: one sample that the paper shows closely.
-- *tile*: a field of the H&E slide, RGB; its pixel size is in micrometres.
+- *representative case*, case: one sample that the paper shows closely.
 - *close-up*: the surroundings of the target, a few centimetres wide.
 """
 

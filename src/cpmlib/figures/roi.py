@@ -1,10 +1,10 @@
 """The spheres at the targets: each on its slice, and what other spheres would have given.
 
+Changes are shown in per cent of the value of the default (`cpmlib.paper.roi_sensitivity`).
+
 Vocabulary
 ----------
-- *ROI*: sphere of 5 mm diameter at a target; *target*: mm in scanner space, RAS+.
 - *flag*: why a sphere was only partly read (`cpmlib.roi.means.RoiValue`), or empty.
-- *change*: of a value against the default's, in per cent of the default.
 """
 
 from __future__ import annotations

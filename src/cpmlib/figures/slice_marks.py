@@ -1,10 +1,10 @@
 """What is drawn upon a slice: targets, outlines, sides, scale bars, colour bars.
 
+Lengths are mm of the world, or the panel's own unit; widths of lines are points.
+
 Vocabulary
 ----------
-- *target*: biopsy coordinate in scanner space, mm, RAS+. *ROI*: sphere of 5 mm about it.
 - *side*: which side of the patient an edge of the picture is.
-- Lengths are mm of the world, or the panel's own unit; widths of lines are points.
 """
 
 from __future__ import annotations

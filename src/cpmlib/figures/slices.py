@@ -2,11 +2,10 @@
 
 Vocabulary
 ----------
-- *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
 - *plane*: axial, coronal or sagittal in the world, also where the image's own grid is oblique.
 - *radiological convention*: the patient's right is on the left of the picture; a sagittal slice
   looks to the left. Both mean that world coordinates fall from left to right, and rise upwards.
-- *box*: lowest and highest world coordinates that pictures of a patient share, (2, 3), mm.
+- *world box*: lowest and highest world coordinates that pictures of a patient share, (2, 3), mm.
 - *window*: the two values that are drawn as the darkest and the brightest.
 - *style*: how a kind of image is drawn: title, colours, window, unit.
 """

@@ -18,10 +18,10 @@ Vocabulary
   down, columns to the right.
 - *haematoxylin channel*: amount of haematoxylin in a pixel, in the arbitrary unit of
   `skimage.color.rgb2hed`; about 0 where there is none.
-- *contrast*: how much more haematoxylin there is in a disc of a nucleus's size than around it, the
-  negative Laplacian of Gaussian normalised for scale (Lindeberg), in the channel's unit.
+- *spot contrast*: how much more haematoxylin there is in a disc of a nucleus's size than around it,
+  the negative Laplacian of Gaussian normalised for scale (Lindeberg), in the channel's unit.
 - *seed*: pixel from which the watershed floods one nucleus.
-- *frame*: the tile without a margin at its border; the area to which the count belongs.
+- *counting frame*: the tile without a margin at its border; the area to which the count belongs.
 
 References
 ----------
@@ -46,14 +46,14 @@ from skimage.segmentation import watershed
 SMOOTHING_UM = 0.5
 """Gaussian that evens out chromatin but keeps neighbours apart."""
 NUCLEUS_RADIUS_UM = 3.0
-"""Of the disc of which contrast is greatest; glial nuclei measure 6 to 10 µm across."""
+"""Of the disc of which spot contrast is greatest; glial nuclei measure 6 to 10 µm across."""
 PALE_CONTRAST = 0.008
-"""Contrast from which a place below the threshold is a pale nucleus; painted neuropil has less than
-half of it."""
+"""Spot contrast from which a place below the threshold is a pale nucleus; painted neuropil has less
+than half of it."""
 PALE_STAIN = 0.5
 """Least stain of a pale nucleus, as a share of the threshold."""
 CONTRAST_WEIGHT = 2.0
-"""µm of depth that a contrast as large as the threshold is worth where seeds are sought."""
+"""µm of depth that a spot contrast as large as the threshold is worth where seeds are sought."""
 SEED_SMOOTHING_UM = 0.6
 SEED_DISTANCE_UM = 2.0
 """Seeds closer than this are one nucleus: less than the radius of a glial nucleus."""

@@ -2,12 +2,13 @@
 
 Vocabulary
 ----------
-- *annotation*: a region drawn on the slide; here, tissue. *Detection*: an object that QuPath found,
-  here a nucleus or a cell.
-- *annotation table*: one row an annotation, with ``Num Detections`` and ``Area µm^2``.
-- *detection table*: one row a cell.
-- *outline*: annotations (and sometimes cells) as GeoJSON, in **pixels** of the full-size image,
-  origin at the upper left.
+- *annotation*: a region drawn on the slide; here, tissue.
+- *detection*: an object that QuPath found, here a nucleus or a cell.
+- *annotation table*: a table with a row for each annotation, with ``Num Detections`` and ``Area
+  µm^2``.
+- *detection table*: a table with a row for each cell.
+- *outline*: annotations (and sometimes cells) as GeoJSON, in pixels of the full-size image, origin
+  at the upper left.
 - *pixel size*: µm per pixel of the full-size image.
 
 What changed between versions of QuPath (read in its sources, tags v0.2.3 to v0.6.0)

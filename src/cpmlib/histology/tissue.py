@@ -2,9 +2,9 @@
 
 Vocabulary
 ----------
-- *ignored*: of a class whose name ends in ``*``, such as ``Ignore*``. ``Region*`` is not ignored:
-  QuPath offers it for a general region of interest.
-- *parent*: the region around a region; the smallest one, if there are more.
+- *ignored annotation*: one of a class whose name ends in ``*``, such as ``Ignore*``. ``Region*`` is
+  not ignored: QuPath offers it for a general region of interest.
+- *parent annotation*: the one around another; the smallest one, if there are more.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 r"""ADC of a patient: the map of the scanner in its unit, or one made from the diffusion series.
 
+Fluid is the brightest part of an ADC map of a brain.
+
 Vocabulary
 ----------
-- *ADC*: apparent diffusion coefficient; see `cpmlib.mri.diffusion`. Fluid is the brightest part of
-  an ADC map of a brain.
-- *exponential ADC*: :math:`e^{-b\,\mathrm{ADC}}`, a map without unit from 0 to 1, which scanners
-  write beside the ADC; its fluid is dark, and its median that of an ADC in 1e-3 mm2/s.
+- *exponential ADC*: exp(-b ADC), a map without unit from 0 to 1, which scanners write beside the
+  ADC; its fluid is dark, and its median that of an ADC in 1e-3 mm2/s.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 Vocabulary
 ----------
-- *baseline*: the volumes before the agent arrives, without those before the steady state.
+- *baseline*: the volumes of a series before the agent arrives, without those before the steady
+  state.
 - *steady state*: after some excitations the signal no longer changes from one to the next; the
   first volumes of a series may be brighter.
-- *drop*: baseline signal minus the lowest, on the brain's mean curve.
-- *S0*: mean signal of a voxel in the baseline. *dR2**: see `cpmlib.mri.rcbv`.
+- *drop*: how far the signal of the brain's mean curve falls below the baseline.
+- *S0*: mean signal of a voxel in the baseline.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Where the brain is on a T1-weighted image; a study's own mask is checked and used instead.
 
-The brain is the largest piece of tissue that stays in one piece when everything thinner than a few
-mm (vessels, meninges, optic nerves, skin) is eroded, and that does not reach the skin. No trained
-network is used, so a lesion of any kind is treated as the rest is. Where the head has its skull,
-the mask must agree with that of a template; else that of the template is taken.
+The brain is the largest piece of bright tissue that stays in one piece when everything thinner than
+a few mm (vessels, meninges, optic nerves, skin) is eroded, and that does not reach the skin. No
+trained network is used, so a lesion of any kind is treated as the rest is. Where the head has its
+skull, the mask must agree with that of a template; else that of the template is taken.
 
 Vocabulary
 ----------
 - *head*: everything inside the skin, filled.
-- *tissue*: voxels brighter on T1 than cerebrospinal fluid, bone and air.
-- *core*: tissue at least a radius (mm) away from anything that is not tissue.
+- *bright tissue*: voxels brighter on T1 than cerebrospinal fluid, bone and air.
+- *core*: bright tissue at least a radius (mm) away from anything else.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Whether a patient's images belong together, and hold what they are taken for.
 
+Images are compared with T1wGd if it is there, else with the first one: the reference. Its voxels
+that are brighter than its mean are enough to say where its head is.
+
 Vocabulary
 ----------
-- *head*: the voxels of the reference (T1wGd if it is there, else the first image) that are brighter
-  than its mean; enough to say where it is.
 - *slab*: an image of a kind that is often acquired about the lesion only.
-- *median of the brain*: of the voxels in the brain mask that have a value other than 0.
+- *median of the brain*: that of the voxels in the brain mask that have a value other than 0.
 - *fluid*: voxels of the brain with an ADC that only free water has. It is the darkest part of a
-  brain on T1-weighted images and on FLAIR, which was made to suppress it, and bright on T2-weighted
-  images; air is dark on all of them.
+  brain on T1-weighted images and on FLAIR, which was made to suppress it, and bright on
+  T2-weighted images; air is dark on all of them.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Diffusion series -> ADC.
 
+The ADC is always in 1e-6 mm2/s (= um2/s): normal white matter has about 750, free water at body
+temperature about 3000. B-matrices and shells are those of `cpmlib.mri.gradients`.
+
 Vocabulary
 ----------
-- *ADC*: apparent diffusion coefficient, always in 1e-6 mm2/s (= um2/s); normal white matter has
-  about 750, free water at body temperature about 3000.
-- *WLS*, *OLS*: mean diffusivity, one third of the trace of the diffusion tensor, by weighted or
-  ordinary least squares of the logarithm of the signal. It depends neither on the axes in which the
-  gradients are given nor on their signs.
+- *mean diffusivity*: one third of the trace of the diffusion tensor, which is fitted by weighted or
+  ordinary least squares (WLS, OLS) to the logarithm of the signal. It depends neither on the axes
+  in which the gradients are given nor on their signs.
 - *trace-weighted*: ADC from the geometric mean of the diffusion-weighted volumes, as scanners
   compute it.
-- *b-matrix*, *reference*: see `cpmlib.mri.gradients`.
 
 References
 ----------
@@ -55,8 +55,8 @@ def apparent_diffusion_coefficient(
     :math:`\ln S_i = \ln S_0 - \mathrm{tr}(B_i D)`, with the b-matrix :math:`B_i = b_i\, g_i g_i^T`
     (Basser 1994). With ``"trace-weighted"`` it is
     :math:`(\overline{\ln S_r} - \overline{\ln S_i}) / (\bar b_i - \bar b_r)`, means over the
-    reference r and over the weighted volumes i, each direction once; for a reference at b = 0 that
-    is the logarithm of S0 over the geometric mean, divided by b. A weighted signal that is not
+    lowest shell r and over the weighted volumes i, each direction once; for one at b = 0 that is
+    the logarithm of S0 over the geometric mean, divided by b. A weighted signal that is not
     positive is lost in noise; it counts as the smallest positive one of its voxel, since a
     logarithm of nearly 0 would outweigh all others (among 12 directions it would make an ADC of
     800 one of 2700 by least squares).
@@ -67,9 +67,9 @@ def apparent_diffusion_coefficient(
     Returns
     -------
     nibabel.Nifti1Image
-        1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, the reference gives
-        none, more than `MAX_LOST` of the weighted signals are lost, the signal does not fall with
-        b, or the ADC would be above `MAX_ADC`.
+        1e-6 mm2/s, float32. NaN outside the mask, where a signal is not finite, the lowest shell
+        gives none, more than `MAX_LOST` of the weighted signals are lost, the signal does not fall
+        with b, or the ADC would be above `MAX_ADC`.
 
     Examples
     --------

@@ -3,10 +3,12 @@
 Vocabulary
 ----------
 - *b-matrix*: b g g^T for a gradient g. A volume with a b-value and a gradient of zeros is taken as
-  an average over directions, as scanners write *trace images*; its b-matrix is b/3 on the diagonal.
-- *shell*: volumes of one b-value, which scanners round to their steps (1485 to 1510 is one).
-- *reference*: the shell of the lowest b-value, to which the others are compared; b = 0 if there
-  is one.
+  an average over directions, as scanners write *trace images*; its b-matrix is b/3 on the
+  diagonal.
+- *shell*: the volumes of a diffusion series with one b-value, which scanners round to their steps
+  (1485 to 1510 is one).
+- *lowest shell*: the one to which the others are compared; b = 0 if there is one. The code calls it
+  ``reference``.
 - *trace*: sum of the diffusivities along three axes at right angles, three times the ADC.
 """
 
@@ -27,7 +29,7 @@ Method = Literal["auto", "WLS", "OLS", "trace-weighted"]
 MIN_DIRECTIONS = 6
 """A tensor has six unknowns."""
 SAME_B = 50.0
-"""b-values (s/mm2) of the reference lie within this: scanners write 5 or so for their b0."""
+"""b-values (s/mm2) of the lowest shell lie within this: scanners write 5 or so for their b0."""
 SAME_SHELL = 1.1
 """The highest b-value of a shell over its lowest: rounding and the imaging gradients give 3 %."""
 MAX_REFERENCE = 500.0
@@ -56,9 +58,9 @@ GIVE_MAP = "give the ADC map that the scanner made (its name ends in _ADC.nii.gz
 class Scheme:
     """Which volumes of a series give the ADC, and how.
 
-    Of all volumes, ``used`` are (V,) bool; of these, ``reference`` is (U,) bool, the b-matrices are
-    (U, 3, 3), s/mm2, and the weights (U,) those in a mean over directions: each direction of a
-    shell counts once, and they sum to 1 over the reference and over the others.
+    Of all volumes, ``used`` are (V,) bool; of these, ``reference`` (the lowest shell) is (U,) bool,
+    the b-matrices are (U, 3, 3), s/mm2, and the weights (U,) those in a mean over directions: each
+    direction of a shell counts once, and they sum to 1 over the lowest shell and over the others.
     """
 
     used: np.ndarray

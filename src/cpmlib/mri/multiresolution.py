@@ -2,7 +2,8 @@
 
 Vocabulary
 ----------
-- *level*: one step of the pyramid; both images in isotropic voxels of one size.
+- *pyramid level*: one resolution of a registration that goes from coarse to fine; both images in
+  isotropic voxels of one size.
 
 References
 ----------

@@ -14,15 +14,19 @@ behind a narrowed artery, the difference is fitted as leakage of the T2* kind, w
 bound, and the corrected blood volume is too low; where it comes earlier, too high. R2 does not show
 it. So the share of the brain with k at its bound is reported, and the uncorrected map is kept.
 
+CBV is the area under the curve; rCBV is it over the mean CBV of normal-appearing white matter.
+
 Vocabulary
 ----------
-- ``dR2*``: change of the relaxation rate from that before the bolus, -ln(S / S0) / TE, 1/s.
+- *relaxation change*, dR2*: change of the relaxation rate from that before the bolus,
+  -ln(S / S0) / TE, 1/s.
 - *reference curve*, R(t): mean dR2* of the non-enhancing brain, 1/s.
 - *K1*: share of the reference curve in the voxel's, without unit: its blood volume.
 - *K2*: leakage, 1/s; above 0 where T1 shortening prevails, below 0 where T2* does.
-- *k*: rate of return into the vessels, 1/s. *Unidirectional*: k = 0, the agent stays outside
-  (Boxerman, Schmainda and Weisskoff 2006). *Bidirectional*: k is fitted.
-- *CBV*: area under the curve; *rCBV*: CBV over the mean CBV of normal-appearing white matter.
+- *return rate*, k: how fast the agent returns into the vessels, 1/s.
+- *unidirectional*: a leakage correction with k = 0: the agent stays outside (Boxerman, Schmainda
+  and Weisskoff 2006).
+- *bidirectional*: a leakage correction in which k is fitted.
 
 References
 ----------

@@ -2,7 +2,8 @@
 
 Vocabulary
 ----------
-- *world*: scanner space, mm, RAS+ (x to the patient's right, y to anterior, z to superior).
+- *world*, scanner space: coordinates in mm, RAS+ (x to the patient's right, y to anterior, z to
+  superior).
 - *affine*: 4 x 4 matrix from voxel indices (centres at whole numbers) to world.
 - *field of view*: the box of all voxels of a grid, to the outer edges of the outermost voxels.
 - *reference grid*: that of T1 after gadolinium, its axes ordered and flipped to run as nearly as

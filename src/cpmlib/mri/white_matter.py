@@ -2,11 +2,12 @@
 
 Vocabulary
 ----------
-- *normal-appearing*: of the brightness that most white matter of this patient has on T1, away from
-  the brain's surface, from tissue that is bright on FLAIR and from tissue that enhances.
-- *relative*: divided by the median of what looks like white matter on T1.
-- *excess*: how much brighter than white matter. Grey matter is, on FLAIR by about a quarter, so
-  that what does not look like white matter on T1 must exceed that.
+- *normal-appearing white matter*: voxels of the brightness that most white matter of this patient
+  has on T1, away from the brain's surface, from tissue that is bright on FLAIR and from tissue that
+  enhances.
+- *relative brightness*: brightness divided by the median of what looks like white matter on T1.
+- *excess brightness*: how much brighter than white matter. Grey matter is, on FLAIR by about a
+  quarter, so that what does not look like white matter on T1 must exceed that.
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ printed values.
 
 Vocabulary
 ----------
-- *bound*: the outermost value that the other printed values leave to one of them.
-- *squared error*: (H&E - CPM)^2 of a sample; RMSE is the root of its mean over the samples kept.
+- *bound*: a number that a value cannot pass; here the outermost one that the other printed values
+  leave to it.
+- *squared error*: (H&E - CPM)^2 of a sample; the RMSE is the root of its mean over the samples
+  kept.
 """
 
 from __future__ import annotations

@@ -5,12 +5,14 @@ For a study that is not the paper's it is a comparison of two studies, without v
 Vocabulary
 ----------
 - *reproduced*: the regenerated value lies in the rounding interval of the printed text.
-- *reproduced if truncated*: it does not, but it is a percentage that gives the printed text when
+- *reproduced if truncated*: the regenerated value is a percentage that gives the printed text when
   it is cut off instead of rounded.
-- *cannot hold together*: neither, and a bound from the other printed values excludes the
-  printed one, on premises that the bound states (`cpmlib.paper.feasibility`).
-- *not reproduced*: none of these.
-- *not compared*: the value is another study's.
+- *cannot hold together*: the regenerated value does not give the printed text, and a bound from the
+  other printed values excludes the printed one, on premises that the bound states
+  (`cpmlib.paper.feasibility`).
+- *not reproduced*: the regenerated value does not give the printed text, and no bound says that
+  none could.
+- *not compared*: the printed value is another study's.
 """
 
 from __future__ import annotations

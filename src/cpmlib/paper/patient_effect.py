@@ -2,9 +2,8 @@
 
 Vocabulary
 ----------
-- *ICC*: the share of the variance that samples of one patient have in common.
-- *naive*: the least-squares line, as if every sample were a patient of its own.
-- *with patients*: the mixed model with a random intercept for each patient.
+- *naive analysis*: the least-squares line, as if every sample were a patient of its own.
+- *analysis with patients*: the mixed model with a random intercept for each patient.
 """
 
 from __future__ import annotations

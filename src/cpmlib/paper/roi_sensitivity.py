@@ -4,12 +4,14 @@ The sphere of 5 mm is moved, resized and weighted otherwise, one choice at a tim
 as in the options. A shift stands for what makes a coordinate wrong, such as brain shift after the
 skull is opened; since its direction is not known, it is tried in all.
 
+In the tables, ``varied`` is ``diameter`` (mm), ``shift`` (mm) or ``weighting``, and ``direction``
+the number of a unit vector of the world, 0 without shift.
+
 Vocabulary
 ----------
-- *default*: the value with the diameter and weighting of the options, without shift.
-- *varied*: ``diameter`` (mm), ``shift`` (mm) or ``weighting``.
-- *direction*: number of a unit vector of the world; 0 without shift.
-- *change*: absolute difference from the default; *relative*, as a share of the default's size.
+- *default ROI*: the sphere with the diameter and weighting of the options, without shift.
+- *change from the default*: absolute difference from the value of the default ROI; a relative one
+  is a share of that value's size.
 """
 
 from __future__ import annotations

@@ -1,9 +1,6 @@
 """The subsets and predictors that the paper reports.
 
-Vocabulary
-----------
-- *TN, R*: treatment-naive, recurrent.
-- *HGG, LGG*: high- and low-grade glioma.
+TN are treatment-naive samples, R recurrent ones.
 """
 
 from __future__ import annotations

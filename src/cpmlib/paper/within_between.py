@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-- *rank*: of a sample among all samples of its subset; so that what is correlated within and between
+- *rank of a sample*: that among all samples of its subset; so what is correlated within and between
   patients is what Spearman's rho correlates over all samples.
 """
 

@@ -6,7 +6,7 @@ mirror image is not.
 
 Vocabulary
 ----------
-- *mirrored*: with the signs of x and y changed, as between LPS and RAS+.
+- *mirrored target*: one with the signs of x and y changed, as between LPS and RAS+.
 - *brightness*: how far the mean FLAIR in the sphere at a point lies above the brain's median, in
   robust standard deviations of the brain (1.4826 * median absolute deviation); 0 where it lies
   below, as in fluid, or outside the brain.

@@ -2,10 +2,8 @@
 
 Vocabulary
 ----------
-- *target*: biopsy coordinate in the world, mm, RAS+ (`cpmlib.mri.volume`).
-- *LPS*: as RAS+, but x and y rise to the patient's left and back, as in DICOM.
 - *coverage*: share of a sphere's weight (`cpmlib.roi.sphere`) on voxels of the brain with a value.
-- *mask*: brain mask on any grid, above 0.5 in the brain; 0 and NaN are outside.
+- *brain mask*: an image on any grid, above 0.5 in the brain; 0 and NaN are outside.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-- *bias*: mean of second minus first.
+- *bias*: mean of second minus first; of a prediction, of observed minus predicted.
 - *limits of agreement*: bias - 1.96 SD and bias + 1.96 SD, between which 95 % of single differences
   lie if they are normal.
 - *concordance*: Lin's coefficient; 1 if all pairs lie on the line of equal values.

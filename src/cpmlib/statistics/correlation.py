@@ -1,9 +1,7 @@
 """How a predictor goes with the outcome: line, Pearson, Spearman, RMSE.
 
-Vocabulary
-----------
-- *slope (b)*: change of the outcome for a change of one unit of the predictor, least squares.
-- *RMSE*: root mean square of outcome minus prediction; both must have the same unit.
+The slope ``b`` is that of the least-squares line. Outcome and prediction must have the same unit
+for an RMSE.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Mean and spread of a measurement.
 
-Vocabulary
-----------
-- *SD*: standard deviation with n - 1 in the denominator, as the paper prints it.
+An SD has n - 1 in the denominator, as the paper prints it.
 """
 
 from __future__ import annotations

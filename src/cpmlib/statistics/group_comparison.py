@@ -3,7 +3,6 @@
 Vocabulary
 ----------
 - *rank-biserial correlation*: share of pairs (a, b) with a > b, less the share with a < b.
-- *shift*: Hodges-Lehmann estimate, the median of all differences a - b.
 - *mid-rank*: the mean of the ranks that tied values share.
 """
 

@@ -2,7 +2,8 @@
 
 Vocabulary
 ----------
-- *held out*: a patient's samples are predicted by the least-squares line of all other patients'.
+- *leave-one-patient-out*: a patient's samples are predicted by the least-squares line of all other
+  patients'.
 """
 
 from __future__ import annotations

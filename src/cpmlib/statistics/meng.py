@@ -2,7 +2,7 @@ r"""Two correlations compared: with one outcome, Meng's z; or from different sam
 
 Vocabulary
 ----------
-- *r1, r2*: correlations of two predictors with the same outcome, in the same samples.
+- *r1*, r2: correlations of two predictors with the same outcome, in the same samples.
 - *rx*: correlation between the two predictors.
 - *strength*: correlation without its sign; to compare strength, flip the sign of a predictor that
   falls while the outcome rises, which flips r2 *and* rx.

@@ -10,7 +10,7 @@ the estimate: there is nothing that could fail to converge.
 
 Vocabulary
 ----------
-- *REML, ML*: restricted and ordinary maximum likelihood.
+- *ML*: ordinary maximum likelihood, which makes the variances a little too small; REML does not.
 - *singular fit*: the estimated patient variance is 0; the model is then ordinary least squares.
 - *Satterthwaite*: degrees of freedom from the variance of the estimated variance of a coefficient
   (Kuznetsova et al. 2017, J Stat Softw 82(13)). In a singular fit they are n - p (REML) or

@@ -7,7 +7,7 @@ few combinations, and its mean is known exactly without either.
 Vocabulary
 ----------
 - *draw*: one sample of every patient, each of the patient's samples being equally likely.
-- *rank kernel*: matrix K with 1 where value i is above value j, 1/2 where they are equal (and for
+- *rank kernel*: matrix with 1 where value i is above value j, 1/2 where they are equal (and for
   i = j), 0 below; the rank of i among the drawn ones is 1/2 plus the sum of its row over them.
   Equal values so receive their average rank.
 """

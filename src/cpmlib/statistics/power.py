@@ -3,9 +3,10 @@
 Vocabulary
 ----------
 - *power*: share of simulated studies whose test is significant.
-- *size*: the same share where both predictors are equally strong. It is .05 where what the test
-  assumes holds. Meng's test counts samples: where those of a patient are alike, in the outcome and
-  in the predictors, its size is above .05. That is a fault of the test, and shown, not mended.
+- *type I error rate*: share of simulated studies whose test is significant although both predictors
+  are equally strong (the column ``size``). It is .05 where what the test assumes holds. Meng's test
+  counts samples: where those of a patient are alike, in the outcome and in the predictors, it is
+  above .05. That is a fault of the test, and shown, not mended.
 - *simulated study*: patients drawn with replacement from those of the cohort, each with all their
   samples; it takes the cohort for the truth.
 """
@@ -48,8 +49,9 @@ def power_of_comparison(
     -------
     pandas.DataFrame
         ``n_patients``, ``power`` and ``size``; up to the first number with a power of `WANTED`.
-        For the size both predictors, as ranks, are made equally strong, and exchanged in each
-        patient with a chance of 1/2. It is an estimate from one cohort: of few patients, rough.
+        For the type I error rate, ``size``, both predictors, as ranks, are made equally strong, and
+        exchanged in each patient with a chance of 1/2. It is an estimate from one cohort: of few
+        patients, rough.
         Without a row where there are fewer than 3 patients.
 
     Examples
@@ -91,7 +93,7 @@ def _equally_strong(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> list[np.ndar
     """Return two predictors' ranks, changed until they share equally much with the outcome.
 
     Exchanged as they are, the stronger one would be now one, now the other, and the same in all
-    samples of a patient: they would depend on each other, and the size would be too high.
+    samples of a patient: they would depend on each other, and errors of type I be too many.
     """
     y, a, b = (stats.zscore(v) for v in (y, a, b))
     r = np.array([(y * a).mean(), (y * b).mean()])

@@ -4,10 +4,9 @@ r"""What an error is made of, and what it is worth.
 
 Vocabulary
 ----------
-- *bias*: mean of observed minus predicted.
 - *scatter*: SD of observed minus predicted, with n in the denominator.
-- *constant*: the prediction that gives every sample the mean of all; its RMSE is the SD of what was
-  observed.
+- *constant prediction*, constant: the prediction that gives every sample the mean of all; its RMSE
+  is the SD of what was observed.
 - *skill*: 1 - MSE / MSE of the constant; 0 is no better than it, below 0 is worse.
 - *line error*: RMSE that is left when the best straight line has corrected the prediction.
 """

@@ -1,9 +1,11 @@
 """The one-row table that every statistic returns.
 
+``n`` counts the samples that entered it; ``excluded`` names the ones that were left out, with the
+reason.
+
 Vocabulary
 ----------
 - *estimate*: the statistic itself; ``ci_low`` and ``ci_high`` bound its 95 % interval.
-- *n*: samples that entered it; ``excluded`` names the ones that were left out, with the reason.
 - *not estimable*: the statistic does not exist for these data; ``note`` says why.
 """
 

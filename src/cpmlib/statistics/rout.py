@@ -3,12 +3,12 @@
 A robust fit that assumes Lorentzian scatter gives the residuals; a false discovery rate of Q
 decides which of them are too large to come from the normal distribution that fits the rest.
 
+The RSDR is P68 * N / (N - K).
+
 Vocabulary
 ----------
 - *P68*: the 68.27th percentile of the absolute residuals.
-- *RSDR*: robust standard deviation of the residuals, P68 * N / (N - K).
-- *K*: number of fitted parameters; 2 for a line, 1 for a column.
-- *Q*: the accepted false discovery rate.
+- *number of parameters*, K: of those fitted; 2 for a line, 1 for a column.
 
 References
 ----------

@@ -2,9 +2,9 @@
 
 Vocabulary
 ----------
-- *ratio*: variance of the errors of y over that of x; 1 is orthogonal regression, and a very large
-  one least squares of y on x.
-- *jackknife*: standard error from the line without each patient.
+- *ratio of error variances*: variance of the errors of y over that of x; 1 is orthogonal
+  regression, and a very large one least squares of y on x.
+- *jackknife*: a standard error from how a line changes without each patient in turn.
 """
 
 from __future__ import annotations

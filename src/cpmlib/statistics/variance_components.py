@@ -1,11 +1,12 @@
 """Scatter between and within patients.
 
+The ICC is (MSB - MSW) / (MSB + (n0 - 1) MSW), with the mean squares of a one-way analysis of
+variance between and within patients.
+
 Vocabulary
 ----------
-- *MSB, MSW*: mean squares between and within patients (one-way analysis of variance).
 - *n0*: samples per patient, as unequal numbers count: (n - sum of squared sizes / n) / (P - 1).
-- *ICC*: share of the variance that lies between patients, (MSB - MSW) / (MSB + (n0 - 1) MSW).
-- *effective number*: independent samples that would say as much of a mean as these do.
+- *effective number*: how many independent samples would say as much of a mean as these do.
 """
 
 from __future__ import annotations

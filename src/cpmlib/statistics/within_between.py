@@ -2,10 +2,10 @@
 
 Vocabulary
 ----------
-- *within*: of differences from the patient's own means; the repeated-measures correlation (Bland &
-  Altman 1995, BMJ 310:446; Bakdash & Marusich 2017, Front Psychol 8:456).
-- *between*: of the patients' means, each patient counted once (Bland & Altman 1995, BMJ 310:633,
-  weight them by their samples).
+- *within patients*: of differences from the patient's own means; the repeated-measures correlation
+  (Bland & Altman 1995, BMJ 310:446; Bakdash & Marusich 2017, Front Psychol 8:456).
+- *between patients*: of the patients' means, each patient counted once (Bland & Altman 1995, BMJ
+  310:633, weight them by their samples).
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """A study's tables: read, checked and joined; written as BIDS.
 
+`read_dataset` returns pseudonyms (`cpmlib.study.pseudonyms`) and no other identifier.
+
 Vocabulary
 ----------
 - *dataset*: a BIDS folder with ``dataset_description.json``, ``participants.tsv``, ``samples.tsv``;
   or, for a minimal study, one table with a row for each sample.
-- *label*: what a dataset says of itself and wants shown with every result, such as that it is
+- *data label*: what a dataset says of itself and wants shown with every result, such as that it is
   synthetic (``DataLabel`` in its description).
-- *pseudonym*: P01, P02, ... and S01, S02, ... (`cpmlib.study.pseudonyms`); `read_dataset` returns
-  no other identifier.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Vocabulary
 ----------
-- *row*: line number in the file; the header is line 1, as an editor or a spreadsheet shows it.
+- *row number*: line number in the file; the header is line 1, as an editor or a spreadsheet shows
+  it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Vocabulary
 ----------
-- *URI*: ``bids::path`` for a file of the derivatives, ``bids:study:path`` for one of the study.
+- *URI*: a name of a file in BIDS: ``bids::path`` in the derivatives, ``bids:study:path`` in the
+  study.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
 Vocabulary
 ----------
-- *raw*: below ``sub-<label>/``. *derivative*: below ``derivatives/<pipeline>/sub-<label>/``; what a
-  study computed already and the project then uses as it is.
+- *raw file*: one below ``sub-<label>/``.
+- *derivative*: a file below ``derivatives/<pipeline>/sub-<label>/``: what a study computed already
+  and the project then uses as it is.
 - *export*: a file that QuPath wrote of one sample, named after it.
-- *inherited*: a text that describes a series and lies beside it or higher up in the dataset, as
-  BIDS has it.
-- *unused*: a file of a patient that is not read; it is named with the reason.
+- *inherited file*: a text that describes a series and lies beside it or higher up in the dataset,
+  as BIDS has it.
+- *unused file*: a file of a patient that is not read; it is named with the reason.
 """
 
 from __future__ import annotations

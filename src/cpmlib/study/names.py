@@ -3,8 +3,8 @@
 Vocabulary
 ----------
 - *kind*: what a file holds, whatever its name: one of `KINDS`, or of `EXPORTS`.
-- *stem*: a name without the suffix that says how the file is written.
-- *plain name*: in small letters, without leading zeros; names that agree so are one name.
+- *stem*: the name of a file without the suffix that says how it is written.
+- *plain name*: a name in small letters, without leading zeros; names that agree so are one name.
 """
 
 from __future__ import annotations

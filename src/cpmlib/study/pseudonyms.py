@@ -4,7 +4,7 @@ Vocabulary
 ----------
 - *pseudonym*: P01, P02, ... of a patient; S01, S02, ... of a sample. Numbers are given in the order
   of the tables and never again to another, so that a row that is put between others renames none.
-- *key*: the table of identifiers and their pseudonyms. It identifies patients.
+- *key*: the secret table of identifiers and their pseudonyms. It says who the patients are.
 """
 
 from __future__ import annotations

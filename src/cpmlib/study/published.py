@@ -2,11 +2,12 @@
 
 Vocabulary
 ----------
-- *printed*: the text in the paper, such as ``0.20`` or ``>0.05``.
+- *printed text*: a value as the paper writes it, such as ``0.20`` or ``>0.05``.
 - *rounding interval*: the values that, rounded as the printed text is, give that text.
 - *truncated*: cut off after the printed digits instead of rounded, as some of the paper's
   percentages are; that is granted to percentages alone.
-- *kind of a printed value*: one of `KINDS`, told from its row in the table.
+- *kind of a printed value*: a count, a value of a case, a bound such as ``p > 0.05``, or a
+  statistic (`KINDS`), told from its row in the table.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ come from these schemas.
 
 Vocabulary
 ----------
-- *participants, samples*: the two tables of a BIDS dataset; a sample is one biopsy specimen.
+- *participants*, samples: the two tables of a BIDS dataset; a sample is one biopsy specimen.
 - *target*: the coordinate of a sample in scanner space, mm, RAS+.
 - *levels*: the categories that a column admits, with what they mean.
-- *relation*: what a dataset is to the paper (`RELATIONS`), as its description says.
+- *relation to the paper*: whether a dataset is that of the paper, calibrated to it, or another
+  (`RELATIONS`), as its description says.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ finished tables has the last word on which values are met.
 
 Vocabulary
 ----------
-sought : the printed values without those that `cpmlib.paper.feasibility` proves impossible.
+- *sought*: the printed values without those that `cpmlib.paper.feasibility` proves impossible.
 """
 
 from __future__ import annotations

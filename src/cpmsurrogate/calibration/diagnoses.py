@@ -2,8 +2,7 @@
 
 Vocabulary
 ----------
-CNS4, CNS5 : the classifications of 2016 and 2021; the latter needs IDH and 1p/19q status.
-NOS : not otherwise specified; the molecular status that CNS5 asks for is incomplete.
+- *CNS4*, CNS5: the classifications of 2016 and 2021; the latter needs IDH and 1p/19q status.
 """
 
 from __future__ import annotations

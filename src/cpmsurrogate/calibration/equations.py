@@ -5,8 +5,8 @@ the slope. Both become intervals of the same quantity, which has to lie in the i
 
 Vocabulary
 ----------
-plausibility row : a condition of ours, not printed: how alike a patient's samples are, how clear
-    of its threshold ROUT decides.
+- *plausibility row*: a condition of ours, not printed: how alike a patient's samples are, how clear
+  of its threshold ROUT decides.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ those of the same statistics with every comparison "is i above j?" softened to a
 
 Vocabulary
 ----------
-softened kernel slope : derivative of the logistic curve that stands in for the rank kernel.
+- *softened kernel slope*: derivative of the logistic curve that stands in for the rank kernel.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-grouping : the samples divided in two, such as HGG and LGG; every sample belongs to one group.
+- *grouping*: the samples divided in two, such as HGG and LGG; every sample belongs to one group.
 """
 
 from __future__ import annotations

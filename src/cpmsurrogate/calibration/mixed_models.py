@@ -5,7 +5,7 @@ theorem.
 
 Vocabulary
 ----------
-z of p : standard normal quantile with the slope's two-sided p, carrying the slope's sign.
+- *z of p*: standard normal quantile with the slope's two-sided p, carrying the slope's sign.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ drawn with these moments.
 
 Vocabulary
 ----------
-core : the samples of a treatment group without representative cases and intended outliers.
-moments : of the core: three means, three SDs, correlations CPM-H&E, ADC-H&E, CPM-ADC.
-points : samples whose measurements are given: cases, and guesses for the other outliers.
+- *core samples*: the samples of a treatment group without representative cases and intended
+  outliers.
+- *moments*: of the core: three means, three SDs, correlations CPM-H&E, ADC-H&E, CPM-ADC.
+- *given samples*: those whose measurements are given (``points``): cases, and guesses for the other
+  outliers.
 """
 
 from __future__ import annotations

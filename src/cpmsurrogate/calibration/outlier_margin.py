@@ -6,8 +6,9 @@ stay clear of 1 keeps its outliers when a number is rounded differently.
 
 Vocabulary
 ----------
-ratio : |residual| / RSDR over the t value that ROUT would need at the sample's rank.
-intended outliers : the samples that the design means to be excluded.
+- *margin ratio*, ratio: |residual| / RSDR over the t value that ROUT would need at the sample's
+  rank.
+- *intended outliers*: the samples that the design means to be excluded.
 """
 
 from __future__ import annotations

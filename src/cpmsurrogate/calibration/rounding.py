@@ -1,4 +1,4 @@
-"""The grid on which the numbers live, and the counts behind the densities.
+"""The decimal grid on which the numbers live, and the counts behind the densities.
 
 The search never leaves the grid of the finished table: what it evaluates is what is written, and
 differences in the last bit between two processors are rounded away at every step instead of
@@ -6,8 +6,8 @@ growing.
 
 Vocabulary
 ----------
-grid : one decimal for CPM, ADC and H&E.
-tissue area : area of a section in which nuclei are counted, mm2.
+- *decimal grid*: the numbers that a table can hold: one decimal for CPM, ADC and H&E.
+- *tissue area*: area of a section in which nuclei are counted, mm2.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 Vocabulary
 ----------
-quantity : what a row measures, such as the slope of H&E on ADC in the recurrent samples.
-row : a quantity with the interval [low, high] that satisfies it; either end may be infinite.
-half-width : half the interval, or the quantity's natural unit where the interval is open.
+- *quantity*: what a row measures, such as the slope of H&E on ADC in the recurrent samples.
+- *row of the calibration*, row: a quantity with the interval [low, high] that satisfies it; either
+  end may be infinite.
+- *half-width*: half the interval, or the quantity's natural unit where the interval is open.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ and the patients' numbers of samples are dealt out until they hold.
 
 Vocabulary
 ----------
-skeleton : patients and samples with everything but the measurements.
-representative case : a sample whose measurements and description are printed.
+- *skeleton*: patients and samples with everything but the measurements.
 """
 
 from __future__ import annotations

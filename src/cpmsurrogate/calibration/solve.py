@@ -9,11 +9,11 @@ inner part, with weights that grow on the rows that stay violated.
 
 Vocabulary
 ----------
-merit : sum of squared weighted violations, each divided by the length of its row's gradient; 0
-    when all rows hold with some room.
-dead zone : share of the interval's half-width inside which a row is left alone.
-reach : typical change of a variable, by which it is scaled; smaller near a bound, so that
-    nothing piles up there.
+- *merit*: sum of squared weighted violations, each divided by the length of its row's gradient; 0
+  when all rows hold with some room.
+- *dead zone*: share of the interval's half-width inside which a row is left alone.
+- *reach*: typical change of a variable, by which it is scaled; smaller near a bound, so that
+  nothing piles up there.
 """
 
 from __future__ import annotations

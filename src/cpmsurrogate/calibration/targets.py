@@ -2,7 +2,8 @@
 
 Vocabulary
 ----------
-target : a printed value with its rounding interval; ``>0.05`` gives one open at one end.
+- *calibration target*: a printed value with its rounding interval; ``>0.05`` gives one open at one
+  end.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 Every image samples the template once: a point of scanner space is carried to template space by a
 smooth map, and the tissue is read there. No image is ever resampled from another image.
+Scanner space is close to MNI space.
 
 Vocabulary
 ----------
-scanner space : mm, RAS+, in which the targets of a patient are given; close to MNI space.
-template space : mm, RAS+, of the MNI152 2009a symmetric template in nilearn's wheel.
-pull-back : the map from scanner space to template space, x -> A x + u(x); it leaves the targets
-    where they are.
-tissue : shares of grey matter, white matter and cerebrospinal fluid (CSF), and the distance
-    outwards from the brain's surface, where skull and scalp lie.
+- *template space*: mm, RAS+, of the MNI152 2009a symmetric template in nilearn's wheel.
+- *pull-back*: the map from scanner space to template space, x -> A x + u(x); it leaves the targets
+  where they are.
+- *tissue shares*: shares of grey matter, white matter and cerebrospinal fluid (CSF), and the
+  distance outwards from the brain's surface, where skull and scalp lie.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ slices through the tumour are made and brought to one grid as the images of the 
 
 Vocabulary
 ----------
-block : the piece of the slice that was cut out and counted, around tumour and adjacent brain.
-counted density : latent density with what can go wrong between a scanner and a microscope: the
-    block is not quite where it is thought to be, and a thin section is a sample of its voxel.
-slab : the native slices on both sides of the axial slice; no others are made.
+- *block*: the piece of the slice that was cut out and counted, around tumour and adjacent brain.
+- *counted density*: latent density with what can go wrong between a scanner and a microscope: the
+  block is not quite where it is thought to be, and a thin section is a sample of its voxel.
+- *made slices*: the native slices on both sides of the axial slice; no others are made.
 """
 
 from __future__ import annotations

@@ -6,11 +6,8 @@ and the T1 and FLAIR signals help to tell them apart, and an independent texture
 
 Vocabulary
 ----------
-arbitrary units : T1w, T1wGd, FLAIR and b0; a scanner's, with brain between 200 and 800.
-ADC : 1e-6 mm2/s.
-rCBV : blood volume relative to normal white matter.
-leakage : K2 of the leakage model, 1/s; the agent's passage out of the vessels.
-shell : a layer around the brain, by its distance from the brain's surface.
+- *arbitrary units*: T1w, T1wGd, FLAIR and b0; a scanner's, with brain between 200 and 800.
+- *shell of the head*: a layer around the brain, by its distance from the brain's surface.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ tissue, away from the ventricles, the sulci and the surface.
 
 Vocabulary
 ----------
-lesion centre : point around which a patient's samples lie.
-parenchyma : grey and white matter.
-depth : distance of a point of the parenchyma from the nearest fluid or the brain's surface, mm.
+- *lesion centre*: point around which a patient's samples lie.
+- *parenchyma*: grey and white matter.
+- *depth*: how far a point lies inside a surface, mm; here that of the parenchyma, against fluid and
+  against the outside of the brain.
 """
 
 from __future__ import annotations

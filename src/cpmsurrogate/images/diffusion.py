@@ -1,9 +1,10 @@
 """A synthetic diffusion series whose mean diffusivity is a given map.
 
+A mean diffusivity is a third of the tensor's trace, in 1e-6 mm2/s, and a b-value in s/mm2.
+
 Vocabulary
 ----------
-- *b-value*: diffusion weighting, s/mm2. *direction*: unit vector of the gradient.
-- *MD*: mean diffusivity, a third of the tensor's trace, 1e-6 mm2/s.
+- *gradient direction*: unit vector of the gradient of a diffusion weighting.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Susceptibility series of synthetic patients: bolus, recirculation, leakage, noise.
 
+The signal is S0 exp(-TE dR2*). Leakage K2 and return rate k are those of `cpmlib.mri.rcbv`; K2
+above 0 brightens (T1), below 0 darkens (T2*).
+
 Vocabulary
 ----------
 - *supply*: dR2* of tissue with a blood volume of 1 as the agent passes in the vessels, 1/s.
-- ``dR2*``: change of the relaxation rate, 1/s; the signal is S0 exp(-TE dR2*).
-- *K2*, *k*: leakage and return, 1/s, as in `cpmlib.mri.rcbv`; K2 above 0 brightens (T1), below
-  0 darkens (T2*).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-parenchyma : grey and white matter, without ventricles and sulci, ml.
+- *brain volume*: that of the parenchyma, ml: grey and white matter, without ventricles and sulci.
 
 References
 ----------

@@ -1,8 +1,6 @@
 """Synthetic histology: exports as QuPath 0.5 writes them, with an H&E tile.
 
-Vocabulary
-----------
-- *outline*: edge of the tissue, pixels of the full-size image.
+An outline is the edge of the tissue, in pixels of the full-size image.
 """
 
 from __future__ import annotations

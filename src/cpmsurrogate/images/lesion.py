@@ -7,10 +7,8 @@ recurrent tumour has a resection cavity beside it.
 
 Vocabulary
 ----------
-CET, nCET : contrast-enhancing tumour, non-enhancing tumour.
-focus : one tumour of several; its targets are no farther than `FOCUS_GAP` from the next one.
-depth : mm inside a surface; negative outside it.
-field : a number at every point of scanner space, held on a grid about the lesion.
+- *focus*: one tumour of several; its targets are no farther than `FOCUS_GAP` from the next one.
+- *field*: a number at every point of scanner space, held on a grid about the lesion.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ The forest's answer at a given ADC moves with T1w, T1wGd and FLAIR. Candidates m
 with a constant, by the bump around the target; of those that give too little and too much, the
 smallest are mixed.
 
+Bump and target box are those of `cpmsurrogate.images.scene`.
+
 Vocabulary
 ----------
-- *bump*, *box*: see `cpmsurrogate.images.scene`.
 - *to draw towards a level*: to mix an image with a constant, by the bump around a target.
 - *split*: a rise of the ADC through a target of which it is the mean.
 """

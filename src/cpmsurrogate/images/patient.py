@@ -2,8 +2,7 @@
 
 Vocabulary
 ----------
-native grid : a contrast's own voxels; see `scanner`.
-latent : what a scanner cannot see directly: tissue, lesion, cell density.
+- *latent*: what a scanner cannot see directly: tissue, lesion, cell density.
 """
 
 from __future__ import annotations

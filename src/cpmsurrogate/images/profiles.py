@@ -2,10 +2,10 @@
 
 Vocabulary
 ----------
-voxel : edge lengths in mm along the two in-plane axes and through the slices.
-light : the default; small enough for a laptop to make the cohort in minutes.
-full : the resolution of a brain-tumour protocol (BTIP, Ellingson et al. 2015, Neuro-Oncology
-    17:1188): T1 1 mm isotropic, FLAIR in 3-mm slices, diffusion 2 mm, DSC in 5-mm slices.
+- *voxel*: edge lengths in mm along the two in-plane axes and through the slices.
+- *light*: the default; small enough for a laptop to make the cohort in minutes.
+- *full*: the resolution of a brain-tumour protocol (BTIP, Ellingson et al. 2015, Neuro-Oncology
+  17:1188): T1 1 mm isotropic, FLAIR in 3-mm slices, diffusion 2 mm, DSC in 5-mm slices.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ world and never voxel by voxel.
 
 Vocabulary
 ----------
-native grid : affine and shape of a series as it was acquired.
-orientation : where the three array axes point, such as L, P, S.
-sub-slice : one of several thin slices whose mean is a thick slice.
-bias field : smooth factor by which the coils' sensitivity varies; mean near 1.
-SNR : signal of white matter over the standard deviation of the noise in one channel.
+- *native grid*: affine and shape of a series as it was acquired.
+- *orientation*: where the three array axes point, such as L, P, S.
+- *sub-slice*: one of several thin slices whose mean is a thick slice.
+- *bias field*: smooth factor by which the coils' sensitivity varies; mean near 1.
+- *SNR of white matter*: its signal over the standard deviation of the noise in one channel.
 """
 
 from __future__ import annotations

@@ -5,11 +5,10 @@ Vocabulary
 - *bump*: 1 at a target, falling smoothly to 0 within about two sphere radii.
 - *grain*: the step of the 16-bit numbers in which an image is stored; all changes are whole
   grains, so what is solved is what a reader of the file finds.
-- *box*: the surroundings of one target on the reference grid, as far as patches around its sphere
-  reach.
-- *extraction*: pre-processing, prediction, normalisation and averaging as
-  `cpmlib.cpm.patient_maps` and `cpmlib.roi.extraction` do them; nothing here has a shortcut of its
-  own for the final check.
+- *target box*, box: the surroundings of one target on the reference grid, as far as patches around
+  its sphere reach.
+- *extraction*: pre-processing, prediction, normalisation and averaging as `cpmlib.cpm.patient_maps`
+  and `cpmlib.roi.extraction` do them; nothing here has a shortcut of its own for the final check.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ image is changed first, through a smooth bump around each target, which is a lin
 T1w, T1wGd and FLAIR, through which the forest's answer moves at a given ADC: whole surroundings,
 then single voxels. What was drawn is returned, so that the next time it need only be checked.
 
+Bump, grain, target box and extraction are those of `cpmsurrogate.images.scene`.
+
 Vocabulary
 ----------
-- *bump*, *grain*, *box*, *extraction*: see `cpmsurrogate.images.scene`.
 - *round*: the surroundings of some targets are drawn, then the ADC is solved again.
 """
 

@@ -4,9 +4,10 @@ A tile is painted as light is absorbed: maps of stain (haematoxylin, eosin, haem
 and Beer and Lambert's law turns them into colour. It is a picture for teaching and a known answer
 for the counting of nuclei, not a model of tumour biology.
 
+A tile is a square; rows run down, columns to the right; lengths are in µm unless said.
+
 Vocabulary
 ----------
-- *tile*: a square of a slide, RGB; rows run down, columns to the right; lengths in µm unless said.
 - *neuropil*: the pink fibrillary ground between the cells of the brain.
 - *halo*: the pale rim that fixation leaves around a nucleus.
 - *stain map*: amount of one stain in each pixel, 1 for what a dense structure takes up.

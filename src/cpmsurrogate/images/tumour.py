@@ -2,11 +2,9 @@
 
 Vocabulary
 ----------
-bed : the grid about the lesion, with the tissue at its points and the source of random numbers.
-depth : mm inside a surface at every point of the bed; negative outside, -inf where there is none.
-CET, nCET : targets in contrast-enhancing tumour, and in tumour that does not enhance.
-core : dead middle of an enhancing tumour; kept away from the targets.
-bridge : balls between the core and a target that make one tumour of them.
+- *bed*: the grid about the lesion, with the tissue at its points and the source of random numbers.
+- *necrotic core*: dead middle of an enhancing tumour; kept away from the targets.
+- *bridge*: balls between the core and a target that make one tumour of them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-- *split*: one whole number for each group; together they make the total.
+- *group sizes*: one whole number for each group; together they make the total.
 """
 
 from __future__ import annotations

@@ -2,14 +2,15 @@
 
 Vocabulary
 ----------
-- *contradiction*: the values cannot hold together under the assumption that is named.
-- *likely slip*: they cannot as printed, but can if one was written down carelessly: a sign left
-  out, a percentage cut off.
-- *tension*: they can hold together, but say different things, or need a rare case.
-- *consistent*: they agree within rounding. *not checked*: a value that is needed is not printed.
-- *proof*: arithmetic decides. *bound*: an inequality does, with a premise. *example*: a made-up
-  cohort that has all these values shows that they are possible. *indication*: a comparison that
-  decides nothing alone.
+- *contradiction*: printed values cannot hold together under the assumption that is named.
+- *likely slip*: values cannot hold together as printed, but can if one was written down carelessly:
+  a sign left out, a percentage cut off.
+- *tension*: printed values can hold together, but say different things, or need a rare case.
+- *consistent*: printed values agree within rounding.
+- *not checked*: a value that a check needs is not printed.
+- *evidence*: what a finding rests on. A proof: arithmetic decides. A bound: an inequality does,
+  with a premise. An example cohort: one that is made up and has all these values, so that they are
+  possible. An indication: a comparison that decides nothing alone.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ Each kind of relation is a list of tables, such as::
 
 Vocabulary
 ----------
-- *size*: a number of samples: the id of a printed count, a whole number, or ``"treatment/0"``, the
-  first group of the ``[[groups]]`` relation with that name, whose sizes follow from its means.
+- *sample size*: number of samples of a group, written as the id of a printed count, as a whole
+  number, or as ``"treatment/0"``: the first group of the ``[[groups]]`` relation with that name,
+  whose sizes follow from its means.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What the tests of claims are made of: comparisons of values, one exact or only printed.
 
+A value is one exact number of a dataset, or the rounding interval of a printed one.
+
 Vocabulary
 ----------
-- *value*: one exact number of a dataset, or the rounding interval of a printed one.
-- *condition*: a function of all values; it gives a *check*.
-- *open*: rounding does not let the printed values decide.
+- *condition*: what a claim asks of the values, such as that one is less than another.
 - *counterexample*: what refutes a claim about all subsets, whatever else is unknown.
 """
 

@@ -4,12 +4,15 @@
 the tests. They read values by their ids in the table of printed values, so that one test decides on
 both.
 
+A claim is *not estimable* if the dataset lacks a value that the test needs; a counterexample
+decides without.
+
 Vocabulary
 ----------
-- *holds*, *does not hold*: the test of ``data/claims.tsv`` on the values of this dataset.
-- *not estimable*: the dataset lacks a value that the test needs; a counterexample decides without.
-- *agree*, *disagree*, *leave it open*, *not testable*: the same test on the printed values, each
-  anywhere in its rounding interval.
+- *holds*, does not hold: whether what a claim says is found in a dataset, by the test of the claim;
+  here that of ``data/claims.tsv``.
+- *agree*, disagree, leave it open, not testable: what the printed values say of a claim, each
+  anywhere in its rounding interval. They leave it open if rounding does not let them decide.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """The test of each claim of ``data/claims.tsv``, by its id.
 
-Vocabulary
-----------
-- *clearly*, *moderate* and other words of degree stand for the thresholds below.
+*Clearly*, *moderate* and other words of degree stand for the thresholds below.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-- *recalibrated*: predicted by the line of H&E on CPM of all other patients.
+- *recalibrated map*: CPM corrected by the line of H&E on CPM of all other patients.
 """
 
 from __future__ import annotations

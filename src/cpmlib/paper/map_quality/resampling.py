@@ -1,8 +1,9 @@
 """How sure the numbers of Table 2 are, who decides them, and how many patients it would take.
 
+ROUT is applied to each resample (`cpmlib.statistics.cluster_bootstrap`) anew.
+
 Vocabulary
 ----------
-- *resampled*: with patients drawn with replacement, ROUT being applied to each resample anew.
 - *decisive patient*: one without whom a p value crosses .05.
 """
 

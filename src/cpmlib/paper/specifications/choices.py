@@ -3,8 +3,8 @@
 Vocabulary
 ----------
 - *specification*: one way through all choices that a claim depends on.
-- *principled*: there is a reason, stated before any result is seen, to prefer one level.
-- *arbitrary*: there is none; a convention, or the default of a program.
+- *principled choice*: one with a reason, stated before any result is seen, to prefer one level.
+- *arbitrary choice*: one without such a reason: by convention, or by the default of a program.
 """
 
 from __future__ import annotations

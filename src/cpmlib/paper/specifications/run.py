@@ -4,13 +4,15 @@ A specification curve (Simonsohn, Simmons & Nelson 2020, Nat Hum Behav 4:1208): 
 analyses of one claim side by side. Every number comes from the statistic that the other pages use;
 what is asked of the same values again is computed once.
 
+A claim holds here with the sign that it says and p < 0.05; one of no association with p >= 0.05.
+Estimates are in the unit of the statistic. A way is the choices of one statistic, and how it is
+found in the units that are kept.
+
 Vocabulary
 ----------
-- *estimate*: in the unit of the statistic. *effect*: the same where statistics can be compared,
-  a slope in standard deviations (that of a line is then Pearson's r), all others as they are.
-- *holds*: what the claim says is found: a sign with p < 0.05, or p >= 0.05 for no association.
-- *printed analysis*: with the options of the book, by default those closest to print.
-- *way*: the choices of one statistic, and how it is found in the units that are kept.
+- *effect*: an estimate in a unit in which statistics can be compared: a slope in standard
+  deviations (that of a line is then Pearson's r), all others as they are.
+- *printed analysis*: the one with the options of the book, by default those closest to print.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ Vocabulary
   `skimage.color.rgb2hed`; about 0 where there is none.
 - *spot contrast*: how much more haematoxylin there is in a disc of a nucleus's size than around it,
   the negative Laplacian of Gaussian normalised for scale (Lindeberg), in the channel's unit.
-- *seed*: pixel from which the watershed floods one nucleus.
+- *watershed seed*, seed: pixel from which the watershed floods one nucleus.
 - *counting frame*: the tile without a margin at its border; the area to which the count belongs.
 
 References

@@ -2,7 +2,8 @@
 
 Vocabulary
 ----------
-- *kind*: what a file holds, whatever its name: one of `KINDS`, or of `EXPORTS`.
+- *kind*: what a file holds, whatever its name, such as the T1 after gadolinium (`KINDS`), or nuclei
+  that QuPath found (`EXPORTS`).
 - *stem*: the name of a file without the suffix that says how it is written.
 - *plain name*: a name in small letters, without leading zeros; names that agree so are one name.
 """

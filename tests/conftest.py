@@ -73,7 +73,9 @@ def project(tmp_path_factory) -> Project:
 
     In a folder whose name holds a space, as those of many people do.
     """
-    return Project(tmp_path_factory.mktemp("book") / "the project")
+    project = Project(tmp_path_factory.mktemp("book") / "the project")
+    project.repeat_less()
+    return project
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,13 @@ def test_outliers_are_left_out_and_the_order_of_rows_is_nothing():
 def test_of_a_group_of_two_nothing_is_said():
     table = cohort().assign(enhancement=["nCET"] * 2 + ["CET"] * 38)
     found = compared(table)
-    assert found["note"].tolist() == ["not estimable: fewer than 3 samples (2)"] * 3
+    too_few = "not estimable: fewer than 3 samples (2)"
+    assert found["note"].tolist() == [too_few, "", too_few]
+    assert found.loc["second", "estimate"] > 0
     values = hgg.patient_values(found.reset_index())
     assert np.isnan(list(values.values())).all()
+
+
+def test_of_no_sample_nothing_is_said():
+    found = compared(cohort()[:0])
+    assert found["note"].tolist() == ["not estimable: fewer than 3 samples (0)"] * 3

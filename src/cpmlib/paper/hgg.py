@@ -96,6 +96,7 @@ def quoted_errors(table: pd.DataFrame) -> dict[str, object]:
     rows = table.set_index("statistic")
     rmse, below = rows.loc["first"], rows.loc["second less first"]
     return {
+        "whole": rows.loc["second", "estimate"],
         "patients_low": rmse["ci_low"],
         "patients_high": rmse["ci_high"],
         "below": below["estimate"],

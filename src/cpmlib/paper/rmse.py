@@ -50,20 +50,23 @@ def compare_rmse(
     2  second less first       2.0     2.0
     """
     kept = [part[~(part["outlier"] & options.rmse_excludes_outliers)] for part in (first, second)]
-    sizes = [*map(len, kept), len(kept[0].index.union(kept[1].index))]
-    if min(sizes) < MINIMUM_GROUP:
-        reason = f"fewer than {MINIMUM_GROUP} samples ({min(sizes)})"
-        rows = [not_estimable(*row) for row in zip(ROWS, [reason] * 3, sizes, strict=True)]
-        return pd.concat(rows, ignore_index=True)
+    smaller = min(map(len, kept))
+    both = len(kept[0].index.union(kept[1].index))
     sums = pd.concat([_squares(part) for part in kept], axis=1).fillna(0.0).sort_index()
-    found = _rmse_and_difference(sums.to_numpy().sum(axis=0, keepdims=True))[:, 0]
-    patients = len(sums)
-    drawn = rng.multinomial(patients, np.full(patients, 1 / patients), size=BOOTSTRAP_SAMPLES)
-    draws = _rmse_and_difference(drawn @ sums.to_numpy())
-    rows = [
-        one_row(name, estimate, ci=percentile_interval(resampled), n=n)
-        for name, estimate, resampled, n in zip(ROWS, found, draws, sizes, strict=True)
-    ]
+    if sums.empty:
+        rows = [not_estimable(name, f"fewer than {MINIMUM_GROUP} samples (0)", 0) for name in ROWS]
+        return pd.concat(rows, ignore_index=True)
+    patients, totals = len(sums), sums.to_numpy()
+    found = _rmse_and_difference(totals.sum(axis=0, keepdims=True))[:, 0]
+    times = rng.multinomial(patients, np.full(patients, 1 / patients), size=BOOTSTRAP_SAMPLES)
+    draws = _rmse_and_difference(times @ totals)
+    rows = []
+    sizes = zip(ROWS, (*map(len, kept), both), (*map(len, kept), smaller), strict=True)
+    for (name, n, fewest), estimate, drawn in zip(sizes, found, draws, strict=True):
+        if fewest < MINIMUM_GROUP:
+            rows.append(not_estimable(name, f"fewer than {MINIMUM_GROUP} samples ({fewest})", n))
+        else:
+            rows.append(one_row(name, estimate, ci=percentile_interval(drawn), n=n))
     return pd.concat(rows, ignore_index=True)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from machine import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
@@ -131,7 +132,7 @@ def main() -> None:
     ]
     result = {
         "rows": rows,
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": machine(),
     }
     for row in rows:
         print(*(f"{name}: {value}" for name, value in row.items()), sep="; ")

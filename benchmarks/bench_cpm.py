@@ -11,14 +11,11 @@ of the medians of the runs and depend little on the machine.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import nibabel as nib
@@ -34,6 +31,7 @@ from cpmlib.cpm.model_file import CpmModel
 from cpmlib.cpm.predict import predict_at, predict_map
 from cpmlib.cpm.training import FEATURES_PER_SPLIT, N_TREES, PATCHES_PER_TREE
 from cpmlib.mri.images import CONTRASTS
+from machine import machine
 
 SEED = 20250529
 THREADS = 2
@@ -164,12 +162,7 @@ def main(output: Path) -> None:
     asked = [timed(lambda: predict_at(model, volumes, voxels))[0] for _ in range(300)]
     held = volumes.nbytes + inside.nbytes + model.forest.n_nodes * 16
     result = {
-        "machine": {
-            "cores": os.cpu_count(),
-            "processor": platform.machine(),
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "numba", "scikit-learn")},
-        },
+        "machine": machine("numpy", "numba", "scikit-learn"),
         "targets": TARGETS,
         "map": {
             "voxels": int(inside.sum()),

@@ -13,8 +13,6 @@ processor's own speed, and slower too. Writes benchmarks/results/pages.json.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import sys
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
+from machine import machine  # noqa: E402
 from screenshots import HTML, built_pages, chromium  # noqa: E402
 
 SLOWER = 4
@@ -149,9 +148,8 @@ def main(visits: int) -> None:
             print(what, answers[what], flush=True)
         version = browser.version
         browser.close()
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "chromium": version}
     result = {
-        "machine": machine | {"slower": SLOWER},
+        "machine": machine() | {"chromium": version, "slower": SLOWER},
         "visits": visits,
         "limits_ms": LIMITS,
         "pages": pages,

@@ -11,14 +11,11 @@ Times are processor time.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import nibabel as nib
@@ -28,6 +25,7 @@ from scipy.optimize import minimize_scalar
 from cpmlib.mri.leakage import MAX_RATE, convolve_exponential, fit_leakage
 from cpmlib.mri.rcbv import relative_cbv
 from cpmsurrogate.images.dsc import simulate_dsc, supply
+from machine import machine
 
 SEED = 20250529
 SHAPE = (128, 128, 20)
@@ -152,14 +150,7 @@ def main(output: Path) -> None:
     theirs = loop(curves, reference)
     ours = fit_leakage(curves, reference, STEP).sum_of_squares
     result = {
-        "machine": {
-            "cores": os.cpu_count(),
-            "processor": platform.machine(),
-            "system": platform.system(),
-            "python": platform.python_version(),
-            "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
-            **{name: version(name) for name in ("numpy", "scipy", "nibabel")},
-        },
+        "machine": machine("numpy", "scipy", "nibabel"),
         "targets": TARGETS,
         "series": {"shape": [*SHAPE, VOLUMES], "megabytes": series.dataobj.nbytes / 1e6},
         "whole_series_cpu_seconds": times,

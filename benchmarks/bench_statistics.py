@@ -11,15 +11,12 @@ them. Ratios are of the medians of one run: they depend little on the machine, t
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import sys
 import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +34,7 @@ from cpmlib.statistics.resampled_lines import associations
 from cpmlib.statistics.rout import rout_line
 from cpmlib.study.dataset import read_dataset
 from cpmlib.study.options import AnalysisOptions
+from machine import machine
 
 SEED = 20250529
 DRAWS = 1000
@@ -216,22 +214,10 @@ def bench_specifications() -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, object]:
-    packages = ("numpy", "scipy", "pandas", "statsmodels")
-    return {
-        "cores": os.cpu_count(),
-        "processor": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
-        **{name: version(name) for name in packages},
-    }
-
-
 def main(output: Path) -> None:
     rng = np.random.default_rng(SEED)
     result: dict[str, dict] = {
-        "machine": machine(),
+        "machine": machine("numpy", "scipy", "pandas", "statsmodels"),
         "targets": TARGETS,
         "one_per_patient": bench_resampling(rng),
         "mixed_model": bench_mixed_model(rng),

@@ -24,10 +24,13 @@ def write_measurements(book: Path) -> None:
     builds = pd.DataFrame(read["book"]["rows"])
     parts += [
         "\n## Building the book\n",
+        measured.speed_of_machine(read["book"]["machine"]),
         measured.over_limit(builds),
         "",
         pipe_table(builds.astype(str)),
         "\n## Reading the pages\n",
+        measured.speed_of_machine(read["pages"]["machine"]),
+        "",
         pipe_table(measured.page_speed(read["pages"])),
         "",
     ]

@@ -10,6 +10,9 @@ from importlib.metadata import version
 
 ADDITIONS = 20_000_000
 
+LOOP_TODAY_S = 1.2
+"""Seconds that they take on a machine of today, for which the limits are meant."""
+
 
 def machine(*packages: str) -> dict[str, object]:
     """Describe this machine and the packages that are compared.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from studies import ROOT
 
@@ -76,3 +77,9 @@ def test_links_to_the_glossary_and_the_reference_lead_somewhere(page, path):
     short = page.locator("a.short")
     assert short.count()
     assert all(short.nth(i).get_attribute("title") for i in range(short.count()))
+
+
+def test_the_front_page_tells_a_preview_what_book_it_is(page):
+    page.goto((HTML / "book" / "index.html").as_uri())
+    said = page.locator("meta[property='og:site_name']").get_attribute("content")
+    assert said == yaml.safe_load((ROOT / "_config.yml").read_text())["title"]

@@ -49,7 +49,7 @@ def test_what_needs_an_address_is_written_where_it_is_known(tmp_path, url):
 
 def head(text: str, url: str = "") -> dict[str, str]:
     builder = SimpleNamespace(get_target_uri=lambda page: f"{page}.html")
-    config = SimpleNamespace(project="The book", html_baseurl=url)
+    config = SimpleNamespace(html_title="The book", html_baseurl=url)
     titles = {"book/a": publish_doctree('A & "B"')}
     app = SimpleNamespace(builder=builder, config=config, env=SimpleNamespace(titles=titles))
     context = {"title": "A", "metatags": "<meta name='kept' content='1'>"}
@@ -75,6 +75,7 @@ def test_a_page_tells_its_title_and_first_sentences():
     found = head(SOURCE)
     assert found["kept"] == "1"
     assert found["og:title"] == 'A & "B"'
+    assert found["og:site_name"] == "The book"
     assert found["og:description"] == found["description"] == 'It is <so> "and" so.'
     assert "og:url" not in found
     assert "og:image" not in found

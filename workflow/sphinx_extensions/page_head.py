@@ -25,7 +25,7 @@ def describe(
         return
     said = {
         "og:type": "article",
-        "og:site_name": app.config.project,
+        "og:site_name": app.config.html_title,
         "og:title": app.env.titles[pagename].astext(),
     }
     if text := description(doctree):

@@ -22,7 +22,10 @@ TOGETHER = {
     "test_book.py": "small books",
     "test_kills.py": "small books",
     "test_book_images.py": "default book",
+    "test_claims.py": "claims",
+    "test_pdf.py": "PDF",
     "test_r_scripts.py": "R",
+    "test_solve_targets.py": "solution",
     "test_prose.py": "prose",
 }
 """Files whose tests share what is costly to make, and what they share."""

@@ -85,21 +85,6 @@ def debit(mean: str, sd: str, n: int) -> bool:
     return any(low <= Fraction(k * (n - k), n * (n - 1)) <= high for k in ones)
 
 
-def combine(parts: Sequence[tuple[int, float, float]]) -> tuple[int, float, float]:
-    """Number, mean and SD of groups put together.
-
-    Examples
-    --------
-    >>> n, mean, sd = combine([(40, 4.71, 2.04), (40, 5.20, 2.32)])
-    >>> n, round(mean, 3), round(sd, 4)
-    (80, 4.955, 2.1846)
-    """
-    n = sum(k for k, _, _ in parts)
-    mean = sum(k * m for k, m, _ in parts) / n
-    squares = sum((k - 1) * s**2 + k * (m - mean) ** 2 for k, m, s in parts)
-    return n, mean, math.sqrt(squares / (n - 1))
-
-
 def remove(
     whole: tuple[int, float, float], part: tuple[int, float, float]
 ) -> tuple[int, float, float]:

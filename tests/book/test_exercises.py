@@ -9,6 +9,7 @@ from pathlib import Path
 import jupytext
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from cpmlib.book import exercises, sheet
@@ -52,6 +53,8 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 def test_every_solution_is_right_and_no_other_answer(path, monkeypatch):
     named = re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", prose(path))
     assert re.findall(r"\{solution-start\} (\S+)", prose(path)) == named
+    before_any_solution = prose(path).partition("{solution-start}")[0]
+    assert all(f'check("{name}", your_answer)' in before_any_solution for name in named[:2])
     given = run(path, monkeypatch)
     assert list(given) == named
     for name, answer in given.items():
@@ -128,6 +131,15 @@ def test_another_answer_gets_one_line_with_a_hint(answer, given, said, monkeypat
     with pytest.raises(NotYet) as error:
         check("made-1", given)
     assert error.value._render_traceback_() == [f"{said}. Count."]
+
+
+def test_one_number_in_an_array_or_column_is_one_number(monkeypatch, capsys):
+    made = {"made-1": Exercise(2.0, "", ""), "made-2": Exercise([2.0, 3.0], "", "")}
+    monkeypatch.setattr(exercises, "read_exercises", lambda: made)
+    check("made-1", np.array([2.0]))
+    check("made-1", pd.Series([2.0]))
+    check("made-2", [pd.Series([2.0]), pd.Series([3.0])])
+    assert capsys.readouterr().out.count("Right") == 3
 
 
 def test_words_are_taken_in_any_order_and_case(monkeypatch, capsys):

@@ -49,7 +49,7 @@ class Exercise:
             return "" if said == words else "Not yet"
         right = np.asarray(self.answer, float)
         try:
-            found = np.asarray(given, float)
+            found = np.squeeze(np.asarray(given, float))  # a column or array of one number is one
         except (TypeError, ValueError):
             return "A number is asked for" if not right.ndim else "Numbers are asked for"
         if found.shape != right.shape:
@@ -82,7 +82,7 @@ def check(name: str, answer: Answer) -> None:
     name
         The exercise, such as ``adc-1``.
     answer
-        A number, an array or list of numbers, or words; capitals do not matter.
+        A number, an array, column or list of numbers, or words; capitals do not matter.
 
     Raises
     ------

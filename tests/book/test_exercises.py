@@ -104,7 +104,7 @@ def test_a_lesson_has_the_plan_of_all(path):
 def test_the_course_lists_all_lessons_in_their_order():
     course = (ROOT / "book" / "course.md").read_text("utf-8")
     listed = re.findall(
-        r"^\| \[\]\(\.\./notebooks/(\w+)\.ipynb\) \| (.*?) \|", course, re.MULTILINE
+        r"^\| \d+ \| \[\]\(\.\./notebooks/(\w+)\.ipynb\) \| (.*?) \|", course, re.MULTILINE
     )
     takes = [re.search(r"\*\*Time:\*\* (.*)\.", prose(path)) for path in LESSONS]
     assert listed == [(path.stem, time[1]) for path, time in zip(LESSONS, takes, strict=True)]

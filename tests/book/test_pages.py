@@ -128,13 +128,16 @@ def test_page(browser, path, view):
     page.close()
 
 
-def serious(page) -> list[str]:
-    """Return what axe calls serious or critical: the rule, the element, what is wrong."""
+def serious(page, part: str | None = None) -> list[str]:
+    """Return what axe calls serious or critical: the rule, the element, what is wrong.
+
+    *part* is a selector of all that axe looks at.
+    """
     # It would fetch the style sheets, which a page on a disk may not.
     options = {"preload": False, "resultTypes": ["violations"]}
     return [
         f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
-        for rule in Axe().run(page, options=options).response["violations"]
+        for rule in Axe().run(page, part, options).response["violations"]
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
     ]
@@ -153,6 +156,47 @@ def test_axe_would_find_a_fault(browser, fault, rule):
     page.set_content(f"<html lang='en'><title>T</title><main><h1>T</h1>{fault}</main></html>")
     assert {line.split(":")[0] for line in serious(page)} == {rule}
     page.close()
+
+
+MOVING = [path for path in PAGES if "cpm-widget" in (HTML / path).read_text("utf-8")]
+"""Pages with figures that move once a reader asks for it."""
+
+
+@pytest.mark.parametrize("path", MOVING, ids=str)
+def test_axe_finds_no_fault_in_figures_that_move(browser, path):
+    page = browser.new_page(viewport={"width": 375, "height": 740})
+    faults = watch(page)
+    page.goto((HTML / path).as_uri())
+    page.add_style_tag(content="* { transition: none !important; }")
+    widgets = page.locator(".cpm-widget[data-kind]")
+    assert widgets.count() > 0
+    for widget in widgets.all():
+        widget.locator("[data-part=start]").press("Enter")
+        page.wait_for_function("one => one.dataset.state === 'ready'", arg=widget.element_handle())
+        # The second asks for no script and starts before its button is drawn as disabled.
+        assert widget.evaluate("one => one.contains(document.activeElement)"), "the focus is lost"
+        for menu in widget.locator("select[data-part=patient]").all():
+            menu.select_option(index=1)  # what it marks is told in a wide table
+    for theme, (width, height) in zip(THEMES, reversed(VIEWS.values()), strict=True):
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate(SET_THEME, theme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious(page, ".cpm-widget") == []
+    assert faults == []
+    page.close()
+
+
+@pytest.mark.parametrize("side", ["primary", "secondary"])
+def test_a_finger_opens_the_menu_and_the_contents_of_a_page(browser, side):
+    phone = {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_mobile": True}
+    page = browser.new_context(**phone).new_page()
+    page.goto((HTML / "book" / "run_it.html").as_uri())
+    page.locator(f".{side}-toggle:visible").tap()
+    link = page.locator("dialog[open] nav a:visible").nth(1)
+    name = link.get_attribute("href")
+    link.tap()
+    page.wait_for_url(lambda url: url.endswith(name.removeprefix("../")))
+    page.context.close()
 
 
 class Links(HTMLParser):

@@ -27,7 +27,8 @@
       const [view] = views.roots, bokeh = view.model.document;
       const model = name => bokeh.get_model_by_name(name);
       kinds[root.dataset.kind]({ part, data, view, model, bokeh });
-      const hadFocus = document.activeElement === document.body;
+      /* A disabled button keeps the focus until the page is drawn again. */
+      const hadFocus = [document.body, part("start")].includes(document.activeElement);
       part("start").hidden = true;
       if (hadFocus) part("stage").querySelector("select, input, button").focus();
       root.dataset.state = "ready";
@@ -46,12 +47,15 @@
     const cell = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
     const line = (tag, texts) => {
       const row = document.createElement("tr");
-      row.append(...texts.map((text, i) => cell(i ? tag : "th", text)));
+      row.append(...texts.map((text, i) => cell(text ? (i ? tag : "th") : "td", text)));
       return row;
     };
     const result = document.createElement("table");
     result.append(line("th", head), ...rows.map(row => line("td", row)));
     place.replaceChildren(result);
+    /* What scrolls can be scrolled by keys too. */
+    if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
+    else place.removeAttribute("tabindex");
   };
 
   kinds.drag = ({ part, data, view, model }) => {
@@ -205,10 +209,10 @@
     const tell = () => {
       const marked = [...samples.selected.indices].sort((a, b) => a - b);
       const number = value => Number.isFinite(value) ? value.toFixed(0) : "n/a";
+      part("read").hidden = !marked.length;
       table(part("read"), ["Sample", "Patient", "CPM", "ADC", "H&E", "Left out"],
         marked.slice(0, MOST).map(i => [given.sample[i], given.patient[i], number(given.cpm[i]),
           number(given.adc[i]), number(given.he_cellularity[i]), data.left_out[i]]));
-      part("read").hidden = !marked.length;
       const people = new Set(marked.map(i => given.patient[i]));
       part("said").textContent = marked.length ? `Marked: ${marked.length} of `
         + `${given.sample.length} samples, of ${people.size} `

@@ -8,7 +8,9 @@ it. Needs Chromium; CHROMIUM names the program if it is not /usr/bin/chromium.
 
 from __future__ import annotations
 
+import base64
 import html
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 from bs4 import BeautifulSoup, Tag
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from cpmlib.figures.style import LABEL
 from screenshots import chromium
@@ -27,27 +29,50 @@ ON_SCREEN_ONLY = {"book/reference"}
 """Pages that nobody reads from paper; the reference is longer than all others together."""
 
 LEFT_OUT = (
-    "a.headerlink, p:has(> a.download), summary, script, style, button, noscript, nav, "
-    ".toctree-wrapper"
+    "a.headerlink, p.files, summary, .sd-summary-state-marker, script, style, button, noscript, "
+    "nav, .toctree-wrapper"
 )
 """What only a screen needs."""
+
+NOTE = (
+    "This is the book on paper. What its pages say of buttons, of clicking and dragging, and of "
+    "files to download is for the book on a screen. Figures that move there stand here as they "
+    "first look, and what is folded there is open here."
+)
 
 STILL = """async root => {
   root.scrollIntoView();
   while (root.dataset.ready !== "yes") await new Promise(done => setTimeout(done, 20));
   await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
   const canvas = root.querySelector("canvas");
-  const values = root.querySelector("[data-part=values]").textContent;
-  return [canvas.toDataURL("image/webp", 0.9), canvas.getAttribute("aria-label"), values];
+  const said = part => root.querySelector(part).textContent;
+  const caption = `${said(".cpmv-title")}: ${canvas.getAttribute("aria-label")}. `;
+  return [canvas.toDataURL("image/webp", 0.9), caption + said("[data-part=values]")];
 }"""
-"""What a viewer shows first: picture, its name, the values at the target."""
+"""What a viewer shows first: picture, and what is said of it."""
+
+LIVE = ".cpm-viewer, .cpm-widget"
+
+MOVE = """async root => {
+  root.querySelector("[data-part=start]").click();
+  while (root.dataset.state === "loading") await new Promise(done => setTimeout(done, 20));
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+"""Starts a figure that moves."""
 
 LOADED = """() => Promise.all([...document.images].map(image =>
   image.decode().catch(() => { throw new Error("no picture: " + image.src.slice(0, 200)); })))"""
 
+HEAD = """<div style="padding: 0 15mm; font: 7pt sans-serif; color: {colour}">{label}</div>"""
 FOOT = """<div style="width: 100%; padding: 0 15mm; display: flex; justify-content: space-between;
-font: 7pt sans-serif"><span style="color: {colour}">{label}</span>
+font: 7pt sans-serif"><span>{version}</span>
 <span>page <span class="pageNumber"></span> of <span class="totalPages"></span></span></div>"""
+
+NUMBER = """pages => {
+  for (const place of document.querySelectorAll(".contents [data-page]"))
+    place.textContent = pages[place.dataset.page] ?? place.textContent;
+}"""
+"""Writes the numbers of pages into the contents, which CSS cannot."""
 
 
 def contents() -> list[tuple[str, list[str]]]:
@@ -79,10 +104,22 @@ def chapter(name: str, known: set[str], stills: list[list[str]]) -> Tag:
     assert article is not None, name
     article["class"] = "chapter"
     article["id"] = name
-    for viewer, (picture, said, values) in zip(article.select(".cpm-viewer"), stills, strict=True):
-        still = f'<figure class="still"><img src="{picture}" alt="{html.escape(said)}"><figcaption>'
-        still += f"{html.escape(said)}. {html.escape(values)}</figcaption></figure>"
-        viewer.replace_with(BeautifulSoup(still, "html.parser"))
+    for live, (picture, said) in zip(article.select(LIVE), stills, strict=True):
+        said = html.escape(said)
+        still = f'<figure class="still"><img src="{picture}" alt="{said}">'
+        still += f"<figcaption>{said}</figcaption></figure>"
+        stage = live.select_one("[data-part=stage]") if "cpm-widget" in live["class"] else live
+        assert stage is not None
+        stage.replace_with(BeautifulSoup(still, "html.parser"))
+    for element in article.select("p:has(> a.download)"):
+        if element.get_text().startswith("Made by this cell"):
+            element["class"] = "files"
+    for element in article.select("summary.sd-summary-title"):
+        element.name = "p"  # the title of what was folded
+    for element in article.select("td a.download"):
+        assert element.next_sibling is not None
+        element.next_sibling.extract()  # the dot between it and the next link
+        element.decompose()
     for element in article.select(LEFT_OUT):
         element.decompose()
     for element in article.select("details"):
@@ -106,8 +143,8 @@ def chapter(name: str, known: set[str], stills: list[list[str]]) -> Tag:
     return article
 
 
-def document(stills: dict[str, list[list[str]]]) -> tuple[str, str]:
-    """Return the whole book as one page, and the label of its dataset."""
+def document(stills: dict[str, list[list[str]]]) -> tuple[str, str, str]:
+    """Return the whole book as one page, the label of its dataset, and its version."""
     parts = contents()
     first = read(parts[0][1][0])
     known = {name for _, names in parts for name in names}
@@ -115,7 +152,10 @@ def document(stills: dict[str, list[list[str]]]) -> tuple[str, str]:
     titles = {str(c["id"]): c.h1.get_text() for c in chapters if c.h1}
     listed = "".join(
         f"<p>{html.escape(caption)}</p><ul>"
-        + "".join(f'<li><a href="#{n}">{html.escape(titles[n])}</a></li>' for n in names)
+        + "".join(
+            f'<li><a href="#{n}">{html.escape(titles[n])}</a><span data-page="{n}">000</span></li>'
+            for n in names
+        )
         + "</ul>"
         for caption, names in parts
     )
@@ -136,48 +176,76 @@ def document(stills: dict[str, list[list[str]]]) -> tuple[str, str]:
         "<script>window.MathJax = {options: {processHtmlClass: 'math'}};</script>"
         f'<script defer src="{mathjax}"></script></head><body class="book-pdf">'
         f'<div class="title-page"><p class="book-title">{html.escape(title)}</p>'
-        f'<p class="label">{html.escape(label)}</p><p>{html.escape(version)}</p></div>'
+        f'<p class="label">{html.escape(label)}</p><p>{html.escape(version)}</p><p>{NOTE}</p></div>'
         f'<div class="contents"><p class="book-title">Contents</p>{listed}</div>'
         + "".join(map(str, chapters))
         + "</body></html>"
     )
-    return whole, label
+    return whole, label, version
 
 
 def take_stills(page: Page) -> dict[str, list[list[str]]]:
-    """Return, for each page of the book with viewers, what each of them shows first."""
+    """Return, for each page of the book with figures that move, what each of them shows first."""
     found = {}
     for name in (name for _, names in contents() for name in names):
         file = HTML / f"{name}.html"
-        if 'class="cpm-viewer' in file.read_text("utf-8"):
+        if re.search(r'class="cpm-(viewer|widget)', file.read_text("utf-8")):
             page.goto(file.as_uri())
-            viewers = page.locator(".cpm-viewer")
-            found[name] = [viewers.nth(i).evaluate(STILL) for i in range(viewers.count())]
+            found[name] = [still(live) for live in page.locator(LIVE).all()]
     return found
 
 
+def still(live: Locator) -> list[str]:
+    """Return a picture of a viewer or another figure that moves, and what is said of it."""
+    if "cpm-viewer" in str(live.get_attribute("class")):
+        viewer: list[str] = live.evaluate(STILL)
+        return viewer
+    live.evaluate(MOVE)
+    picture = base64.b64encode(live.locator(".cpmw-plot").screenshot()).decode()
+    said = f"{live.get_attribute('aria-label')}: the figure as it first looks."
+    return [f"data:image/png;base64,{picture}", said]
+
+
+def page_numbers(pdf: bytes) -> dict[str, int]:
+    """Return the page on which each place that a link leads to stands, as Chromium writes it."""
+    pages = re.findall(rb"^(\d+) 0 obj\n<</Type /Page\n", pdf, re.MULTILINE)
+    number = {page: i for i, page in enumerate(sorted(pages, key=int), start=1)}
+    places = re.findall(rb"^(?:<<)?/([^ ]+) \[(\d+) 0 R /XYZ", pdf, re.MULTILINE)
+    return {name.decode().replace("#2F", "/"): number[page] for name, page in places}
+
+
 def write_pdf(browser: Browser, target: Path) -> None:
-    """Write the book; raise where a picture does not load."""
+    """Write the book; raise where a picture does not load or a page number is not right."""
     page = browser.new_page(viewport={"width": 800, "height": 1100}, device_scale_factor=2)
-    whole, label = document(take_stills(page))
+    whole, label, version = document(take_stills(page))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "book.html"
         file.write_text(whole, encoding="utf-8")
-        page.goto(file.as_uri())
-        page.evaluate("() => window.MathJax.startup.promise")
-        page.evaluate(LOADED)
         target.parent.mkdir(parents=True, exist_ok=True)
-        page.pdf(
-            path=target,
-            format="A4",
-            margin={"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"},
-            print_background=True,
-            display_header_footer=True,
-            header_template="<span></span>",
-            footer_template=FOOT.format(colour=LABEL, label=html.escape(label)),
-            outline=True,
-            tagged=True,
-        )
+        colour, label, version = LABEL, html.escape(label), html.escape(version)
+
+        def pdf(numbers: dict[str, int]) -> bytes:
+            page.goto(file.as_uri())  # a page printed before may break in another way
+            page.evaluate("() => window.MathJax.startup.promise")
+            page.evaluate(LOADED)
+            page.evaluate(NUMBER, numbers)
+            return page.pdf(
+                format="A4",
+                scale=0.92,
+                margin={"top": "18mm", "bottom": "18mm", "left": "15mm", "right": "15mm"},
+                print_background=True,
+                display_header_footer=True,
+                header_template=HEAD.format(colour=colour, label=label),
+                footer_template=FOOT.format(version=version),
+                outline=True,
+                tagged=True,
+            )
+
+        numbers = page_numbers(pdf({}))
+        printed = pdf(numbers)
+        if page_numbers(printed) != numbers:
+            raise RuntimeError("the contents have other page numbers than the pages")
+        target.write_bytes(printed)
     page.close()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from book_pdf import HTML, contents, read, write_pdf
+from book_pdf import HTML, LIVE, chapter, contents, page_numbers, read, write_pdf
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +32,7 @@ def book(browser, tmp_path_factory) -> bytes:
 
 def test_the_pdf_has_every_figure_and_a_picture_of_every_viewer(book):
     articles = [read(name).article for name in NAMES]
-    pictures = sum(len(article.select("img, .cpm-viewer")) for article in articles)
+    pictures = sum(len(article.select(f"img, {LIVE}")) for article in articles)
     assert pictures > 0
     # Each with its alternative text, which nothing else has.
     assert book.count(b"/Alt ") == pictures
@@ -43,6 +44,33 @@ def test_the_pdf_has_the_chapter(book, name):
     heading.select_one("a.headerlink").decompose()
     # The beginning: Chromium joins the lines of a long heading without a space.
     assert b"/Title " + in_pdf(heading.get_text()[:20])[:-1] in book
+
+
+def test_the_contents_have_the_page_of_each_chapter(book):
+    pages = page_numbers(book)
+    assert set(NAMES) <= pages.keys()
+    in_order = [pages[name] for name in NAMES]
+    assert in_order == sorted(set(in_order))
+    assert len(re.findall(rb"/Type /Page\b", book)) > in_order[-1]
+
+
+def on_paper(name: str) -> str:
+    stills = [["data:", "a picture"]] * len(read(name).select(f"article :is({LIVE})"))
+    return chapter(name, set(NAMES), stills).get_text()
+
+
+def test_the_ledger_on_paper_names_its_values():
+    names = [e.get_text() for e in read("notebooks/12_ledger").select("td [id^=value-]")]
+    paper = on_paper("notebooks/12_ledger")
+    assert names
+    assert all(name in paper for name in names)
+
+
+def test_what_is_folded_keeps_its_title_on_paper():
+    titles = [e.get_text() for e in read("notebooks/15_audit").select("summary.sd-summary-title")]
+    paper = on_paper("notebooks/15_audit")
+    assert titles
+    assert all(title.strip() in paper for title in titles)
 
 
 def test_links_lead_from_page_to_page_of_the_pdf(book):

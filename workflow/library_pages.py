@@ -109,7 +109,7 @@ def rooms(modules: Iterable[Module]) -> pd.DataFrame:
         package = room if room == GENERATOR else f"cpmlib.{room}"
         text = next(module.text for module in modules if module.name == package)
         quoted = _QUOTE.search(text)
-        purpose = " ".join(text.split("\n\n")[0].split())
+        purpose = " ".join(text.split("\n\n")[0].replace("`", "").split())
         rows.append((package, purpose, " ".join(quoted[1].split()) if quoted else ""))
     return pd.DataFrame(rows, columns=["Room", "What it does", "Sentences of the paper's Methods"])
 

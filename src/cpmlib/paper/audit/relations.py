@@ -9,7 +9,7 @@ Each kind of relation is a list of tables, such as::
 Vocabulary
 ----------
 - *sample size*: number of samples of a group, written as the id of a printed count, as a whole
-  number, or as ``"treatment/0"``: the first group of the ``[[groups]]`` relation with that name,
+  number, or as ``"treatment/0"``: the first of the groups that the relation of that name compares,
   whose sizes follow from its means.
 """
 

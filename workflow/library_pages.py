@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from cpmlib.book.markup import Mark, escape, pipe_table
+from cpmlib.book.markup import Mark, escape, pipe_table, typeset
 from dependencies import ROOT, imported_by
 from sphinx_extensions.abbreviations import entries
 
@@ -86,7 +86,7 @@ def glossary(modules: Iterable[Module]) -> pd.DataFrame:
     One row a term: ``Term``, ``Meaning``, ``Where`` (its module).
     """
     rows = [
-        (term, _EMPHASIS.sub(r"\1", meaning).replace("`", ""), module.place)
+        (term, typeset(_EMPHASIS.sub(r"\1", meaning).replace("`", "")), module.place)
         for module in modules
         if module.room != GENERATOR
         for term, meaning in vocabulary(module)

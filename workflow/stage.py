@@ -134,7 +134,7 @@ def _write_generated_pages() -> None:
 def _modules(script: str) -> str:
     paths = [Path(path).relative_to("src") for path in library_files(script)]
     names = (".".join(path.with_suffix("").parts) for path in paths)
-    return ", ".join(name for name in names if not name.endswith("__init__"))
+    return ", ".join(dict.fromkeys(name for name in names if not name.endswith("__init__")))
 
 
 def _write_config(description: dict[str, object]) -> None:

@@ -253,7 +253,7 @@ def say_open(table: pd.DataFrame) -> str:
     )
     if NEARLY in names:
         said += (
-            f" Less than a tenth of the width of their own 95 % interval is the range of: "
+            f" These range over less than a tenth of the width of their own 95 % interval: "
             f"{names[NEARLY]}."
         )
     return said + (f" The same in all cohorts: {names[SAME]}." if SAME in names else "")
@@ -276,7 +276,10 @@ def say_groups(table: pd.DataFrame) -> str:
         row = rows.get(f"group.{grouping.key}.he_difference")
         if row is None:
             continue
-        (a, b), pair = grouping.names, " and ".join(grouping.names)
+        a, b = (
+            name[0].lower() + name[1:] if name[1:2].islower() else name for name in grouping.names
+        )
+        pair = f"{a} and {b}"
         if row["left"] == BOTH_SIGNS:
             either.append(pair)
         else:

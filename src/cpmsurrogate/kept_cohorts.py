@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cpmlib.paper.subsets import WHERE
 from cpmlib.study.dataset import Dataset
 from cpmlib.study.schemas import CALIBRATED
 from cpmsurrogate.calibration.cohort import LABEL
@@ -129,10 +130,10 @@ def say_conditions(recipe: Recipe) -> str:
     """Say what the search asks of a cohort besides the printed values."""
     low, high = recipe.plausibility.icc
     cpm, adc, he = recipe.plausibility.bounds
-    further = ", ".join(f"{n} in {group}" for group, n in recipe.further_outliers.items())
+    further = ", ".join(f"{n} in {WHERE[group]}" for group, n in recipe.further_outliers.items())
     return (
         f"ICCs were to lie between {low:.1f} and {high:.1f}, CPM between {cpm[0]:.0f} and "
         f"{cpm[1]:.0f} and H&E between {he[0]:.0f} and {he[1]:.0f} cells/mm², ADC between "
-        f"{adc[0]:.0f} and {adc[1]:.0f}·10⁻⁶ mm²/s, and these samples were to be outliers beside "
-        f"the representative cases: {further or 'none'}."
+        f"{adc[0]:.0f} and {adc[1]:.0f}·10⁻⁶ mm²/s (printed values of cases apart), and these "
+        f"samples were to be outliers beside the representative cases: {further or 'none'}."
     )

@@ -71,7 +71,10 @@ def quoted_images(samples: pd.DataFrame) -> dict[str, object]:
 
 def table_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
     """Lay out what was asked of the cohort besides the printed values."""
-    shown = conditions.replace({"condition": CONDITIONS})
+    names = {"cpm": "CPM", "adc": "ADC", "he": "H&E"}
+    shown = conditions.replace(
+        {"condition": CONDITIONS, "variable": names, "subset": {"whole": "whole cohort"}}
+    )
     for name in ("value", "low", "high"):
         shown[name] = shown[name].map("{:.4g}".format).replace({"nan": "", "inf": "", "-inf": ""})
     return shown.fillna("")

@@ -29,6 +29,8 @@ def test_the_two_halves_of_a_pair_agree(path: Path):
     text = jupytext.read(path)
     notebook = jupytext.read(path.with_suffix(".ipynb"))
     assert cells(text) == cells(notebook)
+    # Whoever opens the one writes the other.
+    assert text.metadata.get("needs") == notebook.metadata.get("needs")
 
 
 def test_every_notebook_is_a_pair():

@@ -252,7 +252,7 @@ def test_the_page_of_speed_names_the_slowest_page_and_counts_those_over_the_limi
         "answers": {"drag": {"median_ms": 20.4, "worst_ms": 61.0}},
     }
     assert measured.page_speed(numbers).to_numpy().tolist() == [
-        ["A page in the middle can be read; visits: 3", "1000", "1300", "1500", "1 of 3 pages"],
+        ["The median page can be read; visits: 3", "1000", "1300", "1500", "1 of 3 pages"],
         ["The slowest, b", "1700", "2100", "1500", "1 of 3 pages"],
         ["Answer: drag", "20", "61", "50", "no"],
     ]

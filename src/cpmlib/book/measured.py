@@ -87,9 +87,9 @@ def speed_of_machine(machine: dict[str, Any]) -> str:
     Examples
     --------
     >>> print(speed_of_machine({"cores": 2, "python": "3.11.7", "loop_s": 1.234}))
-    Measured on 2 cores with Python 3.11.7; 20 million additions in a loop took 1.2 s.
+    Measured with Python 3.11.7, processors: 2; 20 million additions in a loop took 1.2 s.
     """
-    said = f"Measured on {machine['cores']} cores with Python {machine['python']}"
+    said = f"Measured with Python {machine['python']}, processors: {machine['cores']}"
     if "loop_s" in machine:
         said += f"; 20 million additions in a loop took {machine['loop_s']:.1f} s"
     return f"{said}."
@@ -103,7 +103,7 @@ def page_speed(numbers: dict[str, Any]) -> pd.DataFrame:
     late = int((readable > limits["readable"]).sum())
     rows = [
         (
-            f"A page in the middle can be read; {visits}",
+            f"The median page can be read; {visits}",
             readable.median(),
             pages["worst_ms"].median(),
         ),
@@ -128,4 +128,15 @@ def page_speed(numbers: dict[str, Any]) -> pd.DataFrame:
 
 def _table(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.assign(Measured=table["Measured"].map("{:.3g}".format))
+    return table.assign(Measured=table["Measured"].map(_shown))
+
+
+def _shown(number: float) -> str:
+    """Write a number with three digits, or all before the point.
+
+    Examples
+    --------
+    >>> _shown(6432.1), _shown(24.7161), _shown(1.78e-7)
+    ('6,432', '24.7', '1.78e-07')
+    """
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

@@ -17,8 +17,8 @@ TITLE = "What a patient effect does"
 SEE = (
     "Nothing goes with anything here: predictor and outcome are drawn by chance. The more the "
     "samples of a patient resemble each other (ICC), the more they gather in clouds, and the more "
-    "often the naive analysis finds an association all the same. The mixed model stays near the "
-    "dashed five percent."
+    "often the analysis that counts samples finds an association all the same. The mixed model "
+    "stays near the dashed five per cent."
 )
 LABEL = "Made-up data: no patient was measured"
 SHOWN = 8

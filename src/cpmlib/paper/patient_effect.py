@@ -2,7 +2,7 @@
 
 Vocabulary
 ----------
-- *naive analysis*: the least-squares line, as if every sample were a patient of its own.
+- *analysis of samples*: the least-squares line, as if every sample were a patient of its own.
 - *analysis with patients*: the mixed model with a random intercept for each patient.
 """
 

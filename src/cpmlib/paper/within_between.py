@@ -83,7 +83,7 @@ def opposed(table: pd.DataFrame) -> str:
     wide = wide.reindex(columns=["within", "between"])
     differ = wide[wide["within"] * wide["between"] < 0]
     if differ.empty:
-        return "In no subset of this dataset the two have opposite signs."
+        return "In no subset of this dataset do the two have opposite signs."
     found = "; ".join(
         f"{PREDICTORS[predictor]} in {WHERE[subset]} (within {within:z.2f}, between {between:z.2f})"
         for (subset, predictor), within, between in differ.itertuples(name=None)

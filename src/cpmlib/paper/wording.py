@@ -95,10 +95,10 @@ def specifications_meaning(relation: str) -> str:
     if relation != CALIBRATED:
         return ""
     return (
-        "This cohort was calibrated to what is printed and to nothing else. What a specification "
-        "depends on that is not printed, such as the values in other spheres, those of an "
-        "undivided map or the means of patients, is one of many possible answers. So the shares "
-        "below show how the method works and are no evidence about the study."
+        "This cohort was calibrated to what is printed, and to a few conditions of our own choice. "
+        "What a specification depends on that is not printed, such as the values in other spheres, "
+        "those of an undivided map or the means of patients, is one of many possible answers. So "
+        "the shares below show how the method works and are no evidence about the study."
     )
 
 
@@ -125,8 +125,9 @@ def quality_meaning(relation: str) -> str:
         return (
             "**The samples of this dataset are synthetic, and calibrated to the printed values.** "
             "What is not printed (the bias of each group, the ICC, associations within patients, "
-            "intervals, who decides a result) was not calibrated: each such number is one of many "
-            "that are possible beside the same printed values, and says nothing of the study. The "
+            "intervals, which patient decides a result) was not calibrated to anything printed: "
+            "each such number is one of many that are possible beside the same printed values, and "
+            "says nothing of the study. The "
             "page shows how the study's own samples would be looked at."
         )
     if relation == OTHER_STUDY:

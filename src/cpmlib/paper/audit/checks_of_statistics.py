@@ -292,7 +292,8 @@ def _rmse_left_out(
         *(["r is not negative, as the printed correlation is positive"] if positive else []),
         *(f"{values.name(s['y'])} {values.number(s['y']).text} is the one left out of its group"
           for s in left_out),
-        "means and SDs are over all samples; an RMSE may leave out up to 30 % of its group",
+        "means and SDs are over all samples; an RMSE may leave out as many as ROUT can, "
+        f"{found.removable} of {k}",
     ]  # fmt: skip
     about = f"; about {math.sqrt(implied / k):.0f} would fit the others" if implied > 0 else ""
     return Finding(

@@ -274,7 +274,7 @@ def say_decisive(table: pd.DataFrame) -> str:
     ]
     return (
         f"Significant slopes and rank correlations: {len(significant)}. Those that lose their "
-        f"significance without a single patient: {'; '.join(named) or 'none'}."
+        f"significance when one patient is left out: {'; '.join(named) or 'none'}."
     )
 
 

@@ -55,7 +55,7 @@ CHOICES = (
         "rout_q",
         "ROUT's Q",
         "arbitrary",
-        "1 % is the default of the common software; 0 leaves nobody out",
+        "1 % is the default of the common software; 0 leaves no sample out",
         "Which ROUT",
     ),
     Choice(

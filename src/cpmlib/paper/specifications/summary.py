@@ -188,7 +188,7 @@ def said(key: str, counted: pd.DataFrame, moved: pd.DataFrame) -> str:
     verdict = _most(own, "share_difference")
     if verdict["share_difference"] > 0 and verdict["choice"] != most["choice"]:
         text += (
-            f" Whether it holds depends most on *{NAMES[verdict['choice']]}*: the shares of"
-            f" its levels differ by up to {100 * verdict['share_difference']:.0f} points."
+            f" Whether it holds depends most on *{NAMES[verdict['choice']]}*: the shares of its"
+            f" levels differ by up to {100 * verdict['share_difference']:.0f} percentage points."
         )
     return text

@@ -58,7 +58,7 @@ def test_terms_of_a_vocabulary_are_listed_with_their_meaning():
     path = ROOT / "src" / "cpmlib" / "mri" / "echo.py"
     table = library_pages.glossary([Module(path, "cpmlib.mri.echo", text.replace("\n    ", "\n"))])
     assert table.to_numpy().tolist() == [
-        ["b-value, b", "strength of the weighting, s/mm2.", "echo (mri)"],
+        ["b-value, b", "strength of the weighting, s/mm².", "echo (mri)"],
         ["echo", "not a term of many.", "echo (mri)"],
     ]
 

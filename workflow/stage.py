@@ -124,7 +124,7 @@ def _write_generated_pages() -> None:
     page.write_text(text + front_matter(_repository()), encoding="utf-8")
     page = SITE / "book" / "workflow.md"
     needs = pd.DataFrame(
-        [(f"{name}.md", _modules(f"notebooks/{name}.md")) for name in notebook_names()],
+        [(name, _modules(f"notebooks/{name}.md")) for name in notebook_names()],
         columns=["Notebook", "Library modules"],
     )
     heading = "\n## What each notebook needs\n\nRead from the imports, as the workflow does.\n\n"

@@ -19,13 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from cpmlib.book.packing import BRIGHTEST, LEVELS, LEVELS_OF_ARBITRARY_UNITS, pack_levels
 from cpmlib.book.viewer import (
-    BRIGHTEST,
-    LEVELS,
-    LEVELS_OF_ARBITRARY_UNITS,
     MARGIN,
     has_base,
-    pack_levels,
     viewer_data,
     viewer_grid,
     viewer_html,

@@ -6,10 +6,6 @@ Vocabulary
 - *overlay*: a map that the viewer lays over the base, with some opacity.
 - *viewer grid*: the viewer's own voxels, along the axes of the world (mm, RAS+), so that axial,
   coronal and sagittal slices are true ones; the target lies at the centre of one of them.
-- *quantisation level*: the whole number that stands for a value; 0 means no value, 1 to `top` run
-  evenly from `low` to `high`.
-- *quantisation step*: the value between neighbouring levels. The viewer shows values to within half
-  of it.
 - *near the brain*: in it, or within a few millimetres. No other voxel is packed, so that no face
   can be put together from a published page.
 """
@@ -18,9 +14,7 @@ from __future__ import annotations
 
 import base64
 import html
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +24,14 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from cpmlib.book.markup import safe_json
+from cpmlib.book.packing import (
+    LEVELS,
+    LEVELS_OF_ARBITRARY_UNITS,
+    compressed,
+    decimals,
+    pack_levels,
+    short,
+)
 from cpmlib.figures.slices import (
     STYLES,
     DisplayStyle,
@@ -60,74 +62,10 @@ FIRST_OPACITY = 0.5
 MARGIN = 4.0
 """Tissue kept around the brain, mm: the fluid about it, but neither skull nor face."""
 
-BRIGHTEST = 99.9
-"""Percentile of the values that becomes the highest level; brighter ones read as "at least"."""
-
-LEVELS = 255
-LEVELS_OF_ARBITRARY_UNITS = 63
-"""Highest level of an image with a unit, whose values are read, and of one without, whose grey is
-only looked at; noise takes most of the bytes of a page, and the second scale leaves out much."""
-
 MOST_VOXELS = 4_000_000
 """Voxels of the grid beyond which a page would become too heavy."""
 
 _FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A volume in levels.
-
-    Parameters
-    ----------
-    levels : (X, Y, Z) uint8
-        On the viewer's grid.
-    low, high
-        Values of level 1 and of the highest, in the image's unit.
-    clipped
-        Whether some value lies above `high`.
-    top
-        The highest level.
-    """
-
-    levels: np.ndarray
-    low: float
-    high: float
-    clipped: bool
-    top: int = LEVELS
-
-    @property
-    def step(self) -> float:
-        """Value between neighbouring levels."""
-        return (self.high - self.low) / (self.top - 1)
-
-
-def pack_levels(values: np.ndarray, top: int = LEVELS) -> Packed:
-    """Express values, (X, Y, Z) with NaN where there is none, in levels up to 255.
-
-    Raises
-    ------
-    ValueError
-        If no value is finite.
-
-    Examples
-    --------
-    >>> packed = pack_levels(np.array([[[0.0, 127.0, 254.0, np.nan]]]))
-    >>> packed.levels.ravel(), round(packed.step, 1)
-    (array([  1, 128, 255,   0], dtype=uint8), 1.0)
-    """
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise ValueError("no finite value to show")
-    known = values[finite]
-    low, most = float(known.min()), float(known.max())
-    high = float(np.percentile(known, BRIGHTEST, method="higher"))
-    if high <= low:
-        high = most if most > low else low + max(abs(low), 1.0)
-    level = np.zeros(values.shape, dtype=np.uint8)
-    scaled = (known.astype(np.float64) - low) / (high - low)
-    level[finite] = 1 + np.rint(np.clip(scaled, 0, 1) * (top - 1)).astype(np.uint8)
-    return Packed(level, low, high, most > high, top)
 
 
 def viewer_grid(
@@ -367,27 +305,14 @@ def _volume(
     return {
         "title": style.title,
         "unit": f"× {style.unit}" if style.unit.startswith("10") else style.unit,
-        "low": _short(packed.low),
-        "high": _short(packed.high),
+        "low": short(packed.low),
+        "high": short(packed.high),
         "top": packed.top,
         "clipped": packed.clipped,
-        "window": [_short(limit) for limit in window],
-        "decimals": _decimals(packed.step),
-        "levels": _compressed(packed.levels),
+        "window": [short(limit) for limit in window],
+        "decimals": decimals(packed.step),
+        "levels": compressed(packed.levels),
     }
-
-
-def _compressed(levels: np.ndarray) -> str:
-    """Return levels as base64: first axis fastest, less the median of three neighbours, deflated.
-
-    The neighbours are the voxels before it along each axis, 0 outside; the difference is modulo
-    256. The script undoes it voxel by voxel.
-    """
-    padded = np.pad(levels, ((1, 0),) * 3)
-    a, b, c = padded[:-1, 1:, 1:], padded[1:, :-1, 1:], padded[1:, 1:, :-1]
-    median = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
-    difference = levels - median
-    return base64.b64encode(zlib.compress(difference.tobytes(order="F"), 9)).decode("ascii")
 
 
 def _colours(key: str) -> dict[str, object]:
@@ -400,16 +325,6 @@ def _colours(key: str) -> dict[str, object]:
         "limits": list(style.limits),
         "colours": base64.b64encode(np.ascontiguousarray(table[:, :3]).tobytes()).decode("ascii"),
     }
-
-
-def _short(value: float) -> float:
-    """Round to what a float32 holds, so that the page carries no longer numbers."""
-    return float(f"{value:.7g}")
-
-
-def _decimals(step: float) -> int:
-    """Return the decimals with which a value is shown: no coarser than a step, at most 6."""
-    return int(np.clip(np.ceil(-np.log10(step)), 0, 6))
 
 
 def _options(choices: list[tuple[str, str]], chosen: str) -> str:

@@ -294,7 +294,8 @@ def _from_detections(
         kept = cell & tissue
         if not proven and unit == "um":
             refuse_shrunk(path.name, centroids[kept] / scale, outline.regions, outline.file)
-    left_out = f"{path.name}: {(~kept).sum()} rows left out: tiles, ignored or outside the tissue"
+    rows = "1 row" if (~kept).sum() == 1 else f"{(~kept).sum()} rows"
+    left_out = f"{path.name}: {rows} left out: tiles, ignored or outside the tissue"
     return _Export(path.name, int(kept.sum()), notes=() if kept.all() else (left_out,))
 
 

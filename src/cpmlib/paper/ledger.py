@@ -260,7 +260,7 @@ def summary(ledger: pd.DataFrame, relation: str = SAME_STUDY) -> str:
     >>> ledger = pd.DataFrame({"kind": ["statistics"] * 2, "verdict": ["reproduced"] * 2})
     >>> print(summary(ledger, "calibrated"))  # doctest: +NORMALIZE_WHITESPACE
     2 of 2 printed values reproduced by data that were calibrated to them (0 counts and percentages,
-    0 values of cases, 0 bounds such as p > 0.05, 2 statistics); 0 reproduced if truncated;
+    0 values of cases, 0 limits such as p > 0.05, 2 statistics); 0 reproduced if truncated;
     0 not reproduced; 0 cannot hold together with the others
     """
     if relation == OTHER_STUDY:

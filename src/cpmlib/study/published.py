@@ -28,7 +28,7 @@ from cpmlib.study.errors import Problem, in_rows, told_together
 COLUMNS = ("id", "where", "statistic", "subset", "printed", "note")
 COUNT = "counts and percentages"
 CASE = "values of cases"
-BOUND = "bounds such as p > 0.05"
+BOUND = "limits such as p > 0.05"
 STATISTIC = "statistics"
 KINDS = (COUNT, CASE, BOUND, STATISTIC)
 PERCENTAGE = "percent of "
@@ -94,7 +94,7 @@ def kind_of(id: str, statistic: str, printed: str) -> str:
     Examples
     --------
     >>> kind_of("corr.whole.cpm.rho_p", "Spearman p, CPM", ">0.05")
-    'bounds such as p > 0.05'
+    'limits such as p > 0.05'
     """
     if id.startswith("case."):
         return CASE

@@ -55,7 +55,9 @@ which `screenshots.chromium` turns off.
 FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"
 STYLE = f"""
 @font-face {{ font-family: Fixed; src: url({(FONTS / "DejaVuSans.ttf").as_uri()}); }}
-* {{ transition: none !important; animation: none !important; }}
+* {{
+  transition: none !important; animation: none !important; content-visibility: visible !important;
+}}
 body :not([class*=fa-], code, code *, pre, pre *, mjx-container *, svg *) {{
   font-family: Fixed !important;
 }}

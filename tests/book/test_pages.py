@@ -107,7 +107,10 @@ def test_page(browser, path, view):
     if view == "desktop" and path in PAGES:
         check_weight(page, path, asked)
     # A colour on its way to that of another theme is not what a reader sees.
-    page.add_style_tag(content="* { transition: none !important; }")
+    # What lies below must be laid out too, or its width would not count.
+    page.add_style_tag(
+        content="* { transition: none !important; content-visibility: visible !important; }"
+    )
 
     assert not page.evaluate("'Bokeh' in window"), "a large script that only a reader asks for"
     for theme in THEMES:

@@ -64,6 +64,16 @@ def test_every_solution_is_right_and_no_other_answer(path, monkeypatch):
         check(name, answer)
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_jupyterlab_folds_the_solutions_and_nothing_else(path):
+    solution = False
+    for cell in jupytext.read(path).cells:
+        starts, ends = (f"{{solution-{part}}}" in cell.source for part in ("start", "end"))
+        assert starts == cell.source.startswith("````{solution-start}")
+        solution = starts or (solution and not ends)
+        assert cell.metadata.get("jupyter", {}) == ({"source_hidden": True} if solution else {})
+
+
 def others(exercise: Exercise) -> list[object]:
     """Return answers that are just not right."""
     answer = exercise.answer

@@ -162,7 +162,7 @@ def test_the_same_study_is_judged_and_not_called_calibrated(texts):
 def test_calibration_is_said_in_the_breath_of_the_totals(texts):
     text = texts["calibrated"]["12_ledger"]
     sentence = next(s for s in text.split("\n\n") if "136 of 143 printed values" in s)
-    for part in ("calibrated", "counts and percentages", "values of cases", "bounds", "statistics"):
+    for part in ("calibrated", "counts and percentages", "values of cases", "limits", "statistics"):
         assert part in sentence
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -67,6 +68,7 @@ def _relative(path: str) -> str:
     return "".join(parts)
 
 
+@cache
 def _short(number: int) -> str:
     text = f"{number / 10**DECIMALS:.{DECIMALS}f}".rstrip("0").rstrip(".")
     return re.sub(r"^(-?)0\.", r"\1.", text)

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.statistics.correlation import linear_fit
-from cpmlib.statistics.mixed_model import mixed_model_slope
+from cpmlib.statistics.mixed_model import mixed_model_slopes
+from cpmlib.statistics.results import rows_of
 
 N_PATIENTS, SAMPLES_EACH = 15, 4
 N_SETS = 100
-"""Made-up data sets; about 2 s of a processor for every thousand fits."""
+"""Made-up data sets; about 1 s of a processor for every thousand fits."""
 
 ICCS = tuple(round(0.1 * i, 1) for i in range(10))
 
@@ -56,9 +57,10 @@ def p_values(shared: np.ndarray, own: np.ndarray, patient: np.ndarray) -> pd.Dat
     The last two are p values of the slope.
     """
     rows = []
+    of_samples, with_patients = rows_of(linear_fit), rows_of(mixed_model_slopes)
     for icc in ICCS:
         for number, (x, y) in enumerate(mixed(shared, own, icc)):
-            naive, model = linear_fit(x, y), mixed_model_slope(x, y, patient)
-            found = {"naive": naive["p"].item(), "with_patients": model["p"].item()}
+            (model,) = with_patients(x, y, patient, tests=("satterthwaite",))
+            found = {"naive": of_samples(x, y)["p"], "with_patients": model["p"]}
             rows.append({"icc": icc, "set": number} | found)
     return pd.DataFrame(rows)

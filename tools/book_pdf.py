@@ -53,6 +53,10 @@ STILL = """async root => {
 
 LIVE = ".cpm-viewer, .cpm-widget"
 
+TALL = 1.3
+"""Height, in widths, beyond which a figure is cut between pages rather than made small."""
+_SIZE = re.compile(r'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"')
+
 MOVE = """async root => {
   root.querySelector("[data-part=start]").click();
   while (root.dataset.state === "loading") await new Promise(done => setTimeout(done, 20));
@@ -62,6 +66,35 @@ MOVE = """async root => {
 
 LOADED = """() => Promise.all([...document.images].map(image =>
   image.decode().catch(() => { throw new Error("no picture: " + image.src.slice(0, 200)); })))"""
+
+CUT = """longest => {
+  for (const image of document.querySelectorAll("img.tall")) {
+    const { naturalWidth: width, naturalHeight: height } = image;
+    const pen = new OffscreenCanvas(width, height).getContext("2d");
+    pen.drawImage(image, 0, 0);
+    const blank = y => pen.getImageData(1, y, width - 2, 1).data.every(  // edges may be blurred
+      (value, i, row) => value == row[i % 4]);
+    for (let top = 0, end; top < height; top = end) {
+      end = Math.min(top + Math.floor(longest * width), height);
+      let cut = end;
+      for (let y = top + (width >> 1), run = 0, found = 1; y < end && end < height; y++) {
+        run = blank(y) ? run + 1 : 0;
+        if (run >= found) [found, cut] = [run, y - run / 2];
+      }
+      end = cut;
+      const piece = document.createElement("div"), part = image.cloneNode();
+      piece.className = "piece";
+      piece.style.aspectRatio = `${width} / ${end - top}`;
+      part.style.aspectRatio = `${width} / ${height}`;
+      part.style.marginTop = `${-100 * top / width}%`;
+      if (top) part.alt = "";
+      piece.append(part);
+      image.before(piece);
+    }
+    image.remove();
+  }
+}"""
+"""Cuts tall figures at their widest gaps, into pieces that a page holds."""
 
 HEAD = """<div style="padding: 0 15mm; font: 7pt sans-serif; color: {colour}">{label}</div>"""
 FOOT = """<div style="width: 100%; padding: 0 15mm; display: flex; justify-content: space-between;
@@ -128,8 +161,16 @@ def chapter(name: str, known: set[str], stills: list[list[str]]) -> Tag:
         element["id"] = f"{name}/{element['id']}"
     folder = (HTML / name).parent
     for image in article.select("img"):
-        if not image["src"].startswith("data:"):
-            image["src"] = (folder / unquote(image["src"])).resolve().as_uri()
+        if image["src"].startswith("data:"):
+            continue
+        file = (folder / unquote(image["src"])).resolve()
+        size = _SIZE.search(file.read_text("utf-8")[:1000])
+        if size and float(size[2]) > TALL * float(size[1]):
+            image["class"] = "tall"  # `CUT` may read the pixels of what is part of the page
+            picture = base64.b64encode(file.read_bytes()).decode()
+            image["src"] = f"data:image/svg+xml;base64,{picture}"
+        else:
+            image["src"] = file.as_uri()
     for link in article.select("a[href]"):
         parts = urlsplit(str(link["href"]))
         if parts.scheme or parts.netloc:
@@ -228,6 +269,7 @@ def write_pdf(browser: Browser, target: Path) -> None:
             page.goto(file.as_uri())  # a page printed before may break in another way
             page.evaluate("() => window.MathJax.startup.promise")
             page.evaluate(LOADED)
+            page.evaluate(CUT, TALL)
             page.evaluate(NUMBER, numbers)
             return page.pdf(
                 format="A4",

@@ -199,6 +199,7 @@ def test_a_finger_opens_the_menu_and_the_contents_of_a_page(browser, side):
     name = link.get_attribute("href")
     link.tap()
     page.wait_for_url(lambda url: url.endswith(name.removeprefix("../")))
+    assert page.locator("dialog[open]").count() == 0
     page.context.close()
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from book_pdf import HTML, LIVE, chapter, contents, page_numbers, read, write_pdf
+from book_pdf import CUT, HTML, LIVE, chapter, contents, page_numbers, read, write_pdf
 
 pytestmark = pytest.mark.browser
 
@@ -71,6 +72,20 @@ def test_what_is_folded_keeps_its_title_on_paper():
     paper = on_paper("notebooks/15_audit")
     assert titles
     assert all(title.strip() in paper for title in titles)
+
+
+def test_a_tall_figure_is_cut_at_its_gaps(browser):
+    boxes = "".join(f'<rect x="10" y="{y}" width="80" height="80"/>' for y in range(10, 400, 100))
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="100" height="400">{boxes}</svg>'
+    page = browser.new_page()
+    page.set_content(f"<img class='tall' src='data:image/svg+xml,{quote(svg)}' alt='boxes'>")
+    page.evaluate("() => document.images[0].decode()")
+    page.evaluate(CUT, 1.3)
+    read = "all => all.map(part => parseFloat(part.style.marginTop))"
+    tops = page.locator(".piece img").evaluate_all(read)
+    assert tops == pytest.approx([0, -100, -200, -300], abs=2)  # a gap is 20 wide
+    assert page.get_by_alt_text("boxes").count() == 1
+    page.close()
 
 
 def test_links_lead_from_page_to_page_of_the_pdf(book):

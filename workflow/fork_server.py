@@ -27,13 +27,10 @@ from typing import Any
 import ipykernel.ipkernel  # noqa: F401 -- of each notebook
 
 import child
-from dependencies import ROOT, imported_names, notebook_names
+from dependencies import ROOT, imported_names
 
 LATE = {"jinja2", "matplotlib.backends.backend_pdf"}
 """What libraries import when a page writes its first table or figure."""
-
-LAST = ROOT / "workflow" / "stage.py"
-"""The program that every build which does something ends with."""
 
 
 @cache
@@ -96,15 +93,9 @@ class Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     request_queue_size = 64
     started: dict[str, Any]
     files: list[int]
-    idle = False
-    ahead: list[Path] | None = None
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Load what the program imports, then fork."""
-        self.idle = False
-        if self.ahead is None:
-            notebooks = [ROOT / "notebooks" / f"{name}.md" for name in notebook_names()]
-            self.ahead = [LAST, *notebooks]
         _, self.files, _, _ = socket.recv_fds(request, 1, 3)
         with request.makefile() as lines:
             self.started = json.loads(lines.readline())
@@ -115,13 +106,6 @@ class Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
         super().process_request(request, client_address)
         for file in self.files:
             os.close(file)
-
-    def service_actions(self) -> None:
-        """Where nothing is asked for, load what will be."""
-        super().service_actions()
-        if self.idle and self.ahead:
-            _load(self.ahead.pop())
-        self.idle = True
 
 
 def main(address: str) -> None:

@@ -126,7 +126,7 @@ def test_kills_at_any_moment_leave_no_process_and_lose_nothing(built):
     expected = {"values.json": (built.folder / VALUES).read_bytes()}
     expected |= {name: page.encode() for name, page in built.pages().items()}
     chance = random.Random(8)
-    for _ in range(int(os.environ.get("KILLS", "3"))):
+    for _ in range(int(os.environ.get("KILLS", "4"))):
         forget(built, chance)
         with built.start(*built.of_study) as driver:
             # The moment is told by steps and not by seconds, which differ between machines.

@@ -102,19 +102,20 @@ def main(*program: str) -> int:
 
 
 def _forked(server: str, program: Sequence[str]) -> int | None:
-    """Return the exit status of a program that the server ran; None if there is no server."""
+    """Return the exit status of a program that the server ran; None if no server took it."""
     if os.environ.get("OMP_NUM_THREADS") != "1":  # the server has been loaded for one
         return None
     started = {"program": program, "folder": os.getcwd(), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(server)
-        except OSError:
+            socket.send_fds(connection, [b"\n"], [0, 1, 2])
+            connection.sendall(json.dumps(started).encode() + b"\n")
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server tells how the program ends
+            told = connection.recv(1)
+        except OSError:  # there is none, or it was killed before it had read all of this
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             return None
-        socket.send_fds(connection, [b"\n"], [0, 1, 2])
-        connection.sendall(json.dumps(started).encode() + b"\n")
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server tells how the program ends
-        told = connection.recv(1)
     if not told:
         os.kill(os.getpid(), signal.SIGKILL)  # as the program was
     return told[0]

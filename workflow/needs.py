@@ -7,6 +7,7 @@ In ``notebooks/NAME.md``, every line of it optional:
       images: true                        maps and images of the patients, not their results alone
       model: true                         the model that predicts their maps
       patients: cases                     all, cases, first (shown step by step) or none
+      made: [cohorts.tsv]                 what a job of its own makes in build/private
       study: false                        the page is not about the dataset that is built
       values_of: [01_cohort]              other notebooks, whose values it reads
 """
@@ -35,6 +36,7 @@ class Needs:
     images: bool = False
     model: bool = False
     patients: str = "none"
+    made: tuple[str, ...] = ()
     study: bool = True
     values_of: tuple[str, ...] = ()
 
@@ -114,9 +116,20 @@ def shown_patients(name: str) -> list[str]:
         return cases
     chosen = [*cases, *known]
     if not settings()["surrogate"]:  # its images are jobs; every patient has them
-        # Some patients have exports alone. As `StudyImages.choose_patient` does.
+        # Some patients have exports alone.
         chosen = [who for who in chosen if study_patient(who).images] or chosen
     return chosen[:1]
+
+
+def shown_step_by_step(patient: str) -> bool:
+    """Whether a notebook shows what the patient's job did at each step."""
+    first = (name for name in notebook_names() if read_needs(name).patients == "first")
+    return any(patient in shown_patients(name) for name in first)
+
+
+def made_files(name: str) -> list[str]:
+    """Return what a notebook reads that a job of its own makes."""
+    return [f"{BUILD_NAME}/{made}" for made in read_needs(name).made]
 
 
 def image_files(name: str) -> list[str]:

@@ -1,11 +1,12 @@
 """Make the maps of one patient and read them at the targets.
 
-    python workflow/patient.py PATIENT
+    python workflow/patient.py PATIENT [--keep-steps]
 
 Below build/private, reads the patient's files in study, targets/PATIENT.tsv, image_options.json
 and, if a map has to be predicted, the model; writes derivatives/cpmlib/PATIENT (images) and
-patients/PATIENT (tables). Both appear as a whole or not at all. Exits with 2 and a list of
-problems if the images cannot be used.
+patients/PATIENT (tables), with maps and regions once more for the patient who is shown step by
+step. Both appear as a whole or not at all. Exits with 2 and a list of problems if the images cannot
+be used.
 """
 
 from __future__ import annotations
@@ -14,27 +15,26 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.book.study_images import CASES, PICTURES, write_pictures
-from cpmlib.book.viewer import has_base, viewer_data
+from cpmlib.book.patient_pictures import (
+    CASES,
+    PICTURES,
+    cut_pictures,
+    pack_cases,
+    write_pictures,
+)
 from cpmlib.cpm.patient_maps import PatientMaps, make_maps
-from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
-from cpmlib.figures.representative import SHOWN as SHOWN_OF_CASES
-from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.histology.he_tiles import count_tiles
 from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import PatientImages, missing_contrasts, read_patient
 from cpmlib.paper.roi_sensitivity import sensitivity
 from cpmlib.roi.extraction import count_samples, extract_regions
-from cpmlib.roi.findings import findings_at
 from cpmlib.roi.lps import detect_lps_targets
+from cpmlib.roi.steps_file import STEPS, write_steps
 from cpmlib.study.derivatives import FOLDER, MADE, sidecar
 from cpmlib.study.errors import DatasetError, Problem, collected
 from cpmlib.study.files import PatientFiles
@@ -43,7 +43,7 @@ from cpmlib.study.options import AXES, ImageOptions
 from dependencies import BUILD, model_scaling, needs_model, read_targets, study_patient
 
 
-def main(patient: str) -> int:
+def main(patient: str, *flags: str) -> int:
     """Do it; return the exit status."""
     targets = read_targets(patient)
     options = ImageOptions.from_mapping(json.loads((BUILD / "image_options.json").read_text()))
@@ -65,7 +65,7 @@ def main(patient: str) -> int:
         mirrored = _mirrored(targets, maps)
         regions = extract_regions(maps, targets, options)
         changes = sensitivity(maps.maps, targets, options)
-        cases = _cases({**images.volumes, **maps.maps}, targets, options.roi_diameter)
+        cases = pack_cases({**images.volumes, **maps.maps}, targets, options.roi_diameter)
     with collected(problems):
         counts = count_samples(files, options.histology_pixel_size_um or None)
     with collected(problems):
@@ -82,7 +82,9 @@ def main(patient: str) -> int:
     extracted.to_csv(part / "samples.tsv", sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     changes.to_csv(part / "sensitivity.tsv", sep="\t", index=False, lineterminator="\n")
     (part / CASES).write_text(json.dumps(cases), encoding="utf-8")
-    write_pictures(part / PICTURES, *_pictures(patient, maps, targets, regions))
+    write_pictures(part / PICTURES, *cut_pictures(patient, maps, targets, regions))
+    if "--keep-steps" in flags:
+        write_steps(part / STEPS, maps, regions)
     report = {
         "patient": patient,
         "images": sorted(maps.contrasts),
@@ -97,45 +99,6 @@ def main(patient: str) -> int:
     (part / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     _put(part, tables)
     return 0
-
-
-def _pictures(
-    patient: str, maps: PatientMaps, targets: pd.DataFrame, regions: pd.DataFrame
-) -> tuple[QualityRow | None, list[RoiPanel]]:
-    """Cut the slices of the quality figures."""
-    shown = {**maps.contrasts, **maps.maps}
-    if maps.alignment is None or "dsc" not in maps.alignment.far:
-        shown.pop(PERFUSION, None)
-    placed = targets.dropna(subset=list(AXES))
-    row = None
-    if set(shown) & set(SHOWN):
-        row = quality_row(patient, shown, maps.maps.get("mask"), placed[list(AXES)])
-    flags = regions.set_index("sample_id")
-    column = next((c for c in ("cpm_flag", "adc_flag") if c in flags), None)
-    panels = []
-    image = shown.get("CPM", shown.get("ADC"))
-    if image is not None and column:
-        flags = flags.dropna(subset=column)
-        for sample, *point in placed[["sample_id", *AXES]].itertuples(index=False):
-            if sample in flags.index:
-                panels.append(roi_panel(image, point, sample, str(flags.loc[sample, column])))
-    return row, panels
-
-
-def _cases(
-    images: Mapping[str, nib.Nifti1Image], targets: pd.DataFrame, diameter: float
-) -> dict[str, dict[str, Any]]:
-    """Make, by sample, what the page of representative cases shows of the images of one."""
-    made: dict[str, dict[str, Any]] = {}
-    if "case" not in targets or images.keys().isdisjoint(SHOWN_OF_CASES):
-        return made
-    for row in targets.dropna(subset=["case", *AXES]).to_dict("records"):
-        target = [row[axis] for axis in AXES]
-        made[row["sample_id"]] = case = {"findings": findings_at(images, target, diameter)}
-        if has_base(images):
-            mask, name = images.get("mask"), row["case"]
-            case["viewer"] = viewer_data(name, images, target, mask=mask, diameter=diameter)
-    return made
 
 
 def _mirrored(targets: pd.DataFrame, maps: PatientMaps) -> list[str] | None:

@@ -31,6 +31,7 @@ STEPS = {
     "surrogate_patient": "making the images of {}",
     "patient": "maps and regions of {}",
     "dataset": "checking the dataset",
+    "cohorts": "analysing the kept cohorts",
     "notebook": "executing notebooks/{}",
     "values": "collecting the values",
     "graph": "drawing the workflow",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,17 @@ def quantities(dataset: Dataset, options: AnalysisOptions) -> dict[str, float]:
     for r in within_and_between(dataset.samples).to_dict("records"):
         found |= with_interval(f"{r['level']}.{r['subset']}.{r['predictor']}", r)
     return found
+
+
+def write_quantities(path: Path, cohorts: Mapping[str, Mapping[str, float]]) -> None:
+    """Write `quantities` of cohorts without loss: a column each, by its name."""
+    pd.DataFrame(cohorts).to_csv(path, sep="\t", index_label="id", lineterminator="\n")
+
+
+def read_quantities(path: Path) -> dict[str, dict[str, float]]:
+    """Read what `write_quantities` wrote; what a cohort does not have is NaN."""
+    table = pd.read_csv(path, sep="\t", index_col="id", float_precision="round_trip")
+    return {str(name): dict(values) for name, values in table.items()}
 
 
 def compare(cohorts: Mapping[str, Mapping[str, float]], published: pd.DataFrame) -> pd.DataFrame:

@@ -31,6 +31,8 @@ def test_the_two_halves_of_a_pair_agree(path: Path):
     assert cells(text) == cells(notebook)
     # Whoever opens the one writes the other.
     assert text.metadata.get("needs") == notebook.metadata.get("needs")
+    # Without it `jupytext --sync` puts the older half's `needs` in both.
+    assert text.metadata["jupytext"]["notebook_metadata_filter"] == "needs"
 
 
 def test_every_notebook_is_a_pair():

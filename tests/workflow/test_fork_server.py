@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -83,9 +85,9 @@ def build(tmp_path: Path) -> Build:
 
 @pytest.fixture
 def server(build: Build) -> Iterator[subprocess.Popen[str]]:
-    socket = build.folder / "forks"
-    with build.start(str(ROOT / "workflow" / "fork_server.py"), str(socket)) as process:
-        wait_until(socket.exists)
+    address = build.folder / "forks"
+    with build.start(str(ROOT / "workflow" / "fork_server.py"), str(address)) as process:
+        wait_until(address.exists)
         yield process
         process.kill()
 
@@ -185,6 +187,21 @@ def test_without_the_server_programs_go_on_and_are_started_alone(build, server):
         assert not ended(number)
         starter.kill()
     wait_until(lambda: ended(number))
+
+
+def test_a_program_that_a_killed_server_had_not_taken_is_started_alone(build):
+    """Whoever waits for an answer is told of the kill by an error, not by an end."""
+    (build.folder / "program.py").write_text("print('alone')")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(build.folder / "forks"))
+        listener.listen()
+        with build.start("./program.py") as starter:
+            taken, _ = listener.accept()
+            wait_until(lambda: select.select([taken], [], [], 0)[0] != [])
+            taken.close()  # with what was sent unread, as the system does for a killed process
+            assert starter.stdout.read() == "alone\n"
+            assert starter.stderr.read() == ""
+            assert starter.wait(LONG) == 0
 
 
 def test_the_server_ends_with_its_driver(build, server):

@@ -17,8 +17,9 @@ from nibabel.affines import apply_affine
 import dependencies
 import patient as job
 import prepare
-from cpmlib.book.study_images import CASES, StudyImages, read_pictures
-from cpmlib.cpm.patient_maps import PatientMaps
+from cpmlib.book.patient_pictures import CASES, cut_pictures, read_pictures
+from cpmlib.book.study_images import StudyImages
+from cpmlib.cpm.patient_maps import PatientMaps, make_maps
 from cpmlib.figures.quality import figure_quality
 from cpmlib.mri.images import write_image
 from cpmlib.mri.registration import AlignmentReport, RigidTransform
@@ -300,7 +301,37 @@ def test_only_a_representative_case_is_measured_and_packed(build):
     assert (folder / "patients" / "sub-01" / CASES).read_text() == "{}"
 
 
-def test_a_map_without_its_values_below_0_is_what_the_book_shows(build):
+@pytest.fixture
+def index() -> dict[str, dict[str, object]]:
+    """The patient and the sample under the book's names."""
+    return {"P01": {"folder": "sub-01", "samples": {"S01": "sample-1"}}}
+
+
+def test_the_steps_that_a_page_shows_are_those_that_were_kept(build, index, monkeypatch):
+    """The job's own maps and regions, not computed again; without them there is nothing to show."""
+    folder = build()
+    made = []
+    monkeypatch.setattr(job, "make_maps", lambda *args: made.append(make_maps(*args)) or made[0])
+    assert job.main("sub-01", "--keep-steps") == 0
+    (folder / "dataset").mkdir()
+    (folder / "dataset" / "images.json").write_text(json.dumps(index))
+    rows = pd.DataFrame({"sample_id": ["S01", "S02"], "participant_id": ["P01", "P02"]})
+    one = StudyImages(folder).walkthrough(rows, ImageOptions())
+    assert one.patient == "P01"
+    assert one.samples["sample_id"].tolist() == ["S01"]
+    assert one.regions["sample_id"].tolist() == ["S01"]
+    assert one.regions["cpm"].tolist() == samples(folder)["cpm"].tolist()
+    assert set(one.images.volumes) == {"T1w", "T1wGd", "FLAIR", "CPM", "mask"}
+    for own, kept in ((made[0].maps, one.maps.maps), (made[0].contrasts, one.maps.contrasts)):
+        assert list(own) == list(kept)
+        for kind, image in own.items():
+            np.testing.assert_array_equal(kept[kind].get_fdata(), image.get_fdata())
+            np.testing.assert_array_equal(kept[kind].affine, image.affine)
+    assert job.main("sub-01") == 0
+    assert StudyImages(folder).walkthrough(rows, ImageOptions()).patient is None
+
+
+def test_a_map_without_its_values_below_0_is_what_the_book_shows(build, index):
     folder = build()
     path = folder / "study" / "derivatives" / "mine" / "sub-01" / "sub-01_cpm.nii.gz"
     made = folder / "derivatives" / "cpmlib" / "sub-01" / "anat" / "sub-01_space-T1wGd_cpm.nii.gz"
@@ -309,7 +340,6 @@ def test_a_map_without_its_values_below_0_is_what_the_book_shows(build):
     write_image(path, nib.Nifti1Image(data, AFFINE))
     assert job.main("sub-01") == 0
     (folder / "dataset").mkdir()
-    index = {"P01": {"folder": "sub-01", "samples": {"S01": "sample-1"}}}
     (folder / "dataset" / "images.json").write_text(json.dumps(index))
     shown = np.asarray(StudyImages(folder).image("P01", "CPM").dataobj)
     np.testing.assert_array_equal(np.isnan(shown), data <= 0)
@@ -326,7 +356,7 @@ def test_a_perfusion_map_is_drawn_where_its_series_was_moved_far(distance):
     done = AlignmentReport({"dsc": moved}, ("dsc",) if distance else ())
     maps = PatientMaps({"mask": whole, "rCBV": whole}, {"T1w": whole}, alignment=done)
     targets = pd.DataFrame([["s", *TARGET]], columns=["sample_id", *AXES])
-    row, _ = job._pictures("sub-01", maps, targets, pd.DataFrame({"sample_id": []}))
+    row, _ = cut_pictures("sub-01", maps, targets, pd.DataFrame({"sample_id": []}))
     assert ("rCBV" in row.slices) == (distance > 10)
     titles = [ax.get_title() for ax in figure_quality([row]).axes]
     assert ("rCBV" in titles) == (distance > 10)

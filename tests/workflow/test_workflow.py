@@ -25,13 +25,12 @@ import graph
 import needs
 import patient
 import prepare
-from cpmlib.book.study_images import StudyImages
 from cpmlib.cpm.model_file import write_model
 from cpmlib.cpm.processors import available_processors, usable_processors
 from cpmlib.mri import survey
 from cpmlib.mri.images import write_image
 from cpmlib.mri.patient import PatientImages
-from cpmlib.study.dataset import excluded_rows, read_tables
+from cpmlib.study.dataset import read_tables
 from cpmlib.study.errors import DatasetError
 from cpmlib.study.files import unknown_patients
 from cpmlib.study.schemas import wanted
@@ -580,20 +579,8 @@ def test_a_file_that_is_not_read_is_seen_too(project, study):
     assert new.split("\t") == [path, "", "", "T2-weighted image", "nothing here needs it"]
 
 
-def index_images(study: Path, folder: Path) -> StudyImages:
-    """Write the list of patients that the job of the dataset writes; their names are kept."""
-    index = {
-        who: {"folder": who, "samples": {name: name for name in rows["sample_id"]}}
-        for who, rows in read_tables(study)[1].groupby("participant_id")
-        if who in dependencies.patients()
-    }
-    (folder / "dataset").mkdir(exist_ok=True)
-    (folder / "dataset" / "images.json").write_text(json.dumps(index))
-    return StudyImages(folder)
-
-
 def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_case(project, study):
-    """Page and workflow choose the same one, as cases come and go."""
+    """As cases come and go; this patient's job alone keeps its steps."""
     settle(project)
     table = read_tables(study)[1]
     one, two, three = table["participant_id"].unique()[:3]
@@ -605,11 +592,9 @@ def test_the_patient_who_is_shown_step_by_step_has_images_and_is_no_excluded_cas
 
     def shown() -> str:
         prepare.prepare_study(study)
-        samples = read_tables(study)[1]
-        samples = samples[~excluded_rows(samples)]
-        images = index_images(study, project / dependencies.BUILD_NAME)
-        assert [images.choose_patient(samples)] == needs.shown_patients("08_one_patient")
-        return needs.shown_patients("08_one_patient")[0]
+        (chosen,) = needs.shown_patients("08_one_patient")
+        assert [who for who in dependencies.patients() if needs.shown_step_by_step(who)] == [chosen]
+        return chosen
 
     name_case(study, two)
     assert shown() == two  # nobody has images

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +18,22 @@ import numpy as np
 import pandas as pd
 
 from cpmlib.book.markup import typeset
+from cpmlib.book.patient_pictures import CASES, PICTURES, read_pictures
 from cpmlib.book.quality import several_origins, unlike_the_others
 from cpmlib.figures.quality import QualityRow
 from cpmlib.figures.representative import SHOWN, CaseImages
 from cpmlib.figures.roi import RoiPanel
-from cpmlib.figures.slices import Slice
 from cpmlib.histology.he_tiles import read_tile
 from cpmlib.mri.images import read_image
 from cpmlib.study.derivatives import FOLDER, MADE
 from cpmlib.study.files import PatientFiles, find_patient
 from cpmlib.study.names import KINDS
-from cpmlib.study.options import AXES, ROI_DIAMETER
+from cpmlib.study.options import AXES, ROI_DIAMETER, ImageOptions
 from cpmlib.study.pseudonyms import replace_names
 
 if TYPE_CHECKING:
     from cpmlib.cpm.model_file import CpmModel
+    from cpmlib.roi.walkthrough import Walkthrough
 
 _LIKE_A_NAME = re.compile(
     r"[\w./-]*(?<![A-Za-z0-9])(?:sub|ses|sample)-[A-Za-z0-9][\w./-]*"
@@ -47,12 +48,6 @@ _LIKE_A_NAME = re.compile(
 
 _OWN_WORDS = re.compile(r" ?“[^”]*”")
 """What `cpmlib.study.errors.own_words` quotes."""
-
-PICTURES = "pictures.npz"
-"""File of a patient's slices for the quality figures."""
-
-CASES = "cases.json"
-"""File of what a patient's job made for the page of representative cases, by sample."""
 
 
 class StudyImages:
@@ -80,18 +75,6 @@ class StudyImages:
         self._index = json.loads(index.read_text("utf-8")) if index.is_file() else {}
         self.patients: list[str] = list(self._index)
         self._files: dict[str, PatientFiles] = {}
-
-    def choose_patient(self, samples: pd.DataFrame) -> str | None:
-        """Return the patient of the first case with images, or the first with images.
-
-        If there are exports alone, it is the first that has some; None without either.
-        """
-        chosen = self.patients
-        if "case" in samples.columns:
-            named = samples.dropna(subset="case").sort_values("case")["participant_id"]
-            chosen = [who for who in named if who in self.patients] + chosen
-        pictured = (who for who in chosen if self.files(who).images)
-        return next(pictured, chosen[0] if chosen else None)
 
     def files(self, patient: str) -> PatientFiles:
         """Return the study's files of a patient; samples go by their names in the files."""
@@ -164,24 +147,44 @@ class StudyImages:
             packed[row["case"]] = made.get(entry["samples"][row["sample_id"]], {})
         return packed
 
-    def model(self, patient: str | None = None) -> CpmModel | None:
-        """Return the model that predicted a patient's map; that of any patient if none is named.
+    def walkthrough(self, samples: pd.DataFrame, options: ImageOptions) -> Walkthrough:
+        """Return the steps of the patient of whom they were kept; empty where there is none.
+
+        ``samples`` is the sample table, ``options`` are those of the build.
+        """
+        from cpmlib.mri.patient import read_patient
+        from cpmlib.roi.steps_file import STEPS, read_steps
+        from cpmlib.roi.walkthrough import Walkthrough
+
+        for patient, entry in self._index.items():
+            path = self.build / "patients" / entry["folder"] / STEPS
+            if path.is_file():
+                maps, regions = read_steps(path)
+                names = {old: new for new, old in entry["samples"].items()}
+                regions["sample_id"] = regions["sample_id"].map(names)
+                rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
+                read = read_patient(self.files(patient))
+                return Walkthrough(patient, rows, read, maps, regions, options)
+        return Walkthrough()
+
+    def model(self) -> CpmModel | None:
+        """Return the model that predicted the study's maps.
 
         None where no map was predicted, whatever models earlier builds left.
         """
         from cpmlib.cpm.model_file import read_model
 
-        folder = self._model_folder(self.patients if patient is None else [patient])
+        folder = self._model_folder()
         return read_model(folder / "model.npz") if folder else None
 
     def held_out(self) -> pd.DataFrame | None:
         """Return the patches of the patients who tested the model, if it was trained here."""
-        folder = self._model_folder(self.patients)
+        folder = self._model_folder()
         path = folder / "held_out.tsv" if folder else None
         return pd.read_csv(path, sep="\t") if path and path.is_file() else None
 
-    def _model_folder(self, patients: Sequence[str]) -> Path | None:
-        for patient in patients:
+    def _model_folder(self) -> Path | None:
+        for patient in self.patients:
             name = self.report(patient).get("model")
             if name:
                 return self.build / "model" / str(name)
@@ -298,49 +301,3 @@ def _kinds_of_names(files: PatientFiles) -> dict[str, str]:
         for kind, path in exports.items():
             names[path.name] = f"{kind.replace('_', ' ')} of {sample}"
     return names
-
-
-def write_pictures(path: Path, row: QualityRow | None, panels: Sequence[RoiPanel]) -> None:
-    """Write a patient's slices for the quality figures: small arrays, no image."""
-    arrays: dict[str, np.ndarray] = {}
-
-    def put(key: str, piece: Slice) -> None:
-        arrays[f"{key}/values"] = piece.values  # noqa: PD011
-        arrays[f"{key}/place"] = np.array([*piece.edges, piece.position])
-
-    if row is not None:
-        arrays["targets"] = row.targets
-        for kind, piece in (*row.slices.items(), ("mask", row.mask)):
-            if piece is not None:
-                put(f"row/{kind}", piece)
-    for panel in panels:
-        put(f"roi/{panel.sample_id}", panel.slice)
-        arrays[f"roi/{panel.sample_id}/target"] = panel.target
-        arrays[f"roi/{panel.sample_id}/flag"] = np.array(panel.flag)
-    np.savez_compressed(path, allow_pickle=False, **arrays)
-
-
-def read_pictures(
-    path: Path, name: str, samples: Mapping[str, str]
-) -> tuple[QualityRow | None, list[RoiPanel]]:
-    """Read what `write_pictures` wrote, under the names that the book uses."""
-    with np.load(path, allow_pickle=False) as arrays:
-
-        def piece(key: str) -> Slice:
-            left, right, bottom, top, position = (float(v) for v in arrays[f"{key}/place"])
-            edges = (left, right, bottom, top)
-            return Slice(arrays[f"{key}/values"], edges, "axial", position)
-
-        keys = [key.removesuffix("/values") for key in arrays.files if key.endswith("/values")]
-        slices: dict[str, Slice | None] = {
-            key.removeprefix("row/"): piece(key) for key in keys if key.startswith("row/")
-        }
-        mask = slices.pop("mask", None)
-        row = QualityRow(name, slices, mask, arrays["targets"]) if slices else None
-        panels = []
-        for key in keys:
-            own = key.removeprefix("roi/")
-            if key.startswith("roi/") and own in samples:
-                flag = str(arrays[f"{key}/flag"])
-                panels.append(RoiPanel(samples[own], flag, arrays[f"{key}/target"], piece(key)))
-    return row, panels

@@ -1,29 +1,24 @@
 """One patient from raw images to rows of the sample table, every step kept to be looked at.
 
-The steps are those of `cpmlib.cpm.patient_maps` and `cpmlib.roi.extraction`, which the workflow
-takes for every patient; this module only holds on to what they return.
+The steps are those that the workflow takes for every patient: `cpmlib.mri.patient.read_patient`,
+`cpmlib.cpm.patient_maps.make_maps` and `cpmlib.roi.extraction.extract_regions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.cpm.patient_maps import PatientMaps, make_maps
-from cpmlib.mri.patient import PatientImages, read_patient
-from cpmlib.roi.extraction import MAPS, extract_regions
+from cpmlib.cpm.patient_maps import PatientMaps
+from cpmlib.mri.patient import PatientImages
+from cpmlib.roi.extraction import MAPS
 from cpmlib.roi.sphere import sphere_weights
-from cpmlib.study.files import PatientFiles
 from cpmlib.study.names import KINDS
 from cpmlib.study.options import AXES, ImageOptions
-
-if TYPE_CHECKING:
-    from cpmlib.cpm.model_file import CpmModel
 
 INVENTORY = ("image", "grid", "voxel (mm)", "axes point to", "volumes")
 
@@ -54,23 +49,6 @@ class Walkthrough:
             placed = placed.sort_values("case", na_position="last", kind="stable")
         target: np.ndarray = placed[list(AXES)].to_numpy(dtype=float)[0]
         return target
-
-
-def process_patient(
-    patient: str,
-    files: PatientFiles,
-    model: CpmModel | None,
-    samples: pd.DataFrame,
-    options: ImageOptions | None = None,
-) -> Walkthrough:
-    """Take one patient through every step; `samples` is the study's table.
-
-    A model is needed only if the map has to be predicted.
-    """
-    rows = samples[samples["participant_id"] == patient].reset_index(drop=True)
-    read, options = read_patient(files), options or ImageOptions()
-    maps = make_maps(read, model, options)
-    return Walkthrough(patient, rows, read, maps, extract_regions(maps, rows, options), options)
 
 
 def inventory(images: PatientImages) -> pd.DataFrame:

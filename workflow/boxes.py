@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -24,13 +24,13 @@ def blank(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def draw(
-    ax: Axes, corners: Mapping[str, Point], size: Point, arrows: Iterable[tuple[Point, Point]]
+    ax: Axes, boxes: Iterable[tuple[Point, Point]], arrows: Iterable[tuple[Point, Point]]
 ) -> None:
-    """Draw boxes of one size by their lower left corners, over the arrows between two points."""
+    """Draw boxes, each a lower left corner and a size, over the arrows between two points."""
     style = {"arrowstyle": "-|>", "color": ARROW, "linewidth": 1.2}
     for start, end in arrows:
         ax.annotate("", end, start, arrowprops=style, zorder=0)
-    for corner in corners.values():
+    for corner, size in boxes:
         ax.add_patch(FancyBboxPatch(corner, *size, "round,pad=0.03", fc=BOX, ec=BLUE))
 
 

@@ -18,7 +18,8 @@ from dependencies import ROOT
 
 _NODE = re.compile(r'(\d+)\[label = "([^"]*)"')
 _EDGE = re.compile(r"(\d+) -> (\d+)")
-WIDTH, HEIGHT, GAP_X, GAP_Y = 2.5, 0.5, 0.8, 0.16
+WIDTH, LINE, GAP = 2.1, 0.2, 0.2
+"""Of the boxes, of a line in them, and between them, inches."""
 
 
 def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -48,38 +49,57 @@ def merged(
     stands = {number: first.setdefault(name, number) for number, name in nodes.items()}
     count = Counter(nodes.values())
     kept = {
-        number: name if count[name] == 1 else f"{name} (x {count[name]})"
+        number: name if count[name] == 1 else f"{name} (× {count[name]})"
         for name, number in first.items()
     }
     return kept, sorted({(stands[a], stands[b]) for a, b in edges if stands[a] != stands[b]})
 
 
+def groups(nodes: dict[str, str], edges: list[tuple[str, str]]) -> nx.DiGraph:
+    """Return the graph of what is drawn: tuples of the names of jobs with the same neighbours.
+
+    An edge that a longer way implies is left out.
+    """
+    jobs = nx.DiGraph(edges)
+    jobs.add_nodes_from(nodes)
+    jobs.remove_nodes_from([number for number, name in nodes.items() if name == "all"])
+    jobs = nx.transitive_reduction(jobs)
+    alike: dict[object, list[str]] = {}
+    for job in sorted(jobs, key=nodes.__getitem__):
+        alike.setdefault((frozenset(jobs.pred[job]), frozenset(jobs.succ[job])), []).append(job)
+    box = {job: tuple(nodes[other] for other in group) for group in alike.values() for job in group}
+    drawn = nx.DiGraph((box[a], box[b]) for a, b in jobs.edges)
+    drawn.add_nodes_from(box.values())
+    return drawn
+
+
 def main(target: str) -> None:
     """Write the drawing."""
-    nodes, edges = read_graph()
-    drawn = nx.DiGraph(edges)
-    drawn.add_nodes_from(nodes)
-    drawn.remove_nodes_from([number for number, name in nodes.items() if name == "all"])
-    # An edge that a longer way implies is left out.
-    edges = sorted(nx.transitive_reduction(drawn).edges)
-    columns = [sorted(jobs, key=nodes.__getitem__) for jobs in nx.topological_generations(drawn)]
-    place = {}
-    for column, members in enumerate(columns):
-        for i, number in enumerate(members):
-            y = (i - (len(members) - 1) / 2) * -(HEIGHT + GAP_Y)
-            place[number] = (column * (WIDTH + GAP_X), y)
-    tallest = max(map(len, columns))
-    figure, ax = boxes.blank(len(columns) * (WIDTH + GAP_X) * 0.9, tallest * (HEIGHT + GAP_Y) * 1.3)
-    ends = []
-    for first, second in edges:
-        (x1, y1), (x2, y2) = place[first], place[second]
-        ends.append(((x1 + WIDTH, y1 + HEIGHT / 2), (x2, y2 + HEIGHT / 2)))
-    boxes.draw(ax, place, (WIDTH, HEIGHT), ends)
-    for number, (x, y) in place.items():
-        ax.text(x + WIDTH / 2, y + HEIGHT / 2, nodes[number], ha="center", va="center", fontsize=11)
-    ax.set_xlim(-0.2, len(columns) * (WIDTH + GAP_X) - GAP_X + 0.2)
-    reach = tallest * (HEIGHT + GAP_Y) / 2
-    ax.set_ylim(-reach - 0.1, reach + HEIGHT)
+    drawn = groups(*read_graph())
+    # Each box as far down as it can be, so that few arrows pass behind others.
+    rows = [
+        sorted(row, key=lambda box: (not drawn.pred[box], box))
+        for row in nx.topological_generations(drawn.reverse())
+    ][::-1]
+    height = {box: (len(box) + 1) * LINE for box in drawn}
+    top, place = 0.0, {}
+    for row in rows:
+        for i, box in enumerate(row):
+            place[box] = ((i - len(row) / 2) * (WIDTH + GAP), top - height[box])
+        top -= max(height[box] for box in row) + 2 * GAP
+    width = max(map(len, rows)) * (WIDTH + GAP)
+    figure, ax = boxes.blank(width, -top)
+    middle = {box: x + WIDTH / 2 for box, (x, _) in place.items()}
+    ends = [
+        ((middle[a], place[a][1]), (middle[b], place[b][1] + height[b]))
+        for a, b in sorted(drawn.edges)
+    ]
+    boxes.draw(ax, [(place[box], (WIDTH, height[box])) for box in place], ends)
+    for box, (_, y) in place.items():
+        text = "\n".join(box)
+        ax.text(middle[box], y + height[box] / 2, text, ha="center", va="center", fontsize=11)
+    ax.set_xlim(-(width + GAP) / 2, (width - GAP) / 2)
+    ax.set_ylim(top + GAP, GAP)
     boxes.save(figure, target)
 
 

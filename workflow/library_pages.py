@@ -140,9 +140,9 @@ def draw_rooms(modules: list[Module], target: Path) -> None:
     for row, level in enumerate(levels):
         for i, room in enumerate(sorted(level)):
             middle[room] = ((i - (len(level) - 1) / 2) * (width + 0.4), row * (height + gap))
-    corners = {room: (x - width / 2, y) for room, (x, y) in middle.items()}
+    drawn = [((x - width / 2, y), (width, height)) for x, y in middle.values()]
     ends = [(middle[a], (middle[b][0], middle[b][1] + height)) for a, b in sorted(graph.edges)]
-    boxes.draw(ax, corners, (width, height), ends)
+    boxes.draw(ax, drawn, ends)
     for room, (x, y) in middle.items():
         parts = [m.name.split(".")[2 if room in ROOMS else 1 :] for m in modules if m.room == room]
         names = {names[0] for names in parts if names}

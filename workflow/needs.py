@@ -7,7 +7,7 @@ In ``notebooks/NAME.md``, every line of it optional:
       images: true                        maps and images of the patients, not their results alone
       model: true                         the model that predicts their maps
       patients: cases                     all, cases, first (shown step by step) or none
-      made: [cohorts.tsv]                 what a job of its own makes in build/private
+      made: [analysed_cohorts.json]       what a job of its own makes in build/private
       study: false                        the page is not about the dataset that is built
       values_of: [01_cohort]              other notebooks, whose values it reads
 """

@@ -7,9 +7,8 @@ Vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,15 +113,12 @@ def quantities(dataset: Dataset, options: AnalysisOptions) -> dict[str, float]:
     return found
 
 
-def write_quantities(path: Path, cohorts: Mapping[str, Mapping[str, float]]) -> None:
-    """Write `quantities` of cohorts without loss: a column each, by its name."""
-    pd.DataFrame(cohorts).to_csv(path, sep="\t", index_label="id", lineterminator="\n")
+def analyse_cohorts(cohorts: Iterable[Dataset]) -> dict[str, dict[str, float]]:
+    """Return `quantities` of kept cohorts by name, whatever options a book is built with.
 
-
-def read_quantities(path: Path) -> dict[str, dict[str, float]]:
-    """Read what `write_quantities` wrote; what a cohort does not have is NaN."""
-    table = pd.read_csv(path, sep="\t", index_col="id", float_precision="round_trip")
-    return {str(name): dict(values) for name, values in table.items()}
+    They have the options for which they were made.
+    """
+    return {data.name: quantities(data, AnalysisOptions()) for data in cohorts}
 
 
 def compare(cohorts: Mapping[str, Mapping[str, float]], published: pd.DataFrame) -> pd.DataFrame:

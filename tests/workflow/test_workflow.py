@@ -168,8 +168,10 @@ def test_a_patient_s_job_loads_no_training_and_no_registration_before_it_needs_t
 
 
 def test_implied_edges_are_left_out_of_the_drawing(tmp_path, monkeypatch):
-    edges = [("1", "2"), ("2", "3"), ("1", "3"), ("3", "4")]
-    nodes = {"1": "first", "2": "second", "3": "third", "4": "all"}
+    edges = [("1", "2"), ("2", "3"), ("1", "3"), ("3", "4"), ("1", "5"), ("5", "3")]
+    nodes = {"1": "first", "2": "second", "3": "third", "4": "all", "5": "also second"}
+    drawn = graph.groups(nodes, edges)
+    assert set(drawn) == {("first",), ("also second", "second"), ("third",)}
     monkeypatch.setattr(graph, "read_graph", lambda: (nodes, edges))
     target = tmp_path / "graph.svg"
     graph.main(str(target))

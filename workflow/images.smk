@@ -1,5 +1,7 @@
 """model + patients' files -> images, maps and regions of each patient; see Snakefile."""
 
+STEP_BY_STEP = shown_step_by_step()
+
 
 rule model:
     input:
@@ -49,7 +51,7 @@ rule patient:
         directory(f"{BUILD}/{FOLDER}/{{patient}}"),
         directory(f"{BUILD}/patients/{{patient}}"),
     params:
-        keep=lambda wildcards: "--keep-steps" if shown_step_by_step(wildcards.patient) else "",
+        keep=lambda wildcards: "--keep-steps" if wildcards.patient in STEP_BY_STEP else "",
     log:
         f"{BUILD}/logs/maps_{{patient}}.log",
     shell:

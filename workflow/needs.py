@@ -15,6 +15,8 @@ In ``notebooks/NAME.md``, every line of it optional:
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import islice
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -43,13 +45,7 @@ class Needs:
 
 def read_needs(name: str) -> Needs:
     """Return what a notebook declares; raise a DatasetError that names it if that is wrong."""
-    header = (ROOT / "notebooks" / f"{name}.md").read_text("utf-8").split("---\n", 2)
-    try:
-        declared = (yaml.safe_load(header[1]) if len(header) == 3 else {}).get("needs", {})
-    except (yaml.YAMLError, AttributeError):
-        raise _wrong(name, "a header that is no YAML", "YAML between two lines ---") from None
-    if not isinstance(declared, dict):
-        raise _wrong(name, f"needs: {declared}", "a name and a value on each line")
+    declared = _declared(name)
     known = {field.name: type(field.default) for field in fields(Needs)}
     for key, value in declared.items():
         shown = f"needs: {key}: {value}"
@@ -69,6 +65,17 @@ def read_needs(name: str) -> Needs:
         if not _files(str(pattern)):
             raise _wrong(name, f"needs: data: {pattern}", "files of the project")
     return needs
+
+
+def _declared(name: str) -> dict[str, Any]:
+    header = (ROOT / "notebooks" / f"{name}.md").read_text("utf-8").split("---\n", 2)
+    try:
+        declared = (yaml.safe_load(header[1]) if len(header) == 3 else {}).get("needs", {})
+    except (yaml.YAMLError, AttributeError):
+        raise _wrong(name, "a header that is no YAML", "YAML between two lines ---") from None
+    if not isinstance(declared, dict):
+        raise _wrong(name, f"needs: {declared}", "a name and a value on each line")
+    return declared
 
 
 def _wrong(name: str, found: str, expected: str) -> DatasetError:
@@ -115,16 +122,16 @@ def shown_patients(name: str) -> list[str]:
     if wanted == "cases":
         return cases
     chosen = [*cases, *known]
-    if not settings()["surrogate"]:  # its images are jobs; every patient has them
-        # Some patients have exports alone.
-        chosen = [who for who in chosen if study_patient(who).images] or chosen
-    return chosen[:1]
+    if settings()["surrogate"]:  # its images are jobs; every patient has them
+        return chosen[:1]
+    pictured = (who for who in chosen if study_patient(who).images)  # others have exports alone
+    return [*islice(pictured, 1)] or chosen[:1]
 
 
-def shown_step_by_step(patient: str) -> bool:
-    """Whether a notebook shows what the patient's job did at each step."""
-    first = (name for name in notebook_names() if read_needs(name).patients == "first")
-    return any(patient in shown_patients(name) for name in first)
+def shown_step_by_step() -> set[str]:
+    """Return the patients of whom a notebook shows what their job did at each step."""
+    first = [name for name in notebook_names() if _declared(name).get("patients") == "first"]
+    return {patient for name in first for patient in shown_patients(name)}
 
 
 def made_files(name: str) -> list[str]:

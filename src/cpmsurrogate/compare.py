@@ -29,7 +29,7 @@ from cpmlib.study.schemas import CALIBRATED, OTHER_STUDY
 P, COUNT = "p", "count"
 MET, NOT_MET = "printed", "printed, not met"
 SAME, NEARLY = "the same in all", "nearly the same in all"
-OPEN, BOTH_SIGNS, BOTH_SIDES = "open", "open: both signs", "open: on both sides of .05"
+OPEN, BOTH_SIGNS, BOTH_SIDES = "open", "open: both signs", "open: on both sides of 0.05"
 """What print leaves of a quantity, by the cohorts."""
 
 NEAR = 0.1
@@ -273,10 +273,10 @@ def say_groups(table: pd.DataFrame) -> str:
     Examples
     --------
     >>> rows = {"id": ["group.idh.he_difference", "group.idh.he_p"], "least": [-5.0, 0.01]}
-    >>> more = {"greatest": [-1.0, 0.2], "left": ["open", "open: on both sides of .05"]}
+    >>> more = {"greatest": [-1.0, 0.2], "left": ["open", "open: on both sides of 0.05"]}
     >>> print(say_groups(pd.DataFrame(rows | more)))
     Mean H&E cellularity is higher in IDH mutant than in IDH wild-type samples in every cohort.
-    Whether p is below .05 is open for IDH wild-type and IDH mutant.
+    Whether p is below 0.05 is open for IDH wild-type and IDH mutant.
     """
     rows = table.set_index("id").to_dict("index")
     either, both_sides, said = [], [], []
@@ -300,7 +300,7 @@ def say_groups(table: pd.DataFrame) -> str:
     if either:
         said.insert(0, f"Which has more cells on H&E is open for {'; '.join(either)}.")
     if both_sides:
-        said.append(f"Whether p is below .05 is open for {'; '.join(both_sides)}.")
+        said.append(f"Whether p is below 0.05 is open for {'; '.join(both_sides)}.")
     return " ".join(said)
 
 

@@ -37,7 +37,7 @@ def patient() -> PatientMaps:
         {"CPM": image(20), "mask": image(21, np.uint8)},
         {"T1w": image(22), "FLAIR": image(23)},
         ("a note", "“quoted” µm²"),
-        {"raw_sd": 1 / 3, "perfusion_r2": np.nan},
+        {"raw_sd": 1 / 3, "perfusion_r2": np.nan, "median_ADC": float(np.float32(0.1))},
         perfusion=fit,
         alignment=AlignmentReport({"FLAIR": moved}, ("FLAIR",), {"FLAIR": 0.1 + 0.2}),
         origins={"CPM": "map of the study"},

@@ -120,7 +120,7 @@ def test_sentences_follow_the_cohorts(invented_cohorts):
     said = compare.say_groups(table)
     assert "Which has more cells on H&E is open for IDH wild-type and IDH mutant." in said
     assert "higher in HGG than in LGG samples in every cohort" in said
-    assert "Whether p is below .05 is open for IDH wild-type and IDH mutant." in said
+    assert "Whether p is below 0.05 is open for IDH wild-type and IDH mutant." in said
     assert "Mean H&E, all samples: 3 is printed, and the cohorts have 1." in compare.say_missed(
         table
     )

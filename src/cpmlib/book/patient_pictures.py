@@ -13,12 +13,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cpmlib.book.viewer import has_base, viewer_data
 from cpmlib.figures.quality import PERFUSION, SHOWN, QualityRow, quality_row
 from cpmlib.figures.representative import SHOWN as SHOWN_OF_CASES
 from cpmlib.figures.roi import RoiPanel, roi_panel
 from cpmlib.figures.slices import Slice
-from cpmlib.roi.findings import findings_at
 from cpmlib.study.options import AXES
 
 if TYPE_CHECKING:
@@ -104,6 +102,9 @@ def pack_cases(
     images: Mapping[str, nib.Nifti1Image], targets: pd.DataFrame, diameter: float
 ) -> dict[str, dict[str, Any]]:
     """Make, by sample, what the page of representative cases shows of the images of one."""
+    from cpmlib.book.viewer import has_base, viewer_data
+    from cpmlib.roi.findings import findings_at
+
     made: dict[str, dict[str, Any]] = {}
     if "case" not in targets or images.keys().isdisjoint(SHOWN_OF_CASES):
         return made

@@ -158,7 +158,7 @@ def _interval(ax: Axes, y: float, row: Mapping[Any, Any], colour: str) -> None:
 
 
 def figure_leave_one_out(table: pd.DataFrame) -> Figure:
-    """Draw slope and rho without each patient; hollow where p is not below .05.
+    """Draw slope and rho without each patient; hollow where p is not below 0.05.
 
     ``table`` as `cpmlib.paper.map_quality.resampling.leave_one_out` returns it.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 
 
 def format_p(p: float) -> str:
-    """Write a p value with three decimals, two from .1 on.
+    """Write a p value with three decimals, two from 0.1 on.
 
     Examples
     --------

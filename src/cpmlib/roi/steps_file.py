@@ -42,7 +42,7 @@ def write_steps(path: Path, maps: PatientMaps, regions: pd.DataFrame) -> None:
         said["perfusion"] = {name: fit[name] for name in fit.keys() - drawn}
     arrays = {f"{key}/values": np.asarray(image.dataobj) for key, image in images.items()}
     arrays |= {f"{key}/affine": image.affine for key, image in images.items()}
-    text = json.dumps(said, default=np.ndarray.tolist)
+    text = json.dumps(said, default=lambda value: value.tolist())
     np.savez(path, allow_pickle=False, said=np.array(text), **arrays)
 
 

@@ -58,14 +58,14 @@ def inventory(images: PatientImages) -> pd.DataFrame:
     --------
     >>> image = nib.Nifti1Image(np.zeros((2, 3, 4), np.float32), np.diag([-1.0, 1, 3, 1]))
     >>> inventory(PatientImages({"FLAIR": image})).iloc[0, 1:4].tolist()
-    ['2 x 3 x 4', '1.0 x 1.0 x 3.0', 'LAS']
+    ['2 × 3 × 4', '1.0 × 1.0 × 3.0', 'LAS']
     """
     found = {**images.volumes, **{kind: series.image for kind, series in images.series.items()}}
     rows = [
         (
             KINDS[kind].description,
-            " x ".join(str(n) for n in image.shape[:3]),
-            " x ".join(f"{size:.1f}" for size in nib.affines.voxel_sizes(image.affine)),
+            " × ".join(str(n) for n in image.shape[:3]),
+            " × ".join(f"{size:.1f}" for size in nib.affines.voxel_sizes(image.affine)),
             "".join(nib.aff2axcodes(image.affine)),
             image.shape[3] if len(image.shape) == 4 else 1,
         )

@@ -4,9 +4,9 @@ Vocabulary
 ----------
 - *power*: share of simulated studies whose test is significant.
 - *type I error rate*: share of simulated studies whose test is significant although both predictors
-  are equally strong (the column ``size``). It is .05 where what the test assumes holds. Meng's test
-  counts samples: where those of a patient are alike, in the outcome and in the predictors, it is
-  above .05. That is a fault of the test, and shown, not mended.
+  are equally strong (the column ``size``). It is 0.05 where what the test assumes holds.
+  Meng's test counts samples: where those of a patient are alike, in the outcome and in the
+  predictors, it is above 0.05. That is a fault of the test, and shown, not mended.
 - *simulated study*: patients drawn with replacement from those of the cohort, each with all their
   samples; it takes the cohort for the truth.
 """

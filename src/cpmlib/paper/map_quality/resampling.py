@@ -4,7 +4,7 @@ ROUT is applied to each resample (`cpmlib.statistics.cluster_bootstrap`) anew.
 
 Vocabulary
 ----------
-- *decisive patient*: one without whom a p value crosses .05.
+- *decisive patient*: one without whom a p value crosses 0.05.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def _split(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
 
 
 def decisive_patients(table: pd.DataFrame) -> pd.DataFrame:
-    """Count the patients without whom a p of `leave_one_out` crosses .05, and give the ranges."""
+    """Count the patients without whom a p of `leave_one_out` crosses 0.05, and give the ranges."""
     rows = []
     for (key, predictor), part in table.groupby(["subset", "predictor"], sort=False):
         everyone, without = _split(part)
@@ -335,7 +335,7 @@ def power(samples: pd.DataFrame, options: AnalysisOptions) -> pd.DataFrame:
 
 
 def say_power(table: pd.DataFrame) -> str:
-    """Say how many patients reach a power of .8, and how the test does without a difference."""
+    """Say how many patients reach a power of 0.8, and how the test does without a difference."""
     said = []
     for key in SUBSETS:
         part = table[table["subset"] == key]

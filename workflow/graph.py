@@ -26,7 +26,7 @@ def read_graph() -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return jobs by number, and which needs which."""
     command = child.command("snakemake", "--snakefile", "workflow/Snakefile")
     command += ["--dag", "dot", "--forceall", "--nolock"]
-    # The build's notes on its files change while this runs beside other jobs: they are not read.
+    # The notes of the build that runs this are not read: to them it is no finished job.
     command += ["--ignore-incomplete", "--rerun-triggers", "mtime"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
